@@ -1,0 +1,131 @@
+"""`type: trl_weighted_dpo.hard_negatives`: pool rows → pairs, in Axolotl's dataset pipeline.
+
+The whole pool is mined once, before Axolotl maps over its rows; the row function only looks its row's pairs up and
+renders them, so that the pairs do not depend on how the map is split over processes.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from axolotl.utils.data.shared import load_dataset_with_config
+from axolotl.utils.logging import get_logger
+from datasets import Dataset, DatasetDict
+from tqdm.auto import tqdm
+
+from trl_weighted_dpo import schema
+from trl_weighted_dpo._version import __version__
+from trl_weighted_dpo.axolotl.args import WeightedDPOSettings
+from trl_weighted_dpo.mining.pairing import PAIR_COLUMNS, MiningReport, PairingConfig, mine_problem
+from trl_weighted_dpo.mining.rendering import render_pair
+from trl_weighted_dpo.verifier import VERIFIER_VERSION, MathVerifier
+
+LOG = get_logger(__name__)
+
+TYPE = "trl_weighted_dpo.hard_negatives"
+
+
+def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[str, Any]]:
+    """Dataset function of `type: trl_weighted_dpo.hard_negatives`, called by Axolotl once for each dataset.
+
+    Args:
+        cfg (`DictDefault`):
+            The validated YAML.
+        dataset_idx (`int`, *optional*, defaults to `0`):
+            Position in `datasets` or `test_datasets`; Axolotl does not say which of the two, so both are mined.
+
+    Returns:
+        The row function and its arguments for `datasets.map`.
+
+    Raises:
+        [`~schema.SchemaError`]: If a row is not a pool row.
+        `ValueError`: If mining leaves no pair.
+    """
+    settings = WeightedDPOSettings(**(cfg.get("weighted_dpo") or {}))
+    pairing = PairingConfig(settings.pairs_per_problem, settings.chosen_fallback, settings.seed)
+    folder = Path(cfg.dataset_prepared_path)
+    files = [
+        str(mined_file(dataset_config, pairing, folder, cfg.hf_use_auth_token))
+        for split in ("datasets", "test_datasets")
+        for dataset_config in (cfg.get(split) or [])[dataset_idx : dataset_idx + 1]
+        if dataset_config.get("type") == TYPE
+    ]
+    convert = functools.partial(
+        pool_rows_to_pairs,
+        files=tuple(files),
+        prompt_template=settings.prompt_template,
+        system_prompt=settings.system_prompt,
+    )
+    return convert, {"batched": True, "remove_columns": "__all__"}
+
+
+def mined_file(dataset_config: Any, pairing: PairingConfig, folder: Path, auth_token: Any = None) -> Path:
+    """Mine a dataset's pool into a file named by a hash of its rows, the settings and the versions, unless it is there.
+
+    Raises:
+        `ValueError`: If mining leaves no pair.
+    """
+    source = str(dataset_config.path)
+    pool = load_dataset_with_config(dataset_config, auth_token, streaming=False)
+    pool = pool["train"] if isinstance(pool, DatasetDict) else pool
+    digest = hashlib.sha256(json.dumps([__version__, VERIFIER_VERSION, asdict(pairing)], sort_keys=True).encode())
+    for index, row in enumerate(pool):
+        schema.check_pool_row(row, index, source)
+        digest.update(row_digest(row).encode())
+    path = folder / f"pairs-{digest.hexdigest()[:16]}.jsonl"
+    if not path.is_file():
+        _mine(pool, pairing, path, source)
+    return path
+
+
+def _mine(pool: Dataset, pairing: PairingConfig, path: Path, source: str) -> None:
+    verifier, report = MathVerifier(), MiningReport()
+    rows = enumerate(tqdm(pool, desc=f"Mining {source}", unit=" problems"))
+    mined = [
+        {"row": row_digest(row), "pairs": mine_problem(row, index, verifier, pairing, report, source)}
+        for index, row in rows
+    ]
+    LOG.info("Mined %s: %s", source, report.to_dict())
+    if not report.pairs:
+        raise ValueError(
+            f"{source}: mining left no pair. Of {report.problems} problems, {dict(report.problems_without_pairs)}; "
+            f"verdicts on {report.candidates} candidates: {dict(report.verdicts)}. A pair needs a correct and an "
+            "incorrect candidate of a problem with a reference answer; see also `chosen_fallback`."
+        )
+    schema.write_jsonl(path, (entry for entry in mined if entry["pairs"]))
+    path.with_suffix(".report.json").write_text(json.dumps({"source": source, **report.to_dict()}, indent=2) + "\n")
+
+
+def row_digest(row: Mapping[str, Any]) -> str:
+    """Identity of a pool row: SHA-256 of its problem, references and solutions."""
+    solutions = [candidate[schema.SOLUTION] for candidate in row.get(schema.CANDIDATES) or ()]
+    references = [row.get(schema.REFERENCE_ANSWER), row.get(schema.REFERENCE_SOLUTION)]
+    return hashlib.sha256(json.dumps([row.get(schema.PROBLEM), references, solutions]).encode()).hexdigest()
+
+
+@functools.cache
+def _pairs_by_row(files: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
+    return {entry["row"]: entry["pairs"] for file in files for entry in schema.read_jsonl(file)}
+
+
+def pool_rows_to_pairs(
+    batch: Mapping[str, list[Any]],
+    tokenizer: Any,
+    files: tuple[str, ...],
+    prompt_template: str,
+    system_prompt: str | None,
+) -> dict[str, list[Any]]:
+    """Row function for a batched `datasets.map`: look the pairs of each pool row up and render them."""
+    by_row = _pairs_by_row(files)
+    columns: dict[str, list[Any]] = {name: [] for name in PAIR_COLUMNS}
+    for values in zip(*batch.values(), strict=True):
+        row = dict(zip(batch, values, strict=True))
+        for pair in by_row.get(row_digest(row), ()):
+            rendered = render_pair(pair, tokenizer, prompt_template, system_prompt)
+            for name in PAIR_COLUMNS:
+                columns[name].append(rendered[name])
+    return columns

@@ -1,0 +1,92 @@
+"""The plugin: turns `rl: weighted_dpo` into what Axolotl's own DPO path runs.
+
+Only `register` comes before Axolotl checks the YAML, and its `rl` is a closed list, so that is where the mode is
+switched on. This module stays light: Axolotl freezes its training-argument mixins when `axolotl.core.training_args` is
+first imported, and that must not happen before every plugin is registered.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from axolotl.integrations.base import BasePlugin
+from axolotl.utils.logging import get_logger
+
+from trl_weighted_dpo.axolotl.cache import prepared_path
+from trl_weighted_dpo.axolotl.support import check_config
+
+LOG = get_logger(__name__)
+
+MODE = "weighted_dpo"
+PLUGIN = "WeightedDPOPlugin"
+TRAINER = "trl_weighted_dpo.axolotl.trainer.AxolotlWeightedDPOTrainer"
+LORA_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
+
+
+def is_active(cfg: Mapping[str, Any]) -> bool:
+    """Whether a registered config is in weighted-DPO mode."""
+    return cfg.get("trainer_cls") == TRAINER
+
+
+class WeightedDPOPlugin(BasePlugin):  # type: ignore[misc]
+    """Weighted DPO for Axolotl. Does nothing unless the YAML lists it and says `rl: weighted_dpo`."""
+
+    def register(self, cfg: dict[str, Any]) -> None:
+        """Switch the mode on in the raw YAML. May run more than once for the same config.
+
+        Raises:
+            `ValueError`: If the YAML asks for something that does not go with weighted DPO; says what to do instead.
+        """
+        if not any(str(name).endswith(PLUGIN) for name in cfg.get("plugins") or ()):
+            return
+        if cfg.get("rl") != MODE and not is_active(cfg):
+            if cfg.get(MODE):
+                raise ValueError(
+                    f"The YAML has a `{MODE}:` block but `rl: {cfg.get('rl')}`. Set `rl: {MODE}`, or remove the block."
+                )
+            return
+        if cfg.get("trainer_cls") not in (None, TRAINER):
+            raise ValueError(
+                f"The YAML sets `trainer_cls: {cfg['trainer_cls']}`, but `rl: {MODE}` brings its own trainer. Remove "
+                f"`trainer_cls`, or derive your trainer from {TRAINER} and use it in a Python script."
+            )
+        check_config(cfg)
+        cfg["rl"] = "dpo"
+        cfg["trainer_cls"] = TRAINER
+        cfg[MODE] = dict(cfg.get(MODE) or {})
+        for kernel in LORA_KERNELS:
+            cfg[kernel] = False
+        cfg["dataset_prepared_path"] = prepared_path(cfg)
+
+    def get_input_args(self) -> str:
+        return "trl_weighted_dpo.axolotl.args.WeightedDPOArgs"
+
+    def get_training_args_mixin(self) -> str:
+        return "trl_weighted_dpo.training.config.WeightingArguments"
+
+    def pre_model_load(self, cfg: Any) -> None:
+        """Check again what Axolotl's own validation may have switched on."""
+        if is_active(cfg):
+            check_config(cfg)
+
+    def get_training_args(self, cfg: Any) -> dict[str, Any] | None:
+        """The `weighted_dpo:` block's weighting settings, as fields of the training config.
+
+        Raises:
+            `RuntimeError`: If Axolotl froze its training arguments before this plugin was registered.
+        """
+        if not is_active(cfg):
+            return None
+        from axolotl.core.trainers.dpo.args import AxolotlDPOConfig
+
+        from trl_weighted_dpo.axolotl.args import MINING_FIELDS, WeightedDPOSettings
+        from trl_weighted_dpo.training.config import WeightingArguments
+
+        if not issubclass(AxolotlDPOConfig, WeightingArguments):
+            raise RuntimeError(
+                "Axolotl's training arguments were imported before the weighted-DPO plugin was registered, so they lack "
+                "its fields. Load the config (which registers the plugins) before importing axolotl.core, and train "
+                "configs with different plugins in separate processes."
+            )
+        settings = WeightedDPOSettings(**cfg[MODE]).model_dump(exclude=set(MINING_FIELDS))
+        settings["lambda"] = settings.pop("lambda_")
+        return {f"weight_{name}": value for name, value in settings.items()}

@@ -1,0 +1,29 @@
+"""The trainer class that Axolotl builds, with the mixins that its own DPO trainer has."""
+
+from typing import Any
+
+from axolotl.core.trainers.mixins import DistributedParallelMixin, RngLoaderMixin, SchedulerMixin
+from axolotl.core.trainers.mixins.optimizer import OptimizerInitMixin, OptimizerMixin
+from axolotl.utils.collators.dpo import AxolotlDPODataCollatorWithPadding
+
+from trl_weighted_dpo.training.trainer import WeightedDPOTrainer
+
+
+class AxolotlWeightedDPOTrainer(
+    RngLoaderMixin,
+    SchedulerMixin,
+    OptimizerMixin,
+    OptimizerInitMixin,
+    WeightedDPOTrainer,
+    DistributedParallelMixin,
+):
+    """[`WeightedDPOTrainer`] with Axolotl's optimizers, schedulers and saving."""
+
+    tag_names = ["axolotl", "dpo", "weighted-dpo"]  # noqa: RUF012
+
+    def __init__(self, model: Any, ref_model: Any = None, *, args: Any, data_collator: Any = None, **kwargs: Any) -> None:
+        if isinstance(data_collator, AxolotlDPODataCollatorWithPadding):
+            # Axolotl's collator is written for column names that TRL no longer has; ours pads to the same multiple.
+            args.pad_to_multiple_of = data_collator.pad_to_multiple_of
+            data_collator = None
+        super().__init__(model, ref_model, args=args, data_collator=data_collator, **kwargs)

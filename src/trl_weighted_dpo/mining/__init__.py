@@ -1,0 +1,1 @@
+"""Pool → pairs: which chosen completion meets which rejected one."""

@@ -1,0 +1,51 @@
+"""A reference solution in the candidates' own form, so that it can be a chosen completion.
+
+A chosen completion that looks unlike the rejected ones, with calculator annotations or another kind of answer line,
+would teach the model the format instead of the reasoning.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from trl_weighted_dpo.verifier.reading.answer import read_answer
+
+_CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
+_REFERENCE_LINE = re.compile(r"\n?[ \t]*####[^\n]*\s*\Z")
+_MAX_AFFIX = 60
+
+
+def render_reference(reference_solution: str | None, reference_answer: str | None, candidates: Sequence[str]) -> str | None:
+    """The reference solution without `<<...>>` and with the answer line that most candidates have.
+
+    Args:
+        reference_solution (`str` or `None`): As GSM8K writes it: steps, then `#### N`.
+        reference_answer (`str` or `None`): The final answer.
+        candidates (`Sequence[str]`): The problem's candidates; their answer lines give the form.
+
+    Returns:
+        The text, or `None` without a reference or where no candidate has an answer line to copy.
+    """
+    form = _answer_form(candidates)
+    if not reference_solution or not reference_answer or form is None:
+        return None
+    if not any("<<" in candidate for candidate in candidates):
+        reference_solution = _CALCULATOR.sub("", reference_solution)
+    steps = _REFERENCE_LINE.sub("", reference_solution).strip()
+    before, after = form
+    return f"{steps}\n{before}{reference_answer}{after}" if steps else None
+
+
+def _answer_form(candidates: Sequence[str]) -> tuple[str, str] | None:
+    """What stands before and after the answer on the answer line: the most frequent, the first in order on a tie."""
+    forms: Counter[tuple[str, str]] = Counter()
+    for text in candidates:
+        answer = read_answer(text)
+        if answer is None or answer.is_weak or answer.text is None:
+            continue
+        start, end = answer.span
+        before = text[text.rfind("\n", 0, start) + 1 : start]
+        after = text[end:].split("\n", 1)[0]
+        if len(before) <= _MAX_AFFIX and len(after) <= _MAX_AFFIX:
+            forms[before, after] += 1
+    return min(forms, key=lambda form: (-forms[form], form)) if forms else None

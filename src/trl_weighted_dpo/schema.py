@@ -1,0 +1,142 @@
+"""The rows that flow through the package: pool, pair. Every column name stands here once.
+
+A *pool row* is a problem with its candidates; a *pair row* is a prompt with a chosen and a rejected completion and the
+signals that the weight is later computed from. Rows are plain dictionaries, so that every intermediate is a
+`datasets.Dataset` (JSONL or Parquet) which a person can open.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+# Pool rows
+ID = "id"
+PROBLEM = "problem"
+REFERENCE_ANSWER = "reference_answer"
+REFERENCE_SOLUTION = "reference_solution"
+CANDIDATES = "candidates"
+SOLUTION = "solution"
+
+# Pair rows
+PROMPT = "prompt"
+CHOSEN = "chosen"
+REJECTED = "rejected"
+PROBLEM_ID = "problem_id"
+CHOSEN_INDEX = "chosen_index"
+REJECTED_INDEX = "rejected_index"
+CHOSEN_ANSWER = "chosen_answer"
+REJECTED_ANSWER = "rejected_answer"
+
+# Signals of a pair, and the weight that a user may bring instead
+REJECTED_WRONGNESS = "rejected_wrongness"
+REJECTED_ABSURDITY = "rejected_absurdity"
+CHOSEN_CONFIDENCE = "chosen_confidence"
+REJECTED_CONFIDENCE = "rejected_confidence"
+REJECTED_NLL = "rejected_nll"
+SIGNALS = (REJECTED_WRONGNESS, REJECTED_ABSURDITY, CHOSEN_CONFIDENCE, REJECTED_CONFIDENCE, REJECTED_NLL)
+WEIGHT = "weight"
+
+REFERENCE_INDEX = -1
+"""`chosen_index` of a pair whose chosen completion is the reference solution."""
+
+
+class SchemaError(ValueError):
+    """A row that is not what the schema asks for. The message names file, row, column, value and a way out."""
+
+
+def _fail(source: str, row: int, column: str, value: object, hint: str) -> SchemaError:
+    shown = repr(value)
+    if len(shown) > 80:
+        shown = shown[:77] + "..."
+    return SchemaError(f"{source}: row {row}, column {column!r}: got {shown}. {hint}")
+
+
+def check_pool_row(row: Mapping[str, Any], index: int, source: str = "pool") -> None:
+    """Check one pool row.
+
+    Args:
+        row (`Mapping[str, Any]`):
+            Row with `problem`, `candidates` (each a mapping with `solution`) and, optionally, `id`,
+            `reference_answer` and `reference_solution`.
+        index (`int`):
+            0-based position of the row, for the message.
+        source (`str`, *optional*, defaults to `"pool"`):
+            File or dataset the row comes from, for the message.
+
+    Raises:
+        [`SchemaError`]: If a column is missing or of another type.
+    """
+    if not isinstance(row, Mapping):
+        raise _fail(source, index, "(whole row)", row, "A pool row is a JSON object.")
+    for column in (PROBLEM, CANDIDATES):
+        if column not in row:
+            raise _fail(
+                source,
+                index,
+                column,
+                sorted(row),
+                f"The column is missing (shown: the columns that are there). A pool row needs {PROBLEM!r} (text), "
+                f"{CANDIDATES!r} (list of objects with {SOLUTION!r}) and, to tell right from wrong, "
+                f"{REFERENCE_ANSWER!r}.",
+            )
+    problem = row[PROBLEM]
+    if not isinstance(problem, str) or not problem.strip():
+        raise _fail(source, index, PROBLEM, problem, "Give the text of the problem.")
+    for column in (ID, REFERENCE_ANSWER, REFERENCE_SOLUTION):
+        value = row.get(column)
+        if value is not None and not isinstance(value, str):
+            raise _fail(source, index, column, value, "Give a text or null; quote numbers.")
+    candidates = row[CANDIDATES]
+    if not isinstance(candidates, list):
+        raise _fail(source, index, CANDIDATES, candidates, f"Give a list of objects with {SOLUTION!r}.")
+    for position, candidate in enumerate(candidates):
+        solution = candidate.get(SOLUTION) if isinstance(candidate, Mapping) else candidate
+        if not isinstance(candidate, Mapping) or not isinstance(solution, str):
+            raise _fail(
+                source, index, f"{CANDIDATES}[{position}].{SOLUTION}", solution, "Give the candidate's full text."
+            )
+
+
+def check_pair_row(row: Mapping[str, Any], index: int, source: str = "pairs") -> None:
+    """Check one pair row: `prompt`, `chosen` and `rejected` are texts or conversations, and the completions differ.
+
+    Raises:
+        [`SchemaError`]: If a column is missing, empty or of another type, or `chosen` equals `rejected`.
+    """
+    for column in (PROMPT, CHOSEN, REJECTED):
+        value = row.get(column)
+        if not isinstance(value, str | list) or not value:
+            raise _fail(source, index, column, value, "Give a non-empty text or a non-empty list of messages.")
+    if row[CHOSEN] == row[REJECTED]:
+        raise _fail(source, index, REJECTED, row[REJECTED], "Chosen and rejected are the same: drop the pair.")
+
+
+def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a JSONL file; empty lines are passed over.
+
+    Raises:
+        [`SchemaError`]: If a line is not a JSON object. Rows are counted from 0, as elsewhere.
+        `FileNotFoundError`: If there is no such file.
+    """
+    with Path(path).open(encoding="utf-8") as file:
+        lines = (line for line in file if line.strip())
+        for index, line in enumerate(lines):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                hint = f"This line is not valid JSON ({error.msg} at character {error.pos}). Mend or remove it."
+                raise _fail(str(path), index, "(whole row)", line.strip(), hint) from error
+            if not isinstance(row, dict):
+                raise _fail(str(path), index, "(whole row)", row, "A row is a JSON object, one on each line.")
+            yield row
+
+
+def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as JSONL, replacing the file only when all of them were written."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    partial.replace(path)

@@ -1,0 +1,1 @@
+"""Weighted DPO training: the objective, and a `DPOTrainer` that applies it."""

@@ -1,0 +1,70 @@
+"""`WeightedDPOConfig`, and the fields that it shares with the config class that Axolotl builds."""
+
+from dataclasses import dataclass, field, fields
+
+from trl import DPOConfig
+
+from trl_weighted_dpo.weighting import WeightingConfig
+
+
+@dataclass
+class WeightingArguments:
+    """The weighting fields of a training config.
+
+    Args:
+        weight_scheme (`str`, *optional*, defaults to `"auto"`):
+            `"auto"` takes a `weight` column if there is one, else the pairs' signals, else weight 1. `"uniform"`,
+            `"verifier"` (from the signals) and `"column"` name one.
+        weight_lambda (`float`, *optional*, defaults to `0.3`):
+            λ in [0, 1], how far the weights go from 1: 0 is uniform DPO.
+        weight_clip_min, weight_clip_max (`float`, *optional*, default to `0.2` and `5.0`):
+            Bounds of the normalised raw weight.
+        weight_wrongness, weight_confidence_gap, weight_nll (`float`, *optional*, default to `1.0`):
+            Coefficients of the three signals in the raw weight.
+        weight_normalize_column (`bool`, *optional*, defaults to `False`):
+            Whether a ready `weight` column is divided by its mean over the training set.
+    """
+
+    weight_scheme: str = field(
+        default="auto",
+        metadata={"help": "Which weights: 'auto' (a `weight` column, else the signals), 'uniform', 'verifier', 'column'."},
+    )
+    weight_lambda: float = field(
+        default=0.3, metadata={"help": "λ in [0, 1]: how far the weights go from 1; 0 is uniform DPO."}
+    )
+    weight_clip_min: float = field(default=0.2, metadata={"help": "Lower bound of the normalised raw weight."})
+    weight_clip_max: float = field(default=5.0, metadata={"help": "Upper bound of the normalised raw weight."})
+    weight_wrongness: float = field(default=1.0, metadata={"help": "Coefficient of the wrongness in the raw weight."})
+    weight_confidence_gap: float = field(
+        default=1.0, metadata={"help": "Coefficient of the confidence gap in the raw weight."}
+    )
+    weight_nll: float = field(default=1.0, metadata={"help": "Coefficient of the relative NLL in the raw weight."})
+    weight_normalize_column: bool = field(
+        default=False, metadata={"help": "Divide a ready `weight` column by its mean over the training set."}
+    )
+
+
+def weighting_config(arguments: WeightingArguments) -> WeightingConfig:
+    """The checked settings of a config's weighting fields.
+
+    Raises:
+        `ValueError`: If a field is out of its range.
+    """
+    values = {item.name: getattr(arguments, item.name) for item in fields(WeightingArguments)}
+    settings = {name.removeprefix("weight_"): value for name, value in values.items()}
+    settings["lambda_"] = settings.pop("lambda")
+    return WeightingConfig(**settings)
+
+
+@dataclass
+class WeightedDPOConfig(WeightingArguments, DPOConfig):
+    """Configuration of [`~training.trainer.WeightedDPOTrainer`]: TRL's `DPOConfig` with the fields of
+    [`WeightingArguments`]. Note TRL's defaults: bf16 and gradient checkpointing are on (set `bf16=False` on a CPU).
+
+    Raises:
+        `ValueError`: If a weighting field is out of its range.
+    """
+
+    def __post_init__(self) -> None:
+        weighting_config(self)
+        super().__post_init__()

@@ -1,0 +1,113 @@
+"""What the trainer does not support is refused here, when it is made, with a sentence that says what to do instead."""
+
+import functools
+import warnings
+from typing import Any
+
+import trl
+from accelerate.logging import get_logger
+from accelerate.utils import is_peft_model
+from datasets import IterableDataset
+from packaging.version import Version
+from transformers import ProcessorMixin
+from trl.trainer.utils import get_config_model_id
+
+from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
+from trl_weighted_dpo.training.config import WeightingArguments
+
+logger = get_logger(__name__)
+
+NEWEST_TESTED_TRL = "1.16.0"
+_BOS_SAMPLE = 100
+
+
+@functools.cache
+def warn_if_trl_is_newer_than_tested() -> None:
+    """Warn once in a process."""
+    if Version(trl.__version__) > Version(NEWEST_TESTED_TRL):
+        warnings.warn(
+            f"trl {trl.__version__} is newer than {NEWEST_TESTED_TRL}, the newest that trl-weighted-dpo is tested with. "
+            "If training misbehaves, install a tested version.",
+            stacklevel=4,
+        )
+
+
+def check_arguments(
+    args: Any, model: Any, ref_model: Any, data_collator: Any, processing_class: Any, peft_config: Any
+) -> None:
+    """Refuse what the trainer cannot do.
+
+    Raises:
+        `ValueError`: With the option, the reason and what to do instead.
+    """
+    missing = [name for name in WeightingArguments.__dataclass_fields__ if not hasattr(args, name)]
+    if missing:
+        raise ValueError(
+            f"`args` is a {type(args).__name__}, which lacks {', '.join(missing)}. Use WeightedDPOConfig, which takes "
+            "every argument of TRL's DPOConfig."
+        )
+    if isinstance(processing_class, ProcessorMixin):
+        raise ValueError(
+            "Vision-language models are not supported: the verifier and the weights are about text. Pass the processor's "
+            "tokenizer as `processing_class` to train the language part on text, or use TRL's DPOTrainer."
+        )
+    if data_collator is not None and not isinstance(data_collator, WeightedPreferenceCollator):
+        raise ValueError(
+            f"`data_collator` is a {type(data_collator).__name__}, which would drop the pairs' weights. Leave it out, or "
+            "derive yours from WeightedPreferenceCollator."
+        )
+    if args.use_liger_kernel:
+        raise ValueError(
+            "`use_liger_kernel=True` is not supported: Liger's fused DPO loss returns one number for a batch, which no "
+            "pair weight can act on. Set `use_liger_kernel=False`."
+        )
+    if args.padding_free:
+        raise ValueError(
+            "`padding_free=True` is not supported: TRL itself has switched it off, and the batch stacks chosen over "
+            "rejected sequences. Set `padding_free=False`."
+        )
+    parallelism = getattr(args, "parallelism_config", None)
+    if parallelism is not None and any(getattr(parallelism, name, 1) > 1 for name in ("cp_size", "sp_size")):
+        raise ValueError(
+            "Context and sequence parallelism are not supported: they split a completion over processes, while a pair's "
+            "loss needs its whole log-prob. Use data parallelism (DDP, DeepSpeed ZeRO or FSDP)."
+        )
+    needs_disk = ref_model is None and peft_config is None and not args.precompute_ref_log_probs
+    if needs_disk and not isinstance(model, str) and not is_peft_model(model) and not get_config_model_id(model.config):
+        raise ValueError(
+            "The model was made in memory and has no name to load its reference from. Pass "
+            "`ref_model=copy.deepcopy(model)`, or set `precompute_ref_log_probs=True`."
+        )
+
+
+def check_datasets(train_dataset: Any, eval_dataset: Any) -> None:
+    """Refuse data with images, and say that reference log-probs brought as columns are not used."""
+    datasets = list(eval_dataset.values()) if isinstance(eval_dataset, dict) else [eval_dataset]
+    for dataset in [train_dataset, *datasets]:
+        if dataset is None:
+            continue
+        names = set(dataset.column_names or next(iter(dataset), {}))
+        if names & {"image", "images"}:
+            raise ValueError("The dataset has images, and vision is not supported. Use TRL's DPOTrainer for it.")
+        if names & {"ref_chosen_logps", "ref_rejected_logps"}:
+            raise ValueError(
+                "The dataset has the columns `ref_chosen_logps` or `ref_rejected_logps`, which this version does not "
+                "check against the model and so does not use. Remove them; `precompute_ref_log_probs=True` computes "
+                "them afresh."
+            )
+
+
+def warn_about_doubled_bos(dataset: Any, tokenizer: Any) -> None:
+    """Warn if prompts begin with two BOS tokens: a template wrote one into the text and the tokenizer added another."""
+    bos = getattr(tokenizer, "bos_token_id", None)
+    if bos is None or isinstance(dataset, IterableDataset):
+        return
+    for row, prompt in enumerate(dataset.select(range(min(_BOS_SAMPLE, len(dataset))))["prompt_ids"]):
+        if prompt[:2] == [bos, bos]:
+            logger.warning(
+                "The train dataset: row %d, column 'prompt': its tokens begin with two BOS tokens (%r). The prompt's "
+                "text holds one and the tokenizer adds another; remove it from the text.",
+                row,
+                tokenizer.bos_token,
+            )
+            return

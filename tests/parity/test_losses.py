@@ -1,0 +1,26 @@
+"""With all weights 1, loss and gradients are TRL's, for each loss type (promise 1 of the design)."""
+
+import pytest
+import torch
+
+from tests.parity.conftest import assert_same, batch_of, loss_and_gradients
+from tests.tiny import tiny_pairs
+from trl_weighted_dpo.training.objective import PAIR_LOSSES
+
+pytestmark = pytest.mark.parity
+
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
+SMOOTHING = {"exo_pair": 0.01, "robust": 0.1}
+LOSSES = [name for name in PAIR_LOSSES if name != "sft"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("loss_type", LOSSES)
+def test_loss_and_gradients_are_trls(arena, exact_trl, loss_type, dtype):
+    exact_trl(dtype)
+    match = arena(dtype)
+    settings = {"loss_type": [loss_type], "label_smoothing": SMOOTHING.get(loss_type, 0.0)}
+    trl, ours = match.trl(**settings), match.ours(weight_scheme="uniform", **settings)
+    assert_same(
+        loss_and_gradients(ours, batch_of(ours)), loss_and_gradients(trl, batch_of(trl)), TOLERANCE[dtype]
+    )

@@ -1,0 +1,203 @@
+"""Signals → weights: the formula by hand, its invariants, and bad input."""
+
+import logging
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trl_weighted_dpo.schema import SchemaError
+from trl_weighted_dpo.weighting import (
+    WeightingConfig,
+    check_weights,
+    compute_weights,
+    effective_sample_size,
+    raw_weights,
+    resolve_scheme,
+)
+
+SIGNALS = {
+    "rejected_wrongness": [0.2, 0.8, 1.0, 0.0],
+    "chosen_confidence": [0.5, 0.5, 0.9, None],
+    "rejected_confidence": [0.7, 0.4, 0.9, 0.8],
+    "rejected_nll": [1.0, 2.0, 9.0, None],
+}
+
+
+def test_raw_weight_by_hand():
+    config = WeightingConfig(wrongness=2.0, confidence_gap=10.0, nll=1.0)
+    raw = raw_weights(SIGNALS, 4, config, nll_median=2.0)
+    assert raw == pytest.approx([0.4 + 2.0 + 0.5, 1.6 + 0.0 + 1.0, 2.0 + 0.0 + 3.0, 0.0])
+
+
+def test_weights_by_hand():
+    columns = {"rejected_wrongness": [0.1, 0.1, 0.1, 0.1, 0.1, 9.5]}
+    weights, statistics, summary = compute_weights(columns, 6, WeightingConfig(lambda_=0.5))
+    u = np.array([0.2] * 5 + [5.0])  # 0.1 / mean 1.6667 = 0.06 and 9.5 / 1.6667 = 5.7, clipped
+    tempered = 1 + 0.5 * (u - 1)
+    assert weights == pytest.approx(tempered / tempered.mean(), rel=1e-12)
+    assert statistics.raw_mean == pytest.approx(10 / 6)
+    assert summary.clipped == 1.0
+    assert summary.ess == pytest.approx(weights.sum() ** 2 / (6 * (weights**2).sum()))
+
+
+def test_median_of_nll_is_the_training_sets():
+    _, statistics, _ = compute_weights(SIGNALS, 4, WeightingConfig())
+    assert statistics.nll_median == 2.0
+
+
+def test_evaluation_pairs_use_the_training_statistics():
+    train = {"rejected_wrongness": [0.5, 1.0, 1.5]}
+    config = WeightingConfig(lambda_=1.0)
+    _, statistics, _ = compute_weights(train, 3, config)
+    weights, kept, _ = compute_weights({"rejected_wrongness": [2.0]}, 1, config, statistics)
+    assert weights == pytest.approx([2.0])
+    assert kept is statistics
+
+
+def test_all_signals_zero_give_uniform_weights():
+    weights, _, _ = compute_weights({"rejected_wrongness": [0.0, 0.0]}, 2, WeightingConfig())
+    assert weights.tolist() == [1.0, 1.0]
+
+
+def test_a_ready_column_is_untouched_and_its_mean_reported(caplog):
+    with caplog.at_level(logging.WARNING):
+        weights, _, summary = compute_weights({"weight": [2.0, 0.0, 4]}, 3, WeightingConfig())
+    assert weights.tolist() == [2.0, 0.0, 4.0]
+    assert summary.scheme == "column"
+    assert summary.ess == pytest.approx(36 / (3 * 20))
+    assert "The mean of the 'weight' column is 2" in caplog.text
+
+
+def test_a_ready_column_near_mean_one_is_not_remarked_on(caplog):
+    with caplog.at_level(logging.INFO):
+        compute_weights({"weight": [0.95, 1.1]}, 2, WeightingConfig())
+    assert caplog.text == ""
+
+
+def test_normalised_column_has_mean_one_and_carries_to_evaluation():
+    config = WeightingConfig(normalize_column=True)
+    weights, statistics, _ = compute_weights({"weight": [1.0, 3.0]}, 2, config)
+    assert weights.tolist() == [0.5, 1.5]
+    assert compute_weights({"weight": [4.0]}, 1, config, statistics)[0].tolist() == [2.0]
+    with pytest.raises(ValueError, match="all weights are 0"):
+        compute_weights({"weight": [0.0]}, 1, config)
+
+
+def test_evaluation_without_the_column_weighs_one():
+    _, statistics, _ = compute_weights({"weight": [2.0, 2.0]}, 2, WeightingConfig())
+    assert compute_weights({}, 2, WeightingConfig(), statistics)[0].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "columns", "expected"),
+    [
+        ("auto", ["weight", "rejected_wrongness"], "column"),
+        ("auto", ["prompt", "rejected_nll"], "verifier"),
+        ("auto", ["prompt"], "uniform"),
+        ("uniform", ["weight"], "uniform"),
+        ("verifier", ["weight", "rejected_wrongness"], "verifier"),
+        ("column", ["weight"], "column"),
+    ],
+)
+def test_schemes_resolve(scheme, columns, expected):
+    assert resolve_scheme(WeightingConfig(scheme=scheme), columns) == expected
+
+
+def test_naming_a_scheme_overrides_the_column_with_a_warning(caplog):
+    with caplog.at_level(logging.WARNING):
+        resolve_scheme(WeightingConfig(scheme="uniform"), ["weight"])
+    assert "overrides it" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("config", "columns", "streaming", "message"),
+    [
+        (WeightingConfig(scheme="column"), ["prompt"], False, "has no 'weight' column"),
+        (WeightingConfig(scheme="verifier"), ["prompt"], False, "has none of the signals"),
+        (WeightingConfig(), ["rejected_wrongness"], True, "takes ready weights only"),
+        (WeightingConfig(scheme="verifier"), ["rejected_wrongness"], True, "takes ready weights only"),
+        (WeightingConfig(scheme="column", normalize_column=True), ["weight"], True, "whole training set"),
+        (WeightingConfig(normalize_column=True), ["weight"], True, "whole training set"),
+    ],
+)
+def test_schemes_that_cannot_be_are_refused(config, columns, streaming, message):
+    with pytest.raises(ValueError, match=message):
+        resolve_scheme(config, columns, streaming)
+
+
+def test_streaming_takes_ready_or_no_weights():
+    assert resolve_scheme(WeightingConfig(), ["weight"], streaming=True) == "column"
+    assert resolve_scheme(WeightingConfig(), ["prompt"], streaming=True) == "uniform"
+    assert resolve_scheme(WeightingConfig(scheme="uniform"), ["rejected_nll"], streaming=True) == "uniform"
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), -0.1, "1.0", True])
+def test_bad_weights_are_named_by_row_and_value(value):
+    with pytest.raises(SchemaError, match=r"pairs\.jsonl: row 1, column 'weight': got .*A weight is a finite number"):
+        check_weights([1.0, value], "pairs.jsonl")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_bad_signals_are_named_by_row_and_value(value):
+    with pytest.raises(SchemaError, match="the train dataset: row 2, column 'rejected_wrongness'"):
+        compute_weights({"rejected_wrongness": [0.5, None, value]}, 3, WeightingConfig(), source="the train dataset")
+
+
+def test_missing_signals_are_said_once(caplog):
+    with caplog.at_level(logging.INFO):
+        compute_weights({"rejected_wrongness": [0.5, 1.0], "rejected_nll": [None, None]}, 2, WeightingConfig())
+    assert [record.message for record in caplog.records] == [
+        "Signals without values count 0 in the raw weight: chosen_confidence, rejected_confidence, rejected_nll."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scheme": "hard"}, "Unknown weighting scheme 'hard'. Choose one of auto"),
+        ({"lambda_": 1.5}, r"must lie in \[0, 1\]"),
+        ({"lambda_": float("nan")}, r"must lie in \[0, 1\]"),
+        ({"clip_min": 1.1}, "clip_min <= 1 <= clip_max"),
+        ({"clip_max": float("inf")}, "clip_min <= 1 <= clip_max"),
+        ({"nll": -1.0}, "coefficient 'nll'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        WeightingConfig(**settings)
+
+
+def test_no_pairs_are_refused():
+    with pytest.raises(ValueError, match="no pairs to weigh"):
+        compute_weights({}, 0, WeightingConfig())
+
+
+def test_effective_sample_size_of_zeros_is_zero():
+    assert effective_sample_size(np.zeros(3)) == 0.0
+
+
+columns = st.lists(st.floats(0.0, 10.0), min_size=1, max_size=30)
+
+
+@given(columns, st.floats(0.0, 1.0))
+def test_weights_have_mean_one_and_are_positive_sized(values, lambda_):
+    weights, _, summary = compute_weights({"rejected_wrongness": values}, len(values), WeightingConfig(lambda_=lambda_))
+    assert weights.mean() == pytest.approx(1.0)
+    assert weights.min() >= 0.0
+    assert 0.0 < summary.ess <= 1.0 + 1e-12
+
+
+@given(columns)
+def test_lambda_zero_is_exactly_uniform(values):
+    weights, _, _ = compute_weights({"rejected_wrongness": values}, len(values), WeightingConfig(lambda_=0.0))
+    assert weights.tolist() == [1.0] * len(values)
+
+
+@given(columns, st.floats(0.1, 10.0))
+def test_scale_of_the_signals_does_not_matter(values, factor):
+    config = WeightingConfig()
+    weights, _, _ = compute_weights({"rejected_wrongness": values}, len(values), config)
+    scaled, _, _ = compute_weights({"rejected_wrongness": [factor * v for v in values]}, len(values), config)
+    assert scaled == pytest.approx(weights, rel=1e-6)
