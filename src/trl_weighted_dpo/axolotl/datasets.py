@@ -96,8 +96,10 @@ def _mine(pool: Dataset, pairing: PairingConfig, path: Path, source: str) -> Non
             f"verdicts on {report.candidates} candidates: {dict(report.verdicts)}. A pair needs a correct and an "
             "incorrect candidate of a problem with a reference answer; see also `chosen_fallback`."
         )
-    schema.write_jsonl(path, (entry for entry in mined if entry["pairs"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".report.json").write_text(json.dumps({"source": source, **report.to_dict()}, indent=2) + "\n")
+    # The file of pairs comes last: where it is, the mining is complete.
+    schema.write_jsonl(path, (entry for entry in mined if entry["pairs"]))
 
 
 def row_digest(row: Mapping[str, Any]) -> str:

@@ -1,0 +1,108 @@
+"""`type: trl_weighted_dpo.hard_negatives` in Axolotl's own loading code, in process."""
+
+import json
+
+import pytest
+from axolotl.prompt_strategies.dpo import load as load_dpo
+from axolotl.utils.dict import DictDefault
+from datasets import load_dataset
+
+import trl_weighted_dpo
+from tests.tiny import tiny_pool, tiny_tokenizer
+from trl_weighted_dpo.axolotl import datasets as ours
+from trl_weighted_dpo.schema import SchemaError
+
+
+@pytest.fixture
+def pool(tmp_path):
+    path = tmp_path / "pool.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in tiny_pool(12)))
+    return path
+
+
+def config(pool, tmp_path, **settings):
+    dataset = {"path": str(pool), "ds_type": "json", "split": "train", "type": ours.TYPE}
+    return DictDefault(datasets=[dataset], dataset_prepared_path=str(tmp_path / "prepared"), weighted_dpo=settings)
+
+
+def mapped(cfg, pool, tmp_path, processes=1, tokenizer=None):
+    function, kwargs = load_dpo(ours.TYPE, cfg, dataset_idx=0)
+    rows = load_dataset("json", data_files=str(pool), split="train", cache_dir=str(tmp_path / f"hf{processes}"))
+    return rows.map(
+        function, batched=kwargs["batched"], remove_columns=rows.column_names, num_proc=processes,
+        fn_kwargs={"tokenizer": tokenizer or tiny_tokenizer()},
+    )  # fmt: skip
+
+
+def test_axolotl_resolves_the_type_to_our_function():
+    assert trl_weighted_dpo.hard_negatives is ours.hard_negatives
+
+
+def test_the_same_pairs_for_one_and_four_processes(pool, tmp_path):
+    cfg = config(pool, tmp_path, pairs_per_problem=3)
+    one, four = (mapped(cfg, pool, tmp_path, processes) for processes in (1, 4))
+    assert len(one) == 27
+    assert one.to_list() == four.to_list()
+
+
+def test_pairs_carry_signals_and_no_weight(pool, tmp_path):
+    rows = mapped(config(pool, tmp_path), pool, tmp_path).to_list()
+    assert "weight" not in rows[0]
+    assert all(0.5 < row["rejected_wrongness"] <= 1.0 for row in rows)
+
+
+def test_mining_happens_once_for_the_same_content_and_settings(pool, tmp_path, monkeypatch):
+    cfg = config(pool, tmp_path)
+    ours.hard_negatives(cfg, dataset_idx=0)
+    monkeypatch.setattr(ours, "mine_problem", lambda *_: pytest.fail("mined again"))
+    function, _ = ours.hard_negatives(cfg, dataset_idx=0)
+    assert len(function.keywords["files"]) == 1
+
+
+def test_other_settings_and_other_content_are_mined_anew(pool, tmp_path):
+    def files(cfg):
+        return ours.hard_negatives(cfg, dataset_idx=0)[0].keywords["files"]
+
+    first = files(config(pool, tmp_path))
+    assert files(config(pool, tmp_path, seed=1)) != first
+    pool.write_text(pool.read_text().replace("A: ", "#### "))
+    assert files(config(pool, tmp_path)) != first
+
+
+def test_an_interrupted_mining_is_done_again(pool, tmp_path, monkeypatch):
+    kept = ours.schema.write_jsonl
+    monkeypatch.setattr(ours.schema, "write_jsonl", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        ours.hard_negatives(config(pool, tmp_path), dataset_idx=0)
+    monkeypatch.setattr(ours.schema, "write_jsonl", kept)
+    function, _ = ours.hard_negatives(config(pool, tmp_path), dataset_idx=0)
+    assert len(list(ours.schema.read_jsonl(function.keywords["files"][0]))) == 9
+
+
+def test_a_pool_without_pairs_is_refused_with_counts(tmp_path):
+    path = tmp_path / "wrong.jsonl"
+    rows = [{**row, "reference_answer": "-1"} for row in tiny_pool(4)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ValueError, match=r"mining left no pair\. Of 4 problems, \{'no correct candidate': 4\}"):
+        ours.hard_negatives(config(path, tmp_path), dataset_idx=0)
+
+
+def test_a_row_that_is_no_pool_row_is_named(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps({"prompt": "p", "chosen": "c", "rejected": "r"}) + "\n")
+    with pytest.raises(SchemaError, match=r"pairs\.jsonl: row 0, column 'problem': .*The column is missing"):
+        ours.hard_negatives(config(path, tmp_path), dataset_idx=0)
+
+
+def test_a_chat_template_renders_prompt_and_completions(pool, tmp_path):
+    tokenizer = tiny_tokenizer()
+    tokenizer.eos_token = "<|im_end|>"
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    cfg = config(pool, tmp_path, system_prompt="Be exact.")
+    row = mapped(cfg, pool, tmp_path, tokenizer=tokenizer)[0]
+    assert row["prompt"].startswith("<|im_start|>system\nBe exact.<|im_end|>\n<|im_start|>user\n")
+    assert row["prompt"].endswith("<|im_end|>\n<|im_start|>assistant\n")
+    assert row["chosen"].endswith("<|im_end|>")

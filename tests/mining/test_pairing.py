@@ -1,0 +1,161 @@
+"""Pool → pairs: verdicts decide, seeds choose, order does not matter."""
+
+import json
+
+import pytest
+
+from tests.tiny import tiny_pool, tiny_tokenizer
+from trl_weighted_dpo import PairingConfig, mine_pairs
+from trl_weighted_dpo.mining.reference import render_reference
+from trl_weighted_dpo.mining.rendering import render_pair
+from trl_weighted_dpo.schema import SchemaError, read_jsonl
+
+
+def row(*solutions, reference="7", **more):
+    return {
+        "id": "p", "problem": "How many?", "reference_answer": reference,
+        "candidates": [{"solution": solution} for solution in solutions], **more,
+    }  # fmt: skip
+
+
+def mine(*rows, **settings):
+    return mine_pairs(rows, config=PairingConfig(**settings), progress=False)
+
+
+def test_correct_is_chosen_incorrect_rejected_undecided_neither():
+    pairs, report = mine(row("So 7.\nA: 7", "So 8.\nA: 8", "A:"), pairs_per_problem=9)
+    assert [(pair["chosen"], pair["rejected"]) for pair in pairs] == [("So 7.\nA: 7", "So 8.\nA: 8")]
+    assert report.verdicts == {"correct": 1, "incorrect": 1, "undecided": 1}
+    assert (pairs[0]["chosen_index"], pairs[0]["rejected_index"]) == (0, 1)
+    assert (pairs[0]["chosen_answer"], pairs[0]["rejected_answer"]) == ("7", "8")
+    assert pairs[0]["rejected_wrongness"] == pytest.approx(0.5 + 0.5 * 1 / 8)
+
+
+def test_report_says_why_problems_gave_no_pair():
+    _, report = mine(
+        row("A: 7"), row("A: 8"), row("A:"), row(), row("A: 7", "A: 8", reference=None), row("A: 7", "A: 8")
+    )
+    assert report.problems_without_pairs == {
+        "no incorrect candidate": 1, "no correct candidate": 1, "neither a correct nor an incorrect candidate": 1,
+        "no candidates": 1, "no reference answer": 1,
+    }  # fmt: skip
+    assert (report.problems, report.candidates, report.pairs) == (6, 7, 1)
+    assert json.loads(json.dumps(report.to_dict()))["verdicts"] == {"correct": 2, "incorrect": 2, "undecided": 3}
+
+
+def test_every_rejected_is_used_before_one_is_used_again():
+    pool_row = row("x A: 7\nA: 7", "A: 7", "A: 1", "A: 2", "A: 3")
+    pairs, _ = mine(pool_row, pairs_per_problem=3)
+    assert {pair["rejected"] for pair in pairs} == {"A: 1", "A: 2", "A: 3"}
+    everything, _ = mine(pool_row, pairs_per_problem=100)
+    assert len({(pair["chosen"], pair["rejected"]) for pair in everything}) == len(everything) == 6
+
+
+def test_repeated_candidates_make_one_pair():
+    pairs, report = mine(row("A: 7", "A: 7", "A: 8", "A: 8"), pairs_per_problem=9)
+    assert len(pairs) == 1
+    assert report.candidates == 4
+
+
+def test_pairs_depend_on_the_seed_and_not_on_the_order():
+    pool = tiny_pool(20)
+    texts = {}
+    for seed in (1, 2):
+        pairs, _ = mine(*pool, seed=seed)
+        reversed_pool = [{**entry, "candidates": entry["candidates"][::-1]} for entry in reversed(pool)]
+        backwards, _ = mine(*reversed_pool, seed=seed)
+        texts[seed] = {(pair["problem_id"], pair["chosen"], pair["rejected"]) for pair in pairs}
+        assert {(pair["problem_id"], pair["chosen"], pair["rejected"]) for pair in backwards} == texts[seed]
+    assert texts[1] != texts[2]
+
+
+@pytest.mark.parametrize(
+    ("candidates", "expected"),
+    [
+        (["It is 8.\nA: 8"], "He has 3+4=7 pens.\nA: 7"),
+        (["It is 8.\n#### 8"], "He has 3+4=7 pens.\n#### 7"),
+        (["So the answer is $\\boxed{8}$."], "He has 3+4=7 pens.\nSo the answer is $\\boxed{7}$."),
+        (["3+5=<<3+5=8>>8\nA: 8"], "He has 3+4=<<3+4=7>>7 pens.\nA: 7"),
+        (["A: 8", "A: 9", "#### 3"], "He has 3+4=7 pens.\nA: 7"),
+    ],
+)
+def test_reference_solution_takes_the_candidates_form(candidates, expected):
+    reference = "He has 3+4=<<3+4=7>>7 pens.\n#### 7"
+    assert render_reference(reference, "7", candidates) == expected
+
+
+@pytest.mark.parametrize(("reference", "answer", "candidates"), [(None, "7", ["A: 8"]), ("x\n#### 7", "7", ["no answer"]),
+                                                               ("#### 7", "7", ["A: 8"])])  # fmt: skip
+def test_reference_solution_without_a_form_or_steps_is_not_rendered(reference, answer, candidates):
+    assert render_reference(reference, answer, candidates) is None
+
+
+def test_reference_solution_is_chosen_only_when_asked_for():
+    pool_row = row("Then 8.\nA: 8", reference_solution="3+4=<<3+4=7>>7\n#### 7")
+    assert mine(pool_row)[0] == []
+    pairs, _ = mine(pool_row, chosen_fallback="reference_solution")
+    assert (pairs[0]["chosen"], pairs[0]["chosen_index"]) == ("3+4=7\nA: 7", -1)
+    preferred, _ = mine(row("ok\nA: 7", "A: 8", reference_solution="s\n#### 7"), chosen_fallback="reference_solution")
+    assert preferred[0]["chosen"] == "ok\nA: 7"
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"candidates": []}, r"pool: row 0, column 'problem': .*The column is missing"),
+        ({"problem": "p"}, "column 'candidates'"),
+        ({"problem": " ", "candidates": []}, "Give the text of the problem"),
+        ({"problem": "p", "candidates": "x"}, "Give a list of objects with 'solution'"),
+        ({"problem": "p", "candidates": [{"text": "x"}]}, r"column 'candidates\[0\]\.solution': got None"),
+        ({"problem": "p", "candidates": ["x"]}, r"candidates\[0\]\.solution': got 'x'"),
+        ({"problem": "p", "candidates": [], "reference_answer": 7}, "'reference_answer': got 7. Give a text or null"),
+    ],
+)
+def test_bad_rows_are_named(bad, message):
+    with pytest.raises(SchemaError, match=message):
+        mine(bad)
+
+
+@pytest.mark.parametrize("settings", [{"pairs_per_problem": 0}, {"chosen_fallback": "best"}])
+def test_bad_settings_are_refused(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        PairingConfig(**settings)
+
+
+def test_bad_json_is_named_by_file_and_row(tmp_path):
+    path = tmp_path / "pool.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": \n')
+    with pytest.raises(SchemaError, match=r"pool\.jsonl: row 1, .*not valid JSON"):
+        list(read_jsonl(path))
+    path.write_text("[1]\n")
+    with pytest.raises(SchemaError, match=r"row 0, .*A row is a JSON object"):
+        list(read_jsonl(path))
+
+
+def test_plain_prompts_follow_the_template():
+    pair = {"prompt": "2+2 in {braces}?", "chosen": "4", "rejected": "5"}
+    rendered = render_pair(pair, tiny_tokenizer(), "Q: {problem}\nA: ")
+    assert rendered == {"prompt": "Q: 2+2 in {braces}?\nA: ", "chosen": "4", "rejected": "5"}
+    with pytest.raises(ValueError, match="lacks the placeholder"):
+        render_pair(pair, tiny_tokenizer(), "Q:")
+
+
+def test_a_template_that_rewrites_the_prompt_is_refused():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{{ messages|length }}{{ messages[-1].content }}"
+    with pytest.raises(ValueError, match="renders the prompt differently once an answer follows"):
+        render_pair({"prompt": "p", "chosen": "c", "rejected": "r"}, tokenizer)
+
+
+def test_a_bos_that_the_tokenizer_adds_is_taken_out_of_the_text():
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = tiny_tokenizer()
+    tokenizer.bos_token = "<|im_start|>"
+    tokenizer.chat_template = "<|im_start|>{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    pair = {"prompt": "p", "chosen": "c", "rejected": "r"}
+    assert render_pair(pair, tokenizer)["prompt"] == "<|im_start|>[user]p"
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|im_start|> $A", special_tokens=[("<|im_start|>", tokenizer.bos_token_id)]
+    )
+    assert render_pair(pair, tokenizer)["prompt"] == "[user]p"
