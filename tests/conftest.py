@@ -28,3 +28,17 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import save_tiny_model
 
     return save_tiny_model(tmp_path_factory.mktemp("tiny-model"))
+
+
+ALLOWED_SKIPS = ("shared data not found", "no GPU")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A test skipped for another reason than missing shared data or GPU fails the run: nothing drops out unnoticed."""
+    reasons = [str(report.longrepr[-1]) for report in terminalreporter.stats.get("skipped", [])]
+    unexpected = sorted({reason for reason in reasons if not reason.endswith(ALLOWED_SKIPS)})
+    if unexpected:
+        terminalreporter.section("skipped for a reason that is not allowed")
+        for reason in unexpected:
+            terminalreporter.line(reason)
+        terminalreporter._session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -32,4 +32,4 @@ def test_public_names_resolve(name):
 
 def test_unknown_names_are_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        trl_weighted_dpo.nonsense
+        _ = trl_weighted_dpo.nonsense

@@ -87,7 +87,8 @@ def tiny_pairs(count: int, seed: int = 0) -> list[dict[str, Any]]:
             {
                 "prompt": f"{name} has {a} {thing} and gets {b} more. How many {thing} does {name} have?\n",
                 "chosen": f"{name} has {a} + {b} = {a + b} {thing}.\n#### {a + b}",
-                "rejected": f"That makes {wrong}." + rng.choice(["", f" So {name} has {wrong} {thing} in the end."])
+                "rejected": f"That makes {wrong}."
+                + rng.choice(["", f" So {name} has {wrong} {thing} in the end."])
                 + f"\n#### {wrong}",
                 "rejected_wrongness": round(rng.uniform(0.3, 1.0), 3),
                 "chosen_confidence": round(rng.uniform(0.2, 0.8), 3),

@@ -160,7 +160,7 @@ def raw_weights(
     def signal(name: str, missing: float = 0.0) -> Array:
         return _numbers(columns[name], name, missing, source) if name in columns else np.full(size, missing)
 
-    raw = config.wrongness * signal(schema.REJECTED_WRONGNESS)
+    raw: Array = config.wrongness * signal(schema.REJECTED_WRONGNESS)
     gap = signal(schema.REJECTED_CONFIDENCE, np.nan) - signal(schema.CHOSEN_CONFIDENCE, np.nan)
     raw = raw + config.confidence_gap * np.nan_to_num(np.maximum(0.0, gap))
     if nll_median:
@@ -175,8 +175,8 @@ def _numbers(values: Column, name: str, missing: float, source: str) -> Array:
     if bad.size:
         row = int(bad[0])
         raise schema.SchemaError(
-            f"{source}: row {row}, column {name!r}: got {values[row]!r}. A signal is a finite number >= 0, or null where "
-            "it is not known."
+            f"{source}: row {row}, column {name!r}: got {values[row]!r}. A signal is a finite number >= 0, or null "
+            "where it is not known."
         )
     return numbers
 
@@ -205,8 +205,8 @@ def resolve_scheme(config: WeightingConfig, column_names: Sequence[str], streami
     elif scheme == "verifier" and not has_signals:
         raise ValueError(
             f"The weighting scheme is 'verifier' but the training set has none of the signals "
-            f"{', '.join(schema.SIGNALS)} (it has: {', '.join(column_names)}). Mine the pairs from a pool, or choose the "
-            "scheme 'uniform'."
+            f"{', '.join(schema.SIGNALS)} (it has: {', '.join(column_names)}). Mine the pairs from a pool, or choose "
+            "the scheme 'uniform'."
         )
     elif scheme in ("uniform", "verifier") and has_weight:
         logger.warning(

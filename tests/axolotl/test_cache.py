@@ -50,7 +50,9 @@ def test_what_decides_the_pairs_changes_the_folder(pool, change):
     assert prepared_path(cfg(pool, **change)) != prepared_path(cfg(pool))
 
 
-@pytest.mark.parametrize("change", [{"lambda": 0.7}, {"scheme": "uniform"}, {"clip_max": 2.0}, {"pairs_per_problem": 1}])
+@pytest.mark.parametrize(
+    "change", [{"lambda": 0.7}, {"scheme": "uniform"}, {"clip_max": 2.0}, {"pairs_per_problem": 1}]
+)
 def test_weights_and_defaults_do_not_change_the_folder(pool, change):
     assert prepared_path(cfg(pool, weighted_dpo=change)) == prepared_path(cfg(pool))
 

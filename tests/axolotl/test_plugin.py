@@ -68,7 +68,7 @@ def test_block_without_the_mode_is_refused():
 
 
 def test_a_trainer_of_the_users_own_is_refused():
-    with pytest.raises(ValueError, match="sets `trainer_cls: my.Trainer`"):
+    with pytest.raises(ValueError, match=r"sets `trainer_cls: my\.Trainer`"):
         registered(trainer_cls="my.Trainer")
 
 

@@ -37,7 +37,7 @@ def test_report_says_why_problems_gave_no_pair():
     )
     assert report.problems_without_pairs == {
         "no incorrect candidate": 1, "no correct candidate": 1, "neither a correct nor an incorrect candidate": 1,
-        "no candidates": 1, "no reference answer": 1,
+        "no candidates": 1, "no reference": 1,
     }  # fmt: skip
     assert (report.problems, report.candidates, report.pairs) == (6, 7, 1)
     assert json.loads(json.dumps(report.to_dict()))["verdicts"] == {"correct": 2, "incorrect": 2, "undecided": 3}
@@ -84,8 +84,10 @@ def test_reference_solution_takes_the_candidates_form(candidates, expected):
     assert render_reference(reference, "7", candidates) == expected
 
 
-@pytest.mark.parametrize(("reference", "answer", "candidates"), [(None, "7", ["A: 8"]), ("x\n#### 7", "7", ["no answer"]),
-                                                               ("#### 7", "7", ["A: 8"])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("reference", "answer", "candidates"),
+    [(None, "7", ["A: 8"]), ("x\n#### 7", "7", ["no answer"]), ("#### 7", "7", ["A: 8"])],
+)
 def test_reference_solution_without_a_form_or_steps_is_not_rendered(reference, answer, candidates):
     assert render_reference(reference, answer, candidates) is None
 

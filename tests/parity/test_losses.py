@@ -4,10 +4,7 @@ import pytest
 import torch
 
 from tests.parity.conftest import assert_same, batch_of, loss_and_gradients
-from tests.tiny import tiny_pairs
 from trl_weighted_dpo.training.objective import PAIR_LOSSES
-
-pytestmark = pytest.mark.parity
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 SMOOTHING = {"exo_pair": 0.01, "robust": 0.1}
@@ -21,6 +18,4 @@ def test_loss_and_gradients_are_trls(arena, exact_trl, loss_type, dtype):
     match = arena(dtype)
     settings = {"loss_type": [loss_type], "label_smoothing": SMOOTHING.get(loss_type, 0.0)}
     trl, ours = match.trl(**settings), match.ours(weight_scheme="uniform", **settings)
-    assert_same(
-        loss_and_gradients(ours, batch_of(ours)), loss_and_gradients(trl, batch_of(trl)), TOLERANCE[dtype]
-    )
+    assert_same(loss_and_gradients(ours, batch_of(ours)), loss_and_gradients(trl, batch_of(trl)), TOLERANCE[dtype])

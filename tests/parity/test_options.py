@@ -16,8 +16,6 @@ from tests.tiny import tiny_pairs
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
 from trl_weighted_dpo.training.objective import DIFFERENCE_LOSSES, F_DIVERGENCES
 
-pytestmark = pytest.mark.parity
-
 # Lengths normalise the two scores apart, so constants that trl < 1.10 drops from them do not cancel.
 NORMALISED = {"ipo", "sigmoid_norm"}
 SMOOTHING = {"exo_pair": 0.01, "robust": 0.1}
@@ -35,9 +33,7 @@ def test_f_divergences(arena, loss_type, divergence):
     if loss_type in NORMALISED and Version(trl_version) < Version("1.10") and divergence != "reverse_kl":
         compare_with_constant_free_scores(arena(), loss_type, divergence)
         return
-    compare(
-        arena(), loss_type=[loss_type], f_divergence_type=divergence, label_smoothing=SMOOTHING.get(loss_type, 0.0)
-    )
+    compare(arena(), loss_type=[loss_type], f_divergence_type=divergence, label_smoothing=SMOOTHING.get(loss_type, 0.0))
 
 
 def compare_with_constant_free_scores(match, loss_type, divergence):

@@ -1,12 +1,10 @@
-"""`sft` is the mean over the pair's own chosen tokens: TRL's number where lengths are equal, the closed form otherwise."""
+"""`sft` is the mean over the pair's own chosen tokens: TRL's number for equal lengths, else the closed form."""
 
 import pytest
 import torch
 
 from tests.parity.conftest import assert_same, batch_of, loss_and_gradients
 from tests.tiny import tiny_pairs
-
-pytestmark = pytest.mark.parity
 
 
 def test_equal_lengths_give_trls_loss(arena):

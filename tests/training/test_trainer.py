@@ -15,8 +15,6 @@ from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer, WeightedPref
 from trl_weighted_dpo.schema import SchemaError
 from trl_weighted_dpo.training import support
 
-pytestmark = pytest.mark.parity
-
 WEIGHTS = [0.5, 2.0, 1.25, 0.25]
 
 
@@ -89,9 +87,7 @@ def test_accumulation_over_single_pairs_is_one_batch(tmp_path, loss_types):
 
 def test_evaluation_is_weighted_and_does_not_depend_on_the_batch_size(tmp_path):
     held_out = Dataset.from_list(weighted([0.5, 2.0, 1.25, 0.25]))
-    results = [
-        make(tmp_path, eval_dataset=held_out, per_device_eval_batch_size=size).evaluate() for size in (1, 2, 4)
-    ]
+    results = [make(tmp_path, eval_dataset=held_out, per_device_eval_batch_size=size).evaluate() for size in (1, 2, 4)]
     trainer = make(tmp_path, weight_scheme="uniform")
     singles = [loss_and_gradients(trainer, batch_of(trainer, [row]))[0] for row in range(4)]
     expected = sum(weight * loss for weight, loss in zip(WEIGHTS, singles, strict=True)) / 4
@@ -217,7 +213,7 @@ def test_streaming_with_named_uniform_weights(tmp_path):
 def test_streaming_refuses_signals_and_bad_weights(tmp_path):
     with pytest.raises(ValueError, match="takes ready weights only"):
         streaming_trainer(tmp_path, tiny_pairs(2))
-    with pytest.raises(SchemaError, match="column 'weight': -3.0"):
+    with pytest.raises(SchemaError, match=r"column 'weight': -3\.0"):
         streaming_trainer(tmp_path, weighted([1.0, -3.0])).train()
 
 
@@ -231,7 +227,7 @@ class TextProcessor(ProcessorMixin):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"use_liger_kernel": True}, "use_liger_kernel=True` is not supported: Liger's fused DPO loss"),
+        ({"use_liger_kernel": True}, "use_liger_kernel=True` is not supported: Liger replaces"),
         ({"padding_free": True}, "padding_free=True` is not supported"),
         ({"loss_type": ["aot"]}, "cannot be weighted per pair"),
         ({"weight_lambda": 2.0}, r"must lie in \[0, 1\]"),

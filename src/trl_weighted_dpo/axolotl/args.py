@@ -19,8 +19,8 @@ class WeightedDPOSettings(BaseModel):
     # Weights
     scheme: Literal["auto", "uniform", "verifier", "column"] = Field(
         default="auto",
-        description="Which weights: a `weight` column if there is one, else the pairs' signals (`auto`); 1 (`uniform`); "
-        "the signals (`verifier`); the `weight` column (`column`)",
+        description="Which weights: a `weight` column if there is one, else the pairs' signals (`auto`); 1 (`uniform`);"
+        " the signals (`verifier`); the `weight` column (`column`)",
     )
     lambda_: float = Field(
         default=0.3, ge=0.0, le=1.0, alias="lambda", description="How far weights go from 1; 0 is uniform DPO"

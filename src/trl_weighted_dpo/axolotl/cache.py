@@ -29,9 +29,7 @@ def prepared_path(cfg: Mapping[str, Any]) -> str:
     content = {
         "version": __version__,
         "verifier": VERIFIER_VERSION,
-        "mining": {
-            name: settings.get(name, WeightedDPOSettings.model_fields[name].default) for name in MINING_FIELDS
-        },
+        "mining": {name: settings.get(name, WeightedDPOSettings.model_fields[name].default) for name in MINING_FIELDS},
         "chat_template": [cfg.get("chat_template"), cfg.get("chat_template_jinja")],
         "tokenizer": list(_tokenizer_files(cfg)),
         "data": [

@@ -27,7 +27,7 @@ def is_active(cfg: Mapping[str, Any]) -> bool:
     return cfg.get("trainer_cls") == TRAINER
 
 
-class WeightedDPOPlugin(BasePlugin):  # type: ignore[misc]
+class WeightedDPOPlugin(BasePlugin):
     """Weighted DPO for Axolotl. Does nothing unless the YAML lists it and says `rl: weighted_dpo`."""
 
     def register(self, cfg: dict[str, Any]) -> None:
@@ -83,9 +83,9 @@ class WeightedDPOPlugin(BasePlugin):  # type: ignore[misc]
 
         if not issubclass(AxolotlDPOConfig, WeightingArguments):
             raise RuntimeError(
-                "Axolotl's training arguments were imported before the weighted-DPO plugin was registered, so they lack "
-                "its fields. Load the config (which registers the plugins) before importing axolotl.core, and train "
-                "configs with different plugins in separate processes."
+                "Axolotl's training arguments were imported before the weighted-DPO plugin was registered, so they "
+                "lack its fields. Load the config (which registers the plugins) before importing axolotl.core, and "
+                "train configs with different plugins in separate processes."
             )
         settings = WeightedDPOSettings(**cfg[MODE]).model_dump(exclude=set(MINING_FIELDS))
         settings["lambda"] = settings.pop("lambda_")

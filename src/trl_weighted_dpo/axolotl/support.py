@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _REFUSED_OPTIONS = {
-    "dpo_use_liger_kernel": "Liger's fused DPO loss returns one number for a batch, which no pair weight can act on",
+    "dpo_use_liger_kernel": "Liger's fused DPO loss returns one number for a batch, which no weight can act on",
     "dpo_padding_free": "TRL itself has switched padding-free DPO off",
     "lora_mlp_kernel": "Axolotl's fused LoRA kernels need Triton and are not tested with it",
     "lora_qkv_kernel": "Axolotl's fused LoRA kernels need Triton and are not tested with it",
@@ -37,6 +37,6 @@ def check_config(cfg: Mapping[str, Any]) -> None:
     for option in _SINGLE:
         if (cfg.get(option) or 1) > 1:
             raise ValueError(
-                f"`{option}: {cfg[option]}` does not go with `rl: weighted_dpo`: it splits a completion over processes, "
-                "while a pair's loss needs its whole log-prob. Use data parallelism (DDP, DeepSpeed or FSDP)."
+                f"`{option}: {cfg[option]}` does not go with `rl: weighted_dpo`: it splits a completion over "
+                "processes, while a pair's loss needs its whole log-prob. Use data parallelism (DDP, DeepSpeed or FSDP)."
             )

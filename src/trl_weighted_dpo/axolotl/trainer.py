@@ -21,7 +21,9 @@ class AxolotlWeightedDPOTrainer(
 
     tag_names = ["axolotl", "dpo", "weighted-dpo"]  # noqa: RUF012
 
-    def __init__(self, model: Any, ref_model: Any = None, *, args: Any, data_collator: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, model: Any, ref_model: Any = None, *, args: Any, data_collator: Any = None, **kwargs: Any
+    ) -> None:
         if isinstance(data_collator, AxolotlDPODataCollatorWithPadding):
             # Axolotl's collator is written for column names that TRL no longer has; ours pads to the same multiple.
             args.pad_to_multiple_of = data_collator.pad_to_multiple_of

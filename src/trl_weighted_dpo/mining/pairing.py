@@ -139,7 +139,7 @@ def mine_problem(
     seen: set[str] = set()
     for position, entry in enumerate(row[schema.CANDIDATES]):
         text = entry[schema.SOLUTION]
-        profile = verifier.verify(problem, text, reference)
+        profile = verifier.verify(problem, text, reference, row.get(schema.REFERENCE_SOLUTION))
         report.candidates += 1
         report.verdicts[profile.verdict.value] += 1
         if text not in seen:
@@ -188,8 +188,8 @@ def _reference_candidate(row: Mapping[str, Any], verifier: MathVerifier) -> list
 
 
 def _why_no_pair(row: Mapping[str, Any], chosen: list[_Candidate], rejected: list[_Candidate]) -> str:
-    if not row.get(schema.REFERENCE_ANSWER):
-        return "no reference answer"
+    if not row.get(schema.REFERENCE_ANSWER) and not row.get(schema.REFERENCE_SOLUTION):
+        return "no reference"
     if not row[schema.CANDIDATES]:
         return "no candidates"
     if chosen:

@@ -15,7 +15,9 @@ _REFERENCE_LINE = re.compile(r"\n?[ \t]*####[^\n]*\s*\Z")
 _MAX_AFFIX = 60
 
 
-def render_reference(reference_solution: str | None, reference_answer: str | None, candidates: Sequence[str]) -> str | None:
+def render_reference(
+    reference_solution: str | None, reference_answer: str | None, candidates: Sequence[str]
+) -> str | None:
     """The reference solution without `<<...>>` and with the answer line that most candidates have.
 
     Args:

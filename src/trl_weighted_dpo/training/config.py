@@ -27,7 +27,9 @@ class WeightingArguments:
 
     weight_scheme: str = field(
         default="auto",
-        metadata={"help": "Which weights: 'auto' (a `weight` column, else the signals), 'uniform', 'verifier', 'column'."},
+        metadata={
+            "help": "Which weights: 'auto' (a `weight` column, else the signals), 'uniform', 'verifier', 'column'."
+        },
     )
     weight_lambda: float = field(
         default=0.3, metadata={"help": "λ in [0, 1]: how far the weights go from 1; 0 is uniform DPO."}

@@ -60,9 +60,9 @@ class Objective:
         for loss_type in self.loss_types:
             if loss_type in ("aot", "aot_unpaired"):
                 raise ValueError(
-                    f"loss_type '{loss_type}' cannot be weighted per pair: it sorts the log ratios across the batch, so "
-                    "that a term of the loss no longer belongs to one pair. Use another loss_type, such as 'sigmoid', "
-                    "or TRL's DPOTrainer."
+                    f"loss_type '{loss_type}' cannot be weighted per pair: it sorts the log ratios across the batch, "
+                    "so that a term of the loss no longer belongs to one pair. Use another loss_type, such as "
+                    "'sigmoid', or TRL's DPOTrainer."
                 )
             if loss_type not in PAIR_LOSSES:
                 raise ValueError(f"Unknown loss_type '{loss_type}'. Choose among {', '.join(PAIR_LOSSES)}.")

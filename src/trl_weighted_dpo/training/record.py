@@ -84,7 +84,9 @@ def warn_if_changed(checkpoint: str | Path, current: Mapping[str, Any]) -> None:
     """Warn if a checkpoint was trained with another objective, other weights or other pairs."""
     path = Path(checkpoint) / RECORD_FILE
     if not path.is_file():
-        logger.warning("%s has no %s, so its settings cannot be compared with the present ones.", checkpoint, RECORD_FILE)
+        logger.warning(
+            "%s has no %s, so its settings cannot be compared with the present ones.", checkpoint, RECORD_FILE
+        )
         return
     before = _flatten(json.loads(path.read_text(encoding="utf-8")))
     now = _flatten(json.loads(json.dumps(current)))
@@ -111,7 +113,7 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-class RecordCallback(TrainerCallback):  # type: ignore[misc]
+class RecordCallback(TrainerCallback):
     """Writes the record into the output directory when training ends, whoever then saves the model there."""
 
     def __init__(self, make_record: Callable[[], dict[str, Any]]) -> None:

@@ -26,8 +26,8 @@ def warn_if_trl_is_newer_than_tested() -> None:
     """Warn once in a process."""
     if Version(trl.__version__) > Version(NEWEST_TESTED_TRL):
         warnings.warn(
-            f"trl {trl.__version__} is newer than {NEWEST_TESTED_TRL}, the newest that trl-weighted-dpo is tested with. "
-            "If training misbehaves, install a tested version.",
+            f"trl {trl.__version__} is newer than {NEWEST_TESTED_TRL}, the newest that trl-weighted-dpo is tested "
+            "with. If training misbehaves, install a tested version.",
             stacklevel=4,
         )
 
@@ -46,20 +46,16 @@ def check_arguments(
             f"`args` is a {type(args).__name__}, which lacks {', '.join(missing)}. Use WeightedDPOConfig, which takes "
             "every argument of TRL's DPOConfig."
         )
-    if isinstance(processing_class, ProcessorMixin):
-        raise ValueError(
-            "Vision-language models are not supported: the verifier and the weights are about text. Pass the processor's "
-            "tokenizer as `processing_class` to train the language part on text, or use TRL's DPOTrainer."
-        )
+    check_text_only(processing_class)
     if data_collator is not None and not isinstance(data_collator, WeightedPreferenceCollator):
         raise ValueError(
-            f"`data_collator` is a {type(data_collator).__name__}, which would drop the pairs' weights. Leave it out, or "
-            "derive yours from WeightedPreferenceCollator."
+            f"`data_collator` is a {type(data_collator).__name__}, which would drop the pairs' weights. Leave it out, "
+            "or derive yours from WeightedPreferenceCollator."
         )
     if args.use_liger_kernel:
         raise ValueError(
-            "`use_liger_kernel=True` is not supported: Liger's fused DPO loss returns one number for a batch, which no "
-            "pair weight can act on. Set `use_liger_kernel=False`."
+            "`use_liger_kernel=True` is not supported: Liger replaces the model's forward, and its fused DPO loss "
+            "returns one number for a batch, which no pair weight can act on. Set `use_liger_kernel=False`."
         )
     if args.padding_free:
         raise ValueError(
@@ -69,14 +65,27 @@ def check_arguments(
     parallelism = getattr(args, "parallelism_config", None)
     if parallelism is not None and any(getattr(parallelism, name, 1) > 1 for name in ("cp_size", "sp_size")):
         raise ValueError(
-            "Context and sequence parallelism are not supported: they split a completion over processes, while a pair's "
-            "loss needs its whole log-prob. Use data parallelism (DDP, DeepSpeed ZeRO or FSDP)."
+            "Context and sequence parallelism are not supported: they split a completion over processes, while a "
+            "pair's loss needs its whole log-prob. Use data parallelism (DDP, DeepSpeed ZeRO or FSDP)."
         )
     needs_disk = ref_model is None and peft_config is None and not args.precompute_ref_log_probs
     if needs_disk and not isinstance(model, str) and not is_peft_model(model) and not get_config_model_id(model.config):
         raise ValueError(
             "The model was made in memory and has no name to load its reference from. Pass "
             "`ref_model=copy.deepcopy(model)`, or set `precompute_ref_log_probs=True`."
+        )
+
+
+def check_text_only(processing_class: Any) -> None:
+    """Refuse a vision-language model's processor, given or loaded by TRL.
+
+    Raises:
+        `ValueError`: Says what to do instead.
+    """
+    if isinstance(processing_class, ProcessorMixin):
+        raise ValueError(
+            "Vision-language models are not supported: the verifier and the weights are about text. Pass the "
+            "processor's tokenizer as `processing_class` to train the language part on text, or use TRL's DPOTrainer."
         )
 
 

@@ -71,7 +71,9 @@ def batch_metrics(table: Tensor) -> tuple[dict[str, float], int]:
     squares = float(weights.square().sum())
     sums = rows.sum(dim=0)
     margins = chosen_rewards - rejected_rewards
-    (weight, loss, logp_c, logp_r, reward_c, reward_r, tokens, entropy, logit_c, logit_r, hits, n_c, n_r) = sums.tolist()
+    (weight, loss, logp_c, logp_r, reward_c, reward_r, tokens, entropy, logit_c, logit_r, hits, n_c, n_r) = (
+        sums.tolist()
+    )
     n = len(rows)
     metrics = {
         "loss/unweighted": loss / n,

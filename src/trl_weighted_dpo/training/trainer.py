@@ -127,7 +127,7 @@ class WeightedDPOTrainer(DPOTrainer):
             **kwargs,
         )
         if data_collator is None:
-            self.data_collator = WeightedPreferenceCollator(**vars(self.data_collator))
+            self.data_collator: Any = WeightedPreferenceCollator(**vars(self.data_collator))
         support.warn_about_doubled_bos(self.train_dataset, self._tokenizer)
         self.add_callback(record.RecordCallback(lambda: self.run_record))
 
@@ -139,6 +139,7 @@ class WeightedDPOTrainer(DPOTrainer):
     # Dataset
 
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
+        support.check_text_only(processing_class)
         already_weighed = "prompt_ids" in (dataset.column_names or ()) and schema.WEIGHT in dataset.column_names
         dataset = super()._prepare_dataset(dataset, processing_class, args, dataset_name)
         if already_weighed:

@@ -1,0 +1,36 @@
+"""`weighted-dpo mine`: pool → pairs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def mine(
+    pool: Annotated[Path, typer.Argument(help="Pool, as JSONL: problem, reference_answer, candidates.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the pairs go, as JSONL.")],
+    pairs_per_problem: Annotated[int, typer.Option(min=1, help="Pairs made of one problem, at most.")] = 1,
+    chosen_fallback: Annotated[
+        str, typer.Option(help="Chosen where no candidate is correct: none or reference_solution.")
+    ] = "none",
+    seed: Annotated[int, typer.Option(help="Seed of the choice among candidates.")] = 42,
+) -> None:
+    """Verify the candidates of a pool and pair the correct with the incorrect ones."""
+    from rich.console import Console
+
+    from trl_weighted_dpo import schema
+    from trl_weighted_dpo.mining.pairing import PairingConfig, mine_pairs
+    from trl_weighted_dpo.report.tables import mining_table
+
+    try:
+        config = PairingConfig(pairs_per_problem, chosen_fallback, seed)
+        pairs, report = mine_pairs(schema.read_jsonl(pool), config=config, source=str(pool))
+    except (ValueError, OSError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+    Console().print(mining_table(report.to_dict()))
+    if not pairs:
+        typer.echo("Error: no pair could be made, so nothing was written. See the counts above.", err=True)
+        raise typer.Exit(1)
+    schema.write_jsonl(output, pairs)
+    typer.echo(f"{len(pairs)} pairs written to {output}")

@@ -1,0 +1,17 @@
+"""The verifier: rule-based error profiles of solutions to math problems."""
+
+from trl_weighted_dpo.verifier.equivalence import compare
+from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Evidence, Verdict
+from trl_weighted_dpo.verifier.scalars import Decision
+from trl_weighted_dpo.verifier.verifier import VERIFIER_VERSION, MathVerifier
+
+__all__ = [
+    "DIMENSIONS",
+    "VERIFIER_VERSION",
+    "Decision",
+    "ErrorProfile",
+    "Evidence",
+    "MathVerifier",
+    "Verdict",
+    "compare",
+]

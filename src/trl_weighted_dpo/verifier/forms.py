@@ -1,0 +1,289 @@
+"""Whether two forms of an answer are the same: lists, intervals, equations, words and quantities."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from trl_weighted_dpo.verifier.arithmetic import exact
+from trl_weighted_dpo.verifier.profile import Verdict
+from trl_weighted_dpo.verifier.reading.grammar import Name, Number
+from trl_weighted_dpo.verifier.reading.structure import Form, Interval, Labelled, Many, Quantity, Relation, Words
+from trl_weighted_dpo.verifier.relations import as_interval, ascending, same_relation, solution_interval
+from trl_weighted_dpo.verifier.scalars import Decide, Decision, correct, incorrect, same_quantity, undecided
+
+
+def _all(decisions: Sequence[Decision]) -> Decision:
+    """Correct if all are; incorrect if one is; else undecided for the reason of the first that is."""
+    for verdict in (Verdict.INCORRECT, Verdict.UNDECIDED):
+        for decision in decisions:
+            if decision.verdict is verdict:
+                return decision
+    return correct("same items")
+
+
+def _ordered(reference: Sequence[Form], found: Sequence[Form], decide: Decide) -> Decision:
+    if len(reference) != len(found):
+        return incorrect("number of items differs")
+    return _all([same_form(left, right, decide) for left, right in zip(reference, found, strict=True)])
+
+
+def _unordered(reference: Sequence[Form], found: Sequence[Form], decide: Decide) -> Decision:
+    if len(reference) != len(found):
+        return incorrect("number of items differs")
+    left = list(found)
+    unsettled: list[Decision] = []
+    missing = False
+    for item in reference:
+        decisions = [same_form(item, other, decide) for other in left]
+        match = next((index for index, d in enumerate(decisions) if d.verdict is Verdict.CORRECT), None)
+        if match is not None:
+            del left[match]
+            continue
+        doubts = [decision for decision in decisions if decision.verdict is Verdict.UNDECIDED]
+        unsettled += doubts[:1]
+        missing = missing or not doubts
+    if missing:
+        return incorrect("items differ")
+    return unsettled[0] if unsettled else correct("same items")
+
+
+def same_form(reference: Form, found: Form, decide: Decide) -> Decision:
+    """Decides two forms; `decide` settles their expressions.
+
+    Raises:
+        `UnreadableError`: If one of them turns out to mean nothing.
+    """
+    if isinstance(reference, Labelled) or isinstance(found, Labelled):
+        return _labelled(reference, found, decide)
+    if isinstance(reference, Relation) and isinstance(found, Relation):
+        return _relations(reference, found, decide)
+    if isinstance(reference, Relation) or isinstance(found, Relation):
+        return _relation_and_other(reference, found, decide)
+    if isinstance(reference, Quantity) and isinstance(found, Quantity):
+        return _quantities(reference, found, decide)
+    if isinstance(reference, Words) or isinstance(found, Words):
+        return _words(reference, found)
+    if isinstance(reference, Interval) or isinstance(found, Interval):
+        return _intervals(as_interval(reference), as_interval(found), decide)
+    return _many(reference, found, decide)
+
+
+def _quantities(reference: Quantity, found: Quantity, decide: Decide) -> Decision:
+    if isinstance(reference.node, Name) and isinstance(found.node, Name):
+        first, second = reference.node.text, found.node.text
+        if first != second and first.casefold() == second.casefold():
+            return undecided("only the case differs")
+    return same_quantity(reference, found, decide)
+
+
+def _labelled(reference: Form, found: Form, decide: Decide) -> Decision:
+    if isinstance(reference, Labelled) and isinstance(found, Labelled):
+        decision = same_form(reference.value, found.value, decide)
+        if reference.label == found.label:
+            return decision
+        if decision.verdict is Verdict.CORRECT:
+            return undecided("names differ")
+        if reference.equation is not None and found.equation is not None:
+            return same_relation(reference.equation, found.equation)
+        return decision
+    if isinstance(reference, Labelled):
+        if isinstance(found, Relation) and reference.equation is not None and "=" in found.signs:
+            return same_relation(reference.equation, found)
+        if reference.member and isinstance(found, Relation):
+            return _relation_and_other(reference.value, found, decide)
+        return same_form(reference.value, found, decide)
+    assert isinstance(found, Labelled)
+    if isinstance(reference, Relation) and "=" in reference.signs:
+        return same_relation(reference, found.equation) if found.equation else undecided("unusual relation")
+    return same_form(reference, found.value, decide)
+
+
+def _relations(reference: Relation, found: Relation, decide: Decide) -> Decision:
+    first, second = ascending(reference), ascending(found)
+    if first.signs == second.signs:
+        sides = _ordered(first.sides, second.sides, decide)
+        if sides.verdict is Verdict.CORRECT or (len(first.sides) > 2 and sides.verdict is Verdict.INCORRECT):
+            return sides
+        if sides.pending:
+            return sides
+    return same_relation(first, second)
+
+
+def _relation_and_other(reference: Form, found: Form, decide: Decide) -> Decision:
+    """A condition where a set stands on the other side: equal where the condition's solutions are the set."""
+    if isinstance(reference, Relation):
+        interval = solution_interval(reference)
+        if interval is not None and isinstance(as_interval(found), Interval):
+            return _intervals(interval, as_interval(found), decide)
+        return incorrect("relation expected") if isinstance(found, Quantity) else undecided("forms differ")
+    if isinstance(found, Relation) and isinstance(as_interval(reference), Interval):
+        interval = solution_interval(found)
+        return undecided("forms differ") if interval is None else _intervals(as_interval(reference), interval, decide)
+    return incorrect("no relation expected")
+
+
+_NUMBER_WORDS = {
+    word: Fraction(value)
+    for value, word in enumerate(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
+    )
+}
+
+
+def _words(reference: Form, found: Form) -> Decision:
+    left, right = _spoken(reference), _spoken(found)
+    if left is not None and right is not None:
+        if left == right:
+            return correct("same words")
+        if " " in left or " " in right or sorted(left) == sorted(right):
+            return undecided("words differ")
+        return incorrect("words differ")
+    words, other = (left, found) if left is not None else (right, reference)
+    if words in _NUMBER_WORDS and isinstance(other, Quantity) and isinstance(other.node, Number):
+        return correct("same number") if _NUMBER_WORDS[words] == exact(other.node) else incorrect("numbers differ")
+    if len(words or "") == 1:
+        return incorrect("forms differ")
+    return undecided("forms differ")
+
+
+def _spoken(form: Form) -> str | None:
+    if isinstance(form, Words):
+        return form.text
+    if isinstance(form, Quantity) and isinstance(form.node, Name) and len(form.node.text) == 1:
+        return form.node.text.casefold()
+    return None
+
+
+def _intervals(reference: Form, found: Form, decide: Decide) -> Decision:
+    if isinstance(reference, Interval) and isinstance(found, Interval):
+        ends = (reference.left_closed, reference.right_closed) == (found.left_closed, found.right_closed)
+        if not ends:
+            return incorrect("ends of the interval differ")
+        return _ordered((reference.left, reference.right), (found.left, found.right), decide)
+    if (isinstance(reference, Many) and reference.kind == "union") or (
+        isinstance(found, Many) and found.kind == "union"
+    ):
+        return undecided("union and interval")
+    return incorrect("forms differ")
+
+
+_UNORDERED = frozenset({"list", "set"})
+
+
+def _many(reference: Form, found: Form, decide: Decide) -> Decision:
+    first = reference if isinstance(reference, Many) else None
+    second = found if isinstance(found, Many) else None
+    if first is None or second is None:
+        return _one_and_many(reference, found, decide)
+    kinds = {first.kind, second.kind}
+    if kinds == {"ratio"}:
+        decision = _ordered(first.items, second.items, decide)
+        if _proportional(first, second) and not _is_correct(decision):
+            return undecided("ratio not reduced")
+        return decision
+    if kinds in ({"union"}, {"matrix"}):
+        if kinds == {"matrix"}:
+            return _ordered(first.items, second.items, decide)
+        return _unordered(tuple(map(as_interval, first.items)), tuple(map(as_interval, second.items)), decide)
+    if kinds & {"union", "ratio"}:
+        return undecided("forms differ")
+    if "matrix" in kinds:
+        return _ordered(_vector(first), _vector(second), decide)
+    labels = _labels(first), _labels(second)
+    if labels[0] and labels[1]:
+        return _by_label(first, second, decide)
+    if kinds <= _UNORDERED and not any(len(set(names)) > 1 for names in labels):
+        return _unordered(_values(first), _values(second), decide)
+    decision = _ordered(_values(first), _values(second), decide)
+    if (kinds == {"tuple", "bracket"} and len(first.items) == 2) or (kinds & _UNORDERED and "list" not in kinds):
+        # (1, 2) is no [1, 2] and no {1, 2}, though a problem may write one and mean another.
+        return undecided("brackets differ") if _is_correct(decision) and kinds & _UNORDERED else _not_correct(decision)
+    if kinds == {"bracket", "list"} and _is_correct(decision):
+        return undecided("brackets differ")
+    return decision
+
+
+def _is_correct(decision: Decision) -> bool:
+    return decision.verdict is Verdict.CORRECT
+
+
+def _not_correct(decision: Decision) -> Decision:
+    return incorrect("brackets differ") if _is_correct(decision) else decision
+
+
+def _one_and_many(reference: Form, found: Form, decide: Decide) -> Decision:
+    many, other = (reference, found) if isinstance(reference, Many) else (found, reference)
+    assert isinstance(many, Many)
+    if many.kind == "set" and not many.items:
+        empty = isinstance(other, Quantity) and other.node == Name("emptyset")
+        return correct("same set") if empty else incorrect("forms differ")
+    if len(many.items) == 1:
+        pair = (many.items[0], other) if many is reference else (other, many.items[0])
+        return same_form(*pair, decide)
+    if many.kind == "ratio" and isinstance(other, Quantity):
+        return undecided("ratio and number")
+    if len({item.unit for item in many.items if isinstance(item, Quantity) and item.unit}) > 1:
+        # "2 hours and 30 minutes" is one quantity.
+        return undecided("compound quantity")
+    return incorrect("number of items differs")
+
+
+def _vector(many: Many) -> tuple[Form, ...]:
+    if many.kind != "matrix":
+        return many.items
+    rows = [row.items for row in many.items if isinstance(row, Many)]
+    if len(rows) == 1 or all(len(row) == 1 for row in rows):
+        return tuple(cell for row in rows for cell in row)
+    return many.items
+
+
+def _labels(many: Many) -> list[str]:
+    """The names of the items without their subscripts: x_1 and x_2 are values of x in any order."""
+    return [item.label.rstrip("0123456789") for item in many.items if isinstance(item, Labelled)]
+
+
+def _values(many: Many) -> tuple[Form, ...]:
+    return tuple(item.value if isinstance(item, Labelled) else item for item in many.items)
+
+
+def _by_label(reference: Many, found: Many, decide: Decide) -> Decision:
+    left = sorted(reference.items, key=lambda item: item.label if isinstance(item, Labelled) else "")
+    right = sorted(found.items, key=lambda item: item.label if isinstance(item, Labelled) else "")
+    if len(set(_labels(reference))) == len(set(_labels(found))) == 1:
+        return _unordered(_values(reference), _values(found), decide)
+    return _ordered(left, right, decide)
+
+
+def _proportional(reference: Many, found: Many) -> bool:
+    values = [
+        [
+            item.node.value
+            for item in many.items
+            if isinstance(item, Quantity) and not item.unit and isinstance(item.node, Number)
+        ]
+        for many in (reference, found)
+    ]
+    if len(values[0]) != len(values[1]) or len(values[0]) != len(reference.items) or not all(map(all, values)):
+        return False
+    return len({left / right for left, right in zip(*values, strict=True)}) == 1

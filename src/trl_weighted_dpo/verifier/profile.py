@@ -1,0 +1,154 @@
+"""The error profile: what was judged, what was found, and the two aggregates."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Self
+
+
+class Verdict(StrEnum):
+    """Whether a final answer is right: `correct`, `incorrect` or `undecided`."""
+
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
+    UNDECIDED = "undecided"
+
+
+DIMENSIONS: tuple[str, ...] = (
+    "semantic_alignment",
+    "structural_integrity",
+    "step_ordering",
+    "logical_consistency",
+    "numerical_validity",
+    "final_answer",
+)
+"""The six dimensions of the error profile, in the order in which they are listed."""
+
+_IN_ITSELF = tuple(dimension for dimension in DIMENSIONS if dimension != "final_answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing that was found in a solution.
+
+    Args:
+        dimension (`str`):
+            The dimension it speaks for, one of `DIMENSIONS`.
+        channel (`str`):
+            `"rule"` if it is exact, `"heuristic"` if it is a sign only.
+        step (`int`, *optional*):
+            0-based index of the step it is in; `None` if it is in none.
+        span (`tuple[int, int]`, *optional*):
+            Start and end of it in the solution's text, in characters.
+        expected (`str`, *optional*):
+            What should be there.
+        found (`str`, *optional*):
+            What is there.
+        message (`str`):
+            One sentence that a student understands.
+    """
+
+    dimension: str
+    channel: str
+    step: int | None
+    span: tuple[int, int] | None
+    expected: str | None
+    found: str | None
+    message: str
+
+
+def _mean(scores: Mapping[str, float | None], dimensions: tuple[str, ...]) -> float | None:
+    judged = [score for dimension in dimensions if (score := scores[dimension]) is not None]
+    return sum(judged) / len(judged) if judged else None
+
+
+@dataclass(frozen=True)
+class ErrorProfile:
+    """What the verifier has to say about one solution.
+
+    Args:
+        verdict (`Verdict`):
+            Whether the final answer is right.
+        reason (`str`):
+            How that was decided, or why not: a short fixed phrase such as `"numbers differ"` or `"timeout"`.
+        answer (`str`, *optional*):
+            The final answer as the solution writes it; `None` if it has none.
+        answer_is_weak (`bool`, defaults to `False`):
+            Whether the answer was guessed from the text because no answer line gives it.
+        scores (`Mapping[str, float | None]`):
+            One score in [0, 1] per dimension, 0 for no sign of an error, `None` where nothing could be judged. A
+            dimension that is left out counts as not judged.
+        evidence (`tuple[Evidence, ...]`):
+            What was found.
+        first_faulty_step (`int`, *optional*):
+            0-based index of the first step with an error; `None` if there is none or none is known.
+        wrongness (`float`, *optional*):
+            How far from right, in [0, 1]: the mean of the judged dimensions. Ours: equal weights until data asks for
+            others.
+        absurdity (`float`, *optional*):
+            How unreasonable in itself, in [0, 1]: the mean of the judged dimensions that need no reference answer.
+
+    Raises:
+        `ValueError`: If `scores` names an unknown dimension or has a score outside [0, 1].
+    """
+
+    verdict: Verdict
+    reason: str
+    answer: str | None = None
+    answer_is_weak: bool = False
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
+    first_faulty_step: int | None = None
+    wrongness: float | None = field(init=False)
+    absurdity: float | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        for dimension, score in self.scores.items():
+            if dimension not in DIMENSIONS:
+                raise ValueError(f"Unknown dimension {dimension!r}; the dimensions are {', '.join(DIMENSIONS)}.")
+            if score is not None and not 0 <= score <= 1:
+                raise ValueError(f"The score of {dimension} is {score}, but scores lie in [0, 1].")
+        complete = {dimension: self.scores.get(dimension) for dimension in DIMENSIONS}
+        object.__setattr__(self, "scores", MappingProxyType(complete))
+        object.__setattr__(self, "wrongness", _mean(complete, DIMENSIONS))
+        object.__setattr__(self, "absurdity", _mean(complete, _IN_ITSELF))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The read-only view of the scores cannot be pickled.
+        return type(self).from_dict, (self.to_dict(),)
+
+    def __hash__(self) -> int:
+        return hash((self.verdict, self.reason, self.answer, tuple(self.scores.items()), self.evidence))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the profile in plain JSON types; [`from_dict`] reads it back."""
+        return {
+            "verdict": self.verdict.value,
+            "reason": self.reason,
+            "answer": self.answer,
+            "answer_is_weak": self.answer_is_weak,
+            "scores": dict(self.scores),
+            "evidence": [
+                asdict(item) | {"span": list(item.span) if item.span is not None else None} for item in self.evidence
+            ],
+            "first_faulty_step": self.first_faulty_step,
+            "wrongness": self.wrongness,
+            "absurdity": self.absurdity,
+        }
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Returns the profile that [`to_dict`] wrote; `wrongness` and `absurdity` are computed anew."""
+        return cls(
+            verdict=Verdict(fields["verdict"]),
+            reason=fields["reason"],
+            answer=fields["answer"],
+            answer_is_weak=fields["answer_is_weak"],
+            scores=fields["scores"],
+            evidence=tuple(
+                Evidence(**{**item, "span": tuple(item["span"]) if item["span"] is not None else None})
+                for item in fields["evidence"]
+            ),
+            first_faulty_step=fields["first_faulty_step"],
+        )

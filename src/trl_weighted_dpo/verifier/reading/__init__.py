@@ -1,0 +1,1 @@
+"""Text into what a checker can compare: characters, numbers, LaTeX, structures and the final answer."""

@@ -1,0 +1,47 @@
+"""One plain character for each exotic one, so that spans found in the plain text hold in the original."""
+
+import unicodedata
+
+# Signs that people and models write for the ASCII one. Letters are left alone: a Cyrillic one is not the Latin one
+# that it looks like.
+_SAME = {
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d", "-"),
+    **dict.fromkeys(
+        "\u00a0\u1680\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t\r\f\v", " "
+    ),
+    **dict.fromkeys("\u00d7\u2715\u2716\u22c5\u00b7\u2217\u2219", "*"),
+    **dict.fromkeys("\u00f7\u2215\u2044\uff0f", "/"),
+    **dict.fromkeys("\uff0e\uff61", "."),
+    **dict.fromkeys("\u2018\u2019", "'"),
+    **dict.fromkeys("\u201c\u201d", '"'),
+    "\uff0b": "+",
+    "\uff0c": ",",
+    "\uff1a": ":",
+    "\uff1d": "=",
+    "\uff05": "%",
+    "\uff04": "$",
+    "\uff08": "(",
+    "\uff09": ")",
+    "\uff03": "#",
+    # A mark that cannot be seen still separates: dropping it would glue two numbers into one. Marks that reorder what
+    # is seen stay as they are, and make an answer unreadable.
+    **dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff", "\x1f"),
+}
+
+
+class _Plain(dict[int, str]):
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        digit = unicodedata.decimal(character, None)
+        plain = str(digit) if digit is not None else _SAME.get(character, character)
+        self[code] = plain
+        return plain
+
+
+_PLAIN = _Plain()
+
+
+def plain(text: str) -> str:
+    """Returns `text`, character for character, with decimal digits of every script, minus signs, spaces, times and
+    division signs and full-width punctuation as their ASCII counterparts. The length does not change."""
+    return text.translate(_PLAIN)

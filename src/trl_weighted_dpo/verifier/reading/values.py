@@ -1,0 +1,77 @@
+"""Values in running text: numbers and formulas, and the one that a solution without an answer line ends in."""
+
+import re
+
+from trl_weighted_dpo.verifier.reading.tokens import NUMBER
+
+_TAIL = 4_000
+
+MATH = re.compile(
+    r"\$\$(?P<a>[^$]{1,2000})\$\$|\\\[(?P<b>(?:[^\\]|\\(?!\])){1,2000})\\\]"
+    r"|(?<![\\\d])\$(?P<c>(?:\\.|[^$\n\\]){1,2000})\$|\\\((?P<d>(?:[^\\\n]|\\(?!\))){1,2000})\\\)"
+)
+PERCENT = r"(?:\\?%|percent\b|pct\b|percentage\b)"
+_SIGN = r"(?:(?<![\w)\]}])[-+])?"
+VALUE = re.compile(
+    rf"(?<![\w.^]){_SIGN}(?:(?:\\?\$|[\u20ac\u00a3])[ ]?)?{_SIGN}(?:{NUMBER})"
+    rf"(?:[ ]\d+(?=[ ]?/))?(?:(?:[ ]?/[ ]?|,|:)\d+)*(?:\.\d+)?(?:[ ]?{PERCENT})?",
+    re.IGNORECASE,
+)
+# What follows a value that is only the beginning of something longer.
+CONTINUES = re.compile(
+    r"[\w^!(]|[ ]?[+*/^=<>][ ]?[\w(\\$]|[ ]?-[ ]?(?:[\d(\\$]|[a-zA-Z]\b)|[ ]?\\"
+    r"|[ ](?:times|plus|minus|x|over|to|divided[ ]by)[ ][\d$\\(]|[.,:]\d"
+)
+COMPOUND = re.compile(rf"[ ][A-Za-z]{{1,20}},?[ ](?:and[ ])?(?:{NUMBER})[ ]?[A-Za-z]")
+_FIRST_PART = re.compile(rf"(?<![\w.])(?:{NUMBER})[ ][A-Za-z]{{1,20}},?[ ](?:and[ ])?$")
+_UNIT_WORD = re.compile(r"[ ]?[A-Za-z]+")
+_RESULT = re.compile(rf"=[ ]*(?P<value>{VALUE.pattern})", re.IGNORECASE)
+_VERB_BEFORE = re.compile(r"(?:\b(?:is|are|equals)|[=:])[ ]*(?:\\\(|\\?\$)?[ ]*$")
+_SENTENCE_START = re.compile(r"[.!?]\s+(?=[A-Z])|\n")
+
+
+def last_value(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """The span of the last formula or number, whichever ends later; empty if a number that is part of something longer
+    comes after it, which is no value of its own."""
+    last: tuple[int, int] | None = None
+    for pattern in (MATH, VALUE):
+        for match in pattern.finditer(text, start, end):
+            if (last is None or match.end() > last[1]) and any(map(str.isalnum, match.group())):
+                last = match.span()
+    tail = text[last[1] : end] if last is not None else text[start:end]
+    if any(map(str.isdigit, tail)) or (last is not None and CONTINUES.match(tail)):
+        return end, end
+    if last is not None and (first := _FIRST_PART.search(text, max(start, last[0] - 60), last[0])):
+        # "2 hours and 30 minutes" is one value.
+        unit = _UNIT_WORD.match(text, last[1], end)
+        return (first.start(), unit.end()) if unit else last
+    return last
+
+
+def concluding_value(text: str) -> tuple[tuple[int, int], tuple[str, ...]] | None:
+    """The span of the value that `text` ends in, and the other values of its last sentence that may be meant instead.
+
+    It is the last value, and no other is in question if that is a formula or follows "is" or "=". But if the sentence
+    ("So 7 boxes are used in 4 weeks.") has several and one is the last result that was computed (`84 / 12 = 7`), it is
+    that one.
+    """
+    begin = max(0, len(text) - _TAIL)
+    last = last_value(text, begin, len(text))
+    if last is None or last[0] == last[1]:
+        return (last, ()) if last is not None else None
+    if not text[last[1] - 1].isalnum() or _VERB_BEFORE.search(text, max(begin, last[0] - 20), last[0]):
+        return last, ()
+    starts = [match.end() for match in _SENTENCE_START.finditer(text, begin, last[0])]
+    values = [match.span() for match in VALUE.finditer(text, starts[-1] if starts else begin, last[0])]
+    others = [span for span in values if _amount(text[slice(*span)]) != _amount(text[slice(*last)])]
+    results = [_amount(match["value"]) for match in _RESULT.finditer(text, begin, len(text))]
+    if others and results:
+        for span in (last, *reversed(others)):
+            if _amount(text[slice(*span)]) == results[-1]:
+                return span, ()
+    return last, tuple(dict.fromkeys(text[slice(*span)] for span in others))
+
+
+def _amount(value: str) -> str:
+    """A number's text without money and thousands signs, and without decimals that are zero."""
+    return re.sub(r"\.0+$", "", re.sub(r"[\\$,+ \u20ac\u00a3]", "", value))

@@ -1,0 +1,210 @@
+"""Whether two expressions have the same value: exactly where that is possible, else left to a symbolic decision."""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
+from trl_weighted_dpo.verifier.profile import Verdict
+from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation, TooCostlyError
+from trl_weighted_dpo.verifier.reading.structure import Quantity
+from trl_weighted_dpo.verifier.reading.tokens import UnreadableError
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with its reason, a short fixed phrase. `pending` marks one that a symbolic decision could settle."""
+
+    verdict: Verdict
+    reason: str
+    pending: bool = False
+
+
+def correct(reason: str) -> Decision:
+    return Decision(Verdict.CORRECT, reason)
+
+
+def incorrect(reason: str) -> Decision:
+    return Decision(Verdict.INCORRECT, reason)
+
+
+def undecided(reason: str) -> Decision:
+    return Decision(Verdict.UNDECIDED, reason)
+
+
+PENDING = Decision(Verdict.UNDECIDED, "needs a symbolic decision", pending=True)
+
+Decide = Callable[[Node, Node], Decision]
+
+_POINTS = 3
+_UNIT_LETTERS = frozenset("mgshlLVNJWCKF")
+_SPECIAL = frozenset({"infinity", "emptyset"})
+
+
+def names(node: Node) -> Iterator[str]:
+    if isinstance(node, Name):
+        yield node.text
+    elif isinstance(node, Operation):
+        if node.name.startswith("apply "):
+            yield node.name
+        for operand in node.operands:
+            yield from names(operand)
+
+
+def points(*nodes: Node) -> Iterator[dict[str, Fraction]]:
+    """Values for the names of `nodes`, drawn anew for each set of points from a hash of what is compared: the same in
+    every process, and not known in advance to whoever wrote the text."""
+    seed = hashlib.sha256(repr(nodes).encode("utf-8", "backslashreplace")).digest()
+    generator = random.Random(seed)
+    every = sorted({name for node in nodes for name in names(node)})
+    while True:
+        yield {name: Fraction(generator.randrange(1, 2**40) * generator.choice((-1, 1)), 2**20) for name in every}
+
+
+def evaluations(nodes: tuple[Node, ...], count: int = _POINTS) -> list[list[Fraction]] | None:
+    """The values of `nodes` at `count` random points, or `None` if they are not rational functions."""
+    found: list[list[Fraction]] = []
+    for _, values in zip(range(3 * count), points(*nodes), strict=False):
+        try:
+            found.append([exact(node, values) for node in nodes])
+        except NotExactError as error:
+            if "division by zero" not in str(error):
+                return None
+        except TooCostlyError:
+            return None
+        if len(found) == count:
+            return found
+    return None
+
+
+def same_value(reference: Node, found: Node) -> Decision:
+    """Decides whether two trees are equal as rational functions of their names (π counts as a name, for which it is
+    transcendental); `PENDING` if one is no rational function.
+
+    Unequal values at one point prove a difference. Equal values at three random points of 2^40 each prove equality but
+    for a chance below (degree / 2^40)^3 (Schwartz-Zippel).
+    """
+    if reference == found:
+        return correct("same expression")
+    try:
+        left, right = exact(reference), exact(found)
+    except TooCostlyError:
+        return undecided("too costly")
+    except NotExactError:
+        pass
+    else:
+        return correct("same number") if left == right else incorrect("numbers differ")
+    mentioned = {*names(reference), *names(found)}
+    if mentioned & _SPECIAL:
+        return _special(reference, found)
+    if {"e", "i"} & mentioned:
+        return PENDING
+    values = evaluations((reference, found))
+    if values is None:
+        return PENDING
+    if all(left == right for left, right in values):
+        return correct("same expression")
+    only_one_side = set(names(reference)) ^ set(names(found))
+    is_word = any(len(name) > 2 and name.isalpha() for name in only_one_side)
+    if only_one_side and (only_one_side <= _UNIT_LETTERS or is_word):
+        return undecided("a unit or an unknown word")
+    return incorrect("expressions differ")
+
+
+def _special(reference: Node, found: Node) -> Decision:
+    """Infinity and the empty set: compared as signs, never computed with."""
+
+    def bare(node: Node) -> Node:
+        return node.operands[0] if isinstance(node, Operation) and node.name == "neg" else node
+
+    for node in (reference, found):
+        if not isinstance(bare(node), Name) and _SPECIAL & set(names(node)):
+            raise UnreadableError("arithmetic with infinity")
+    return incorrect("expressions differ")
+
+
+def _written_number(quantity: Quantity) -> Number | None:
+    """The number that a quantity is, if it is written as one."""
+    return quantity.node if isinstance(quantity.node, Number) else None
+
+
+def _significant(written: Number) -> int:
+    digits = str(abs(written.value.numerator * 10 ** (written.places or 0) // written.value.denominator))
+    return len(digits.lstrip("0"))
+
+
+def _rounded(exact_value: Fraction, written: Number) -> bool:
+    """Whether `written` is `exact_value` rounded to as many places as it has."""
+    return abs(exact_value - written.value) * 2 <= Fraction(1, 10 ** (written.places or 0))
+
+
+def same_decimal(reference: Quantity, found: Quantity) -> Decision | None:
+    """Decides numbers that differ, of which at least one is written as a decimal; `None` if that explains nothing.
+
+    A tail of binary floating point (14 or more digits written, 12 agree) is no difference. A fraction may be given as
+    a decimal of six or more significant digits, correctly rounded. A coarser rounding of either side by the other is
+    not for us to judge, as the problem may ask for it or not.
+    """
+    roundings = [
+        rounding
+        for first, second in ((reference, found), (found, reference))
+        if (rounding := _rounding(first, second)) is not None
+    ]
+    right = [rounding for rounding in roundings if rounding.verdict is Verdict.CORRECT]
+    return next(iter(right or roundings), None)
+
+
+def _rounding(rounded: Quantity, other: Quantity) -> Decision | None:
+    """Decides whether `rounded` is a decimal that stands for `other`; `None` if it is none or another's."""
+    written, precise = _written_number(rounded), _written_number(other)
+    if written is None or not written.places:
+        return None
+    try:
+        value = exact(other.node)
+    except (NotExactError, TooCostlyError):
+        return None
+    digits = _significant(written)
+    if digits >= 14 and abs(value - written.value) * 10**12 <= abs(value):
+        return correct("same number up to floating point")
+    if not _rounded(value, written):
+        return None
+    is_fraction = precise is None or precise.places is None
+    if digits >= 6 and is_fraction:
+        return correct("same number, rounded")
+    if is_fraction or (precise is not None and (precise.places or 0) > written.places):
+        return undecided("rounded")
+    return None
+
+
+def same_quantity(reference: Quantity, found: Quantity, decide: Decide) -> Decision:
+    """Decides whether two quantities are equal, units and percent signs considered.
+
+    A unit that only one side gives is no difference; two different units leave the matter undecided. A percent sign
+    that only one side gives may be left out (`20` for `20%`) or worked out (`0.2` for `20%`); below 1 % both readings
+    compete, and nothing is decided.
+    """
+    decision = decide(reference.node, found.node)
+    if decision.verdict is Verdict.INCORRECT:
+        decision = same_decimal(reference, found) or decision
+    if reference.percent != found.percent:
+        decision = _percent(reference, found, decision)
+    if reference.unit and found.unit and reference.unit != found.unit:
+        if {reference.unit, found.unit} == {"am", "pm"}:
+            return incorrect("times differ")
+        return undecided("units differ")
+    return decision
+
+
+def _percent(reference: Quantity, found: Quantity, plain_reading: Decision) -> Decision:
+    with_sign, without = (reference, found) if reference.percent else (found, reference)
+    try:
+        percents, value = exact(with_sign.node), exact(without.node)
+    except (NotExactError, TooCostlyError):
+        return undecided("percent of an expression")
+    if percents == 100 * value:
+        return correct("same number")
+    if plain_reading.verdict is Verdict.CORRECT and abs(percents) < 1:
+        return undecided("percent or not")
+    return plain_reading

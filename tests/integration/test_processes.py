@@ -1,0 +1,47 @@
+"""Two processes give what one gives (promise 2), with DDP and with DeepSpeed ZeRO, on CPUs."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import REPOSITORY
+
+pytestmark = pytest.mark.long
+
+WEIGHT_METRICS = ("weights/mean", "weights/min", "weights/max", "weights/ess")
+METRICS = ("loss", "loss/unweighted", "rewards/margins", "logps/chosen", "entropy", *WEIGHT_METRICS)
+
+
+def run(folder, engine, processes, batch_size):
+    folder.mkdir()
+    environment = {
+        **os.environ, "PYTHONPATH": str(REPOSITORY), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }  # fmt: skip
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes),
+        str(REPOSITORY / "tests" / "integration" / "worker.py"), str(folder), engine, str(batch_size),
+    ]  # fmt: skip
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    return json.loads((folder / "history.json").read_text()), load_file(folder / "model" / "model.safetensors")
+
+
+@pytest.mark.parametrize(("engine", "tolerance"), [("ddp", 1e-9), ("zero2", 1e-5), ("zero3", 1e-5)])
+def test_two_processes_are_one_larger_batch(tmp_path, engine, tolerance):
+    one, one_model = run(tmp_path / "one", engine, 1, 4)
+    two, two_model = run(tmp_path / "two", engine, 2, 2)
+    assert len(one["train"]) == len(two["train"]) == 3
+    for step, (expected, measured) in enumerate(zip(one["train"], two["train"], strict=True)):
+        for name in METRICS:
+            assert measured[name] == pytest.approx(expected[name], rel=1e-5, abs=1e-6), (step, name)
+    for name in METRICS:
+        assert two["eval"][f"eval_{name}"] == pytest.approx(one["eval"][f"eval_{name}"], rel=1e-5, abs=1e-6), name
+    assert one_model.keys() == two_model.keys()
+    for name, parameter in one_model.items():
+        torch.testing.assert_close(two_model[name], parameter, rtol=tolerance, atol=tolerance)

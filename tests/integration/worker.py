@@ -1,0 +1,71 @@
+"""One process of a multi-process run: `torchrun --nproc_per_node N worker.py FOLDER ENGINE BATCH`.
+
+ENGINE is `ddp`, `zero2` or `zero3`. Rank 0 writes the log history, and the final parameters of the policy.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+
+from tests.tiny import exact_model, perturbed, tiny_model, tiny_pairs, tiny_tokenizer
+from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
+
+PAIRS = 22
+
+
+def main(folder: Path, engine: str, batch_size: int) -> None:
+    deepspeed = None
+    if engine != "ddp":
+        import deepspeed as engine_library
+
+        engine_library.init_distributed(dist_backend="gloo")
+        deepspeed = {
+            "train_micro_batch_size_per_gpu": batch_size,
+            "gradient_accumulation_steps": 1,
+            "zero_optimization": {"stage": int(engine[-1]), "stage3_gather_16bit_weights_on_model_save": True},
+            "zero_allow_untested_optimizer": True,
+        }
+    args = WeightedDPOConfig(
+        output_dir=str(folder / "out"),
+        use_cpu=True,
+        bf16=False,
+        gradient_checkpointing=False,
+        report_to=[],
+        per_device_train_batch_size=batch_size,
+        per_device_eval_batch_size=batch_size,
+        max_steps=3,
+        logging_steps=1,
+        learning_rate=1e-2,
+        lr_scheduler_type="constant",
+        optim="sgd",
+        max_grad_norm=0.0,
+        save_strategy="no",
+        eval_strategy="no",
+        deepspeed=deepspeed,
+    )
+    reference = exact_model() if engine == "ddp" else tiny_model()
+    rows = [{**row, "weight": 0.25 * (index % 7)} for index, row in enumerate(tiny_pairs(PAIRS))]
+    trainer = WeightedDPOTrainer(
+        perturbed(reference),
+        perturbed(reference, scale=0.0),
+        args,
+        train_dataset=Dataset.from_list(rows),
+        eval_dataset=Dataset.from_list(rows[:8]),
+        processing_class=tiny_tokenizer(),
+    )
+    trainer.train()
+    evaluation = trainer.evaluate()
+    trainer.save_model(str(folder / "model"))
+    if trainer.accelerator.is_main_process:
+        history = [entry for entry in trainer.state.log_history if "loss" in entry]
+        (folder / "history.json").write_text(json.dumps({"train": history, "eval": evaluation}))
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,195 @@
+import ast
+import multiprocessing
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import trl_weighted_dpo.verifier
+from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier, Verdict
+
+SURDS = (r"\frac{1}{\sqrt{2}}", r"The answer is $\frac{\sqrt{2}}{2}$.")
+
+
+@pytest.fixture(scope="module")
+def verifier():
+    with MathVerifier(timeout=60) as verifier:
+        yield verifier
+
+
+@pytest.mark.parametrize(
+    ("solution", "reference", "verdict", "reason", "score", "weak"),
+    [
+        ("6 * 3 = 18\nA: 18", "18", "correct", "same expression", 0.0, False),
+        ("6 * 3 = 26\nA: 26", "18", "incorrect", "numbers differ", 0.5 + 0.5 * 8 / 26, False),
+        ("A: -18", "18", "incorrect", "numbers differ", 1.0, False),
+        ("A: Evelyn", "Navin", "incorrect", "words differ", 1.0, False),
+        ("A: 18", None, "undecided", "no reference answer", None, False),
+        ("A:", "18", "undecided", "unreadable answer", None, False),
+        ("So it is 18.", "18", "correct", "same expression", 0.0, True),
+        ("So it is 18 +", "18", "undecided", "cut off", None, True),
+        ("So it is 17 +", "18", "incorrect", "numbers differ", 0.5 + 0.5 / 18, True),
+        ("", "18", "incorrect", "no answer", 1.0, False),
+    ],
+)
+def test_a_profile(verifier, solution, reference, verdict, reason, score, weak) -> None:
+    profile = verifier.verify("How many?", solution, reference)
+
+    assert (profile.verdict, profile.answer_is_weak) == (verdict, weak)
+    assert profile.reason in (reason, "same number", "same text")
+    assert profile.scores["final_answer"] == (pytest.approx(score) if score is not None else None)
+    assert profile.wrongness == profile.scores["final_answer"]
+    assert profile.absurdity is None
+    assert bool(profile.evidence) == (verdict == "incorrect")
+
+
+def test_the_evidence_points_at_the_answer(verifier) -> None:
+    solution = "6 * 3 = 26\nA: 26"
+    (evidence,) = verifier.verify("How many?", solution, "18").evidence
+
+    assert evidence.span is not None
+    assert solution[slice(*evidence.span)] == "26"
+    assert (evidence.step, evidence.expected, evidence.found) == (1, "18", "26")
+    assert evidence.message == "The final answer is 26, but it should be 18."
+
+
+def test_steps_are_the_text_they_join_to(verifier) -> None:
+    steps = ["Step 1: 6 * 3\n= 18", "Step 2: done", "A: 26"]
+    from_steps, from_text = (verifier.verify("", solution, "18") for solution in (steps, "\n".join(steps)))
+
+    assert from_steps.evidence[0].span == from_text.evidence[0].span
+    assert from_steps.evidence[0].step == 2
+
+
+def test_a_reference_solution_gives_the_reference_answer(verifier) -> None:
+    assert verifier.verify("", "A: 18", reference_solution="6*3=18\n#### 18").verdict is Verdict.CORRECT
+    assert verifier.verify("", "A: 18", reference_solution="It is 18.").reason == "no reference answer"
+
+
+@pytest.mark.parametrize(
+    ("reference", "found", "verdict"),
+    [
+        (*SURDS, "correct"),
+        (r"\sqrt{8}", r"2\sqrt{2}", "correct"),
+        (r"\frac{1}{3\sqrt[3]{x}^2}", r"\frac{1}{3x^{2/3}}", "correct"),
+        (r"\sin^2 x + \cos^2 x", "1", "correct"),
+        (r"e^{i\pi}", "-1", "correct"),
+        ("f(x+1)", "f(1+x)", "correct"),
+        (r"\log_2 8", "3", "correct"),
+        ("4", r"4\sqrt{2}", "incorrect"),
+        (r"\frac{\sqrt{3}}{2^{99}}", r"\frac{\sqrt{3}}{2^{98}}", "incorrect"),
+        ("262537412640768744", r"e^{\pi\sqrt{163}}", "incorrect"),
+        ("1", r"1+e^{-1000}", "undecided"),
+        (r"e^{9^{9^9}}", "1", "undecided"),
+    ],
+)
+def test_symbolic_comparison_in_a_worker(verifier, reference, found, verdict) -> None:
+    assert verifier.compare(reference, found).verdict == verdict
+
+
+def test_a_timeout_is_undecided() -> None:
+    with MathVerifier(timeout=0.001) as verifier:
+        profile = verifier.verify("", SURDS[1], SURDS[0])
+
+    assert (profile.verdict, profile.reason) == (Verdict.UNDECIDED, "timeout")
+    assert profile.scores["final_answer"] is None
+
+
+def _profile(verifier: MathVerifier) -> ErrorProfile:
+    return verifier.verify("", SURDS[1], SURDS[0])
+
+
+@pytest.mark.long
+def test_threads_and_processes_agree(verifier) -> None:
+    expected = _profile(verifier)
+    assert expected.verdict is Verdict.CORRECT
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(_profile, [verifier] * 8)) == {expected}
+    # Children of these pools are daemonic, as those of `datasets.map(num_proc=...)` are.
+    for method in ("fork", "spawn"):
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            assert pool.map(_profile, [verifier]) == [expected]
+    assert _profile(verifier) == expected
+
+
+def test_a_verifier_survives_pickling(verifier) -> None:
+    copy = pickle.loads(pickle.dumps(verifier))
+
+    assert copy.verify("", "A: 18", "18") == verifier.verify("", "A: 18", "18")
+
+
+@pytest.mark.parametrize("arguments", [{"timeout": 0}, {"memory_mib": 1}, {"max_workers": 0}])
+def test_arguments_out_of_range_are_named(arguments) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        MathVerifier(**arguments)
+
+
+HOSTILE = {
+    "import": "__import__('os').system('exit 1')",
+    "attributes": r"\boxed{().__class__.__bases__[0].__subclasses__()}",
+    "format": "A: {0.__class__}",
+    "tower": r"\boxed{9^{9^{9^9}}}",
+    "tower of e": r"\boxed{e^{e^{e^{e^{e}}}}}",
+    "factorial": "A: 999999999!",
+    "factorials": r"\boxed{((((9!)!)!)!)!}",
+    "binomial": r"\boxed{\binom{10^9}{10^8}}",
+    "power": r"\boxed{(x+y+z)^{1999}}",
+    "digits": "A: " + "9" * 10**5,
+    "exponent": "A: 1e999999999",
+    "long line": "x" * 10**6,
+    "long number": "1" * 10**6,
+    "many numbers": "1 " * 500_000,
+    "many dollars": "$1" * 500_000,
+    "many boxes": r"\boxed{1}," * 100_000,
+    "open boxes": r"\boxed{" * 100_000,
+    "open brackets": r"\boxed{" + "(" * 1_000,
+    "deep brackets": r"\boxed{" + "(" * 900 + "1" + ")" * 900 + "}",
+    "deep fractions": r"\boxed{" + r"\frac{1}{" * 100 + "1" + "}" * 101,
+    "deep lists": r"\boxed{" + "(1," * 200 + "1" + ")" * 200 + "}",
+    "many cues": "the answer is " * 70_000,
+    "many markers": "#### \n" * 100_000,
+    "many turns": "<|a" * 300_000,
+    "newlines": "\n" * 10**6,
+    "delimiters": r"\(" * 300_000,
+    "NUL": "A: 4\x002",
+    "right to left": "A: \u202e24",
+    "lone surrogate": "A: \ud8004",
+    "surrogate in a box": "\\boxed{\udfff}",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_text_gets_a_verdict(verifier, text: str) -> None:
+    profile = verifier.verify(text, text, "42")
+
+    assert profile.verdict is not Verdict.CORRECT
+    assert ErrorProfile.from_dict(profile.to_dict()) == profile
+    assert verifier.compare(text, "42").verdict is not Verdict.CORRECT
+
+
+FORBIDDEN = {"eval", "exec", "compile", "__import__", "sympify", "parse_expr", "literal_eval", "lambdify", "S"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(trl_weighted_dpo.verifier.__path__[0]).rglob("*.py")), ids=lambda path: path.stem
+)
+def test_nothing_evaluates_text(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = {
+            ast.Name: lambda n: [n.id],
+            ast.Attribute: lambda n: [] if getattr(n.value, "id", "") == "re" else [n.attr],
+            ast.ImportFrom: lambda n: [alias.name for alias in n.names],
+        }.get(type(node), lambda n: [])(node)
+        assert not FORBIDDEN & set(names), f"line {node.lineno}"
+
+
+def test_importing_the_verifier_is_light() -> None:
+    code = (
+        "import sys, trl_weighted_dpo.verifier as v; v.compare('1', 'A: 1')\n"
+        "assert not {'sympy', 'math_verify', 'mpmath', 'torch'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
