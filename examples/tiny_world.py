@@ -62,7 +62,7 @@ def _problem(rng: random.Random, index: int) -> dict[str, Any]:
     }
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int = 512, max_length: int = 1024) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024, max_length: int = 1024) -> PreTrainedTokenizerFast:
     """Byte-level BPE: it survives being reloaded as the model type's own tokenizer class, which a word-level one would
     not."""
     tokenizer = Tokenizer(models.BPE())

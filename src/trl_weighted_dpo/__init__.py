@@ -17,6 +17,7 @@ _EXPORTS = {
     "WeightedPreferenceCollator": "training.collator",
     "PairingConfig": "mining.pairing",
     "mine_pairs": "mining.pairing",
+    "render_pair": "mining.rendering",
     # `type: trl_weighted_dpo.hard_negatives` in an Axolotl YAML resolves attributes of this package only.
     "hard_negatives": "axolotl.datasets",
 }

@@ -106,24 +106,6 @@ def test_preprocess_then_train_with_lora_and_evaluation(tmp_path, tiny_model_dir
     assert (tmp_path / "out" / "weighted_dpo.json").is_file()
 
 
-def test_real_candidates_train(tmp_path, tiny_model_dir, shared_data):
-    pool = shared_data / "gsm8k_solutions_pool.jsonl"
-    dataset = {"path": str(pool), "ds_type": "json", "split": "train", "type": POOL_TYPE}
-    config = write_config(tmp_path, tiny_model_dir, dataset, sequence_len=2048)
-    run_axolotl("train", config, "--launcher", "python")
-    report = json.loads(next((tmp_path / "prepared").glob("*/*.report.json")).read_text())
-    assert report["problems"] == 338
-    assert report["verdicts"] == {"correct": 601, "incorrect": 751}
-    assert report["pairs"] == 190
-    record = json.loads((tmp_path / "out" / "weighted_dpo.json").read_text())
-    assert record["weighting"]["summary"]["pairs"] + dropped_as_too_long(tmp_path) == 190
-    assert len(log_history(tmp_path)) == 5
-
-
-def dropped_as_too_long(folder):
-    return 190 - len(prepared_pairs(folder))
-
-
 def test_without_the_plugin_the_mode_is_unknown_to_axolotl(tmp_path, tiny_model_dir, jsonl):
     dataset = {"path": str(jsonl(tiny_pairs(4))), "ds_type": "json", "split": "train"}
     config = write_config(tmp_path, tiny_model_dir, dataset, plugins=None)

@@ -38,5 +38,5 @@ def check_config(cfg: Mapping[str, Any]) -> None:
         if (cfg.get(option) or 1) > 1:
             raise ValueError(
                 f"`{option}: {cfg[option]}` does not go with `rl: weighted_dpo`: it splits a completion over "
-                "processes, while a pair's loss needs its whole log-prob. Use data parallelism (DDP, DeepSpeed or FSDP)."
+                "processes, while a pair's loss needs all of its log-prob. Use data parallelism (DDP, DeepSpeed, FSDP)."
             )
