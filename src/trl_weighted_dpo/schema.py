@@ -1,8 +1,8 @@
-"""The rows that flow through the package: pool, pair. Every column name stands here once.
+"""The rows that flow through the package: pool, profile, pair. Every column name stands here once.
 
-A *pool row* is a problem with its candidates; a *pair row* is a prompt with a chosen and a rejected completion and the
-signals that the weight is later computed from. Rows are plain dictionaries, so that every intermediate is a
-`datasets.Dataset` (JSONL or Parquet) which a person can open.
+A *pool row* is a problem with its candidates; a *profile row* is what the verifier says of one of them; a *pair row* is
+a prompt with a chosen and a rejected completion and the signals that the weight is later computed from. Rows are plain
+dictionaries, so that every intermediate is a `datasets.Dataset` (JSONL or Parquet) which a person can open.
 """
 
 import json
@@ -28,6 +28,20 @@ REJECTED_INDEX = "rejected_index"
 CHOSEN_ANSWER = "chosen_answer"
 REJECTED_ANSWER = "rejected_answer"
 
+# Error profiles
+VERDICT = "verdict"
+VERDICTS = ("correct", "incorrect", "undecided")
+SCORES = "scores"
+_PROFILE_COLUMNS: dict[str, type | tuple[type, ...]] = {
+    VERDICT: str,
+    "reason": str,
+    "answer": (str, type(None)),
+    "answer_is_weak": bool,
+    SCORES: Mapping,
+    "evidence": list,
+    "first_faulty_step": (int, type(None)),
+}
+
 # Signals of a pair, and the weight that a user may bring instead
 REJECTED_WRONGNESS = "rejected_wrongness"
 REJECTED_ABSURDITY = "rejected_absurdity"
@@ -52,6 +66,13 @@ def _fail(source: str, row: int, column: str, value: object, hint: str) -> Schem
     return SchemaError(f"{source}: row {row}, column {column!r}: got {shown}. {hint}")
 
 
+def _missing(source: str, index: int, column: str, row: Mapping[str, Any], hint: str = "") -> SchemaError:
+    there = ", ".join(sorted(map(str, row))) or "none"
+    return SchemaError(
+        f"{source}: row {index}, column {column!r}: the column is missing; there are: {there}. {hint}".strip()
+    )
+
+
 def check_pool_row(row: Mapping[str, Any], index: int, source: str = "pool") -> None:
     """Check one pool row.
 
@@ -71,15 +92,11 @@ def check_pool_row(row: Mapping[str, Any], index: int, source: str = "pool") -> 
         raise _fail(source, index, "(whole row)", row, "A pool row is a JSON object.")
     for column in (PROBLEM, CANDIDATES):
         if column not in row:
-            raise _fail(
-                source,
-                index,
-                column,
-                sorted(row),
-                f"The column is missing (shown: the columns that are there). A pool row needs {PROBLEM!r} (text), "
-                f"{CANDIDATES!r} (list of objects with {SOLUTION!r}) and, to tell right from wrong, "
-                f"{REFERENCE_ANSWER!r}.",
+            hint = (
+                f"A pool row needs {PROBLEM!r} (text), {CANDIDATES!r} (list of objects with {SOLUTION!r}) and, to tell "
+                f"right from wrong, {REFERENCE_ANSWER!r}."
             )
+            raise _missing(source, index, column, row, hint)
     problem = row[PROBLEM]
     if not isinstance(problem, str) or not problem.strip():
         raise _fail(source, index, PROBLEM, problem, "Give the text of the problem.")
@@ -98,18 +115,40 @@ def check_pool_row(row: Mapping[str, Any], index: int, source: str = "pool") -> 
             )
 
 
-def check_pair_row(row: Mapping[str, Any], index: int, source: str = "pairs") -> None:
-    """Check one pair row: `prompt`, `chosen` and `rejected` are texts or conversations, and the completions differ.
+def check_profile_row(row: Mapping[str, Any], index: int, source: str = "profiles") -> None:
+    """Check one error profile in plain JSON types, as [`~verifier.ErrorProfile.to_dict`] writes it.
 
     Raises:
-        [`SchemaError`]: If a column is missing, empty or of another type, or `chosen` equals `rejected`.
+        [`SchemaError`]: If a column is missing or of another type, or a score is not null or a number in [0, 1].
     """
-    for column in (PROMPT, CHOSEN, REJECTED):
-        value = row.get(column)
+    for column, kinds in _PROFILE_COLUMNS.items():
+        if column not in row:
+            raise _missing(source, index, column, row)
+        if not isinstance(row[column], kinds):
+            raise _fail(source, index, column, row[column], "Write profiles with ErrorProfile.to_dict().")
+    if row[VERDICT] not in VERDICTS:
+        raise _fail(source, index, VERDICT, row[VERDICT], f"Give one of {', '.join(VERDICTS)}.")
+    for dimension, score in row[SCORES].items():
+        if score is not None and (not isinstance(score, int | float) or not 0 <= score <= 1):
+            raise _fail(
+                source, index, f"{SCORES}.{dimension}", score, "Give a number in [0, 1], or null if not judged."
+            )
+
+
+def check_pair_row(row: Mapping[str, Any], index: int, source: str = "pairs") -> None:
+    """Check one pair row in any preference format of TRL: `chosen`, `rejected` and, unless the prompt is implicit in
+    them, `prompt` are non-empty texts or conversations.
+
+    Raises:
+        [`SchemaError`]: If a column is missing, empty or of another type.
+    """
+    columns = (PROMPT, CHOSEN, REJECTED) if PROMPT in row else (CHOSEN, REJECTED)
+    for column in columns:
+        if column not in row:
+            raise _missing(source, index, column, row)
+        value = row[column]
         if not isinstance(value, str | list) or not value:
             raise _fail(source, index, column, value, "Give a non-empty text or a non-empty list of messages.")
-    if row[CHOSEN] == row[REJECTED]:
-        raise _fail(source, index, REJECTED, row[REJECTED], "Chosen and rejected are the same: drop the pair.")
 
 
 def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:

@@ -104,7 +104,7 @@ def test_reference_solution_is_chosen_only_when_asked_for():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"candidates": []}, r"pool: row 0, column 'problem': .*The column is missing"),
+        ({"candidates": []}, r"pool: row 0, column 'problem': the column is missing"),
         ({"problem": "p"}, "column 'candidates'"),
         ({"problem": " ", "candidates": []}, "Give the text of the problem"),
         ({"problem": "p", "candidates": "x"}, "Give a list of objects with 'solution'"),

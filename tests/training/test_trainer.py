@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 import torch
@@ -180,6 +181,27 @@ def test_bad_weights_are_named_when_the_dataset_enters(tmp_path):
         make(tmp_path, weighted([1.0, 1.0, -1.0]))
     with pytest.raises(SchemaError, match=r"the eval dataset: row 0, column 'weight': got nan"):
         make(tmp_path, eval_dataset=Dataset.from_list(weighted([float("nan")])))
+
+
+@pytest.mark.parametrize("bad", [{"chosen": ""}, {"rejected": None}, {"prompt": []}])
+def test_bad_pairs_are_named_when_the_dataset_enters(tmp_path, bad):
+    column, value = next(iter(bad.items()))
+    rows = [*weighted(), {**weighted()[0], **bad}]
+    if column == "prompt":
+        rows = [
+            {**row, "prompt": [{"role": "user", "content": row["prompt"]}] if row["prompt"] else []} for row in rows
+        ]
+    with pytest.raises(
+        SchemaError, match=rf"the train dataset: row 4, column '{column}': got {re.escape(repr(value))}"
+    ):
+        make(tmp_path, rows)
+
+
+def test_data_without_pairs_is_named(tmp_path):
+    with pytest.raises(
+        SchemaError, match="row 0, column 'rejected': the column is missing; there are: chosen, prompt, rejeted"
+    ):
+        make(tmp_path, [{"prompt": "p", "chosen": "c", "rejeted": "r"}])
 
 
 def stream(rows):

@@ -12,6 +12,7 @@ from packaging.version import Version
 from transformers import ProcessorMixin
 from trl.trainer.utils import get_config_model_id
 
+from trl_weighted_dpo import schema
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightingArguments
 
@@ -104,6 +105,21 @@ def check_datasets(train_dataset: Any, eval_dataset: Any) -> None:
                 "check against the model and so does not use. Remove them; `precompute_ref_log_probs=True` computes "
                 "them afresh."
             )
+
+
+def check_pairs(dataset: Any, source: str) -> None:
+    """Check every row of a map-style dataset; a streaming one is read once, by training itself.
+
+    Raises:
+        [`~schema.SchemaError`]: Names the row, the column and the value.
+    """
+    if isinstance(dataset, IterableDataset):
+        return
+    columns = [name for name in (schema.PROMPT, schema.CHOSEN, schema.REJECTED) if name in dataset.column_names]
+    if {schema.CHOSEN, schema.REJECTED}.issubset(columns):
+        dataset = dataset.select_columns(columns)
+    for index, row in enumerate(dataset):
+        schema.check_pair_row(row, index, source)
 
 
 def warn_about_doubled_bos(dataset: Any, tokenizer: Any) -> None:

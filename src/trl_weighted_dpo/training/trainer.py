@@ -141,6 +141,7 @@ class WeightedDPOTrainer(DPOTrainer):
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
         support.check_text_only(processing_class)
         already_weighed = "prompt_ids" in (dataset.column_names or ()) and schema.WEIGHT in dataset.column_names
+        support.check_pairs(dataset, f"the {dataset_name} dataset")
         dataset = super()._prepare_dataset(dataset, processing_class, args, dataset_name)
         if already_weighed:
             return dataset

@@ -6,6 +6,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Self
 
+from trl_weighted_dpo.schema import check_profile_row
+
 
 class Verdict(StrEnum):
     """Whether a final answer is right: `correct`, `incorrect` or `undecided`."""
@@ -138,8 +140,18 @@ class ErrorProfile:
         }
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Returns the profile that [`to_dict`] wrote; `wrongness` and `absurdity` are computed anew."""
+    def from_dict(cls, fields: Mapping[str, Any], index: int = 0, source: str = "profiles") -> Self:
+        """Returns the profile that [`to_dict`] wrote; `wrongness` and `absurdity` are computed anew.
+
+        Args:
+            fields (`Mapping[str, Any]`): The profile in plain JSON types.
+            index (`int`, *optional*, defaults to `0`): Row of the file it comes from, for the message.
+            source (`str`, *optional*): That file, for the message.
+
+        Raises:
+            [`~schema.SchemaError`]: If a column is missing or not what [`to_dict`] writes.
+        """
+        check_profile_row(fields, index, source)
         return cls(
             verdict=Verdict(fields["verdict"]),
             reason=fields["reason"],

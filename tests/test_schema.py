@@ -1,0 +1,64 @@
+"""Rows are checked with file, row, column, value and a way out."""
+
+import pytest
+
+from trl_weighted_dpo.schema import SchemaError, check_pair_row, check_profile_row, read_jsonl, write_jsonl
+from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier
+
+PROFILE = MathVerifier().verify("What is 6 x 7?", "A: 43", "42").to_dict()
+
+
+def test_a_written_profile_is_a_profile_row():
+    check_profile_row(PROFILE, 0)
+    assert ErrorProfile.from_dict(PROFILE).to_dict() == PROFILE
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"verdict": "right"}, "p.jsonl: row 3, column 'verdict': got 'right'. Give one of correct, incorrect"),
+        ({"verdict": None}, "column 'verdict': got None. Write profiles with ErrorProfile.to_dict"),
+        ({"scores": {"final_answer": 1.5}}, "column 'scores.final_answer': got 1.5. Give a number in"),
+        ({"scores": [1]}, "column 'scores': got"),
+        ({"first_faulty_step": "2"}, "column 'first_faulty_step': got '2'"),
+    ],
+)
+def test_bad_profiles_are_named(change, message):
+    with pytest.raises(SchemaError) as error:
+        ErrorProfile.from_dict({**PROFILE, **change}, 3, "p.jsonl")
+    assert message in str(error.value)
+
+
+def test_a_profile_without_a_column_is_named():
+    with pytest.raises(SchemaError, match=r"column 'evidence': the column is missing"):
+        check_profile_row({name: value for name, value in PROFILE.items() if name != "evidence"}, 0)
+
+
+def test_pairs_in_any_format():
+    message = [{"role": "user", "content": "x"}]
+    for row in (
+        {"prompt": "p", "chosen": "c", "rejected": "r"},
+        {"prompt": message, "chosen": message, "rejected": message},
+        {"chosen": message, "rejected": message},
+    ):
+        check_pair_row(row, 0)
+
+
+def test_files_are_replaced_only_when_complete(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write_jsonl(path, [{"a": "é"}])
+    assert list(read_jsonl(path)) == [{"a": "é"}]
+
+    def broken():
+        yield {"a": 1}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_jsonl(path, broken())
+    assert list(read_jsonl(path)) == [{"a": "é"}]
+
+
+def test_long_values_are_cut_in_messages():
+    with pytest.raises(SchemaError) as error:
+        check_pair_row({"prompt": "p", "chosen": "c", "rejected": {"x" * 500: 1}}, 0)
+    assert len(str(error.value)) < 250
