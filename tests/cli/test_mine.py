@@ -1,0 +1,54 @@
+"""`weighted-dpo mine` as a person runs it."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.tiny import tiny_pool
+from trl_weighted_dpo.cli import app
+from trl_weighted_dpo.schema import read_jsonl
+
+
+@pytest.fixture
+def pool(tmp_path):
+    path = tmp_path / "pool.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in tiny_pool(8)))
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["mine", *map(str, arguments)])
+
+
+def test_pairs_are_written_and_counted(pool, tmp_path):
+    done = run(pool, "-o", tmp_path / "pairs.jsonl", "--pairs-per-problem", 2)
+    assert done.exit_code == 0, done.output
+    assert len(list(read_jsonl(tmp_path / "pairs.jsonl"))) == 12
+    assert "12 pairs written to" in done.output
+    assert "problems left out: no correct candidate" in done.output
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "row 0, column '(whole row)': got '{'. This line is not valid JSON"),
+        ('{"problem": "p", "candidates": []}', "no pair could be made, so nothing was written"),
+        ("", "no pair could be made"),
+    ],
+)
+def test_bad_input_is_explained_and_leaves_no_file(tmp_path, content, message):
+    (tmp_path / "pool.jsonl").write_text(content)
+    done = run(tmp_path / "pool.jsonl", "-o", tmp_path / "pairs.jsonl")
+    assert done.exit_code == 1
+    assert message in done.output
+    assert not (tmp_path / "pairs.jsonl").exists()
+
+
+def test_a_missing_file_and_a_bad_option_are_explained(pool, tmp_path):
+    done = run(tmp_path / "nowhere.jsonl", "-o", tmp_path / "pairs.jsonl")
+    assert done.exit_code == 1
+    assert "No such file" in done.output
+    done = run(pool, "-o", tmp_path / "pairs.jsonl", "--chosen-fallback", "best")
+    assert done.exit_code == 1
+    assert "Unknown chosen_fallback 'best'. Choose one of none, reference_solution" in done.output
