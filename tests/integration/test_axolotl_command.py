@@ -57,6 +57,8 @@ def test_pool_trains_as_in_python(tmp_path, tiny_model_dir, jsonl):
     axolotl = log_history(tmp_path)
     python = [entry for entry in trainer.state.log_history if "loss" in entry]
     assert len(axolotl) == len(python) == 5
+    for step, (ours, theirs) in enumerate(zip(python, axolotl, strict=True), start=1):
+        print(f"step {step}: loss {theirs['loss']:.8f} in Axolotl, {ours['loss']:.8f} in Python")
     for ours, theirs in zip(python, axolotl, strict=True):
         for name in ("loss", "loss/unweighted", "logps/chosen", "logps/rejected", "weights/mean", "rewards/margins"):
             assert theirs[name] == pytest.approx(ours[name], rel=1e-5, abs=1e-6), name

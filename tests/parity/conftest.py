@@ -1,5 +1,6 @@
 """Builders of TRL's trainer and ours over the same models and pairs."""
 
+import contextlib
 import importlib.util
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -84,22 +85,22 @@ class _Float64Torch:
         return getattr(torch, name)
 
 
-@pytest.fixture
-def exact_trl(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[torch.dtype], None]]:
+@contextlib.contextmanager
+def trl_in(dtype: torch.dtype) -> Iterator[None]:
     """Let TRL compute in the model's dtype throughout, for a comparison to float64 precision.
 
     TRL makes some constants in the default dtype, and newer versions hard-code float32 in their fused LM head.
     """
     before = torch.get_default_dtype()
-
-    def use(dtype: torch.dtype) -> None:
-        torch.set_default_dtype(dtype)
-        if dtype is torch.float64 and importlib.util.find_spec("trl.kernels"):
-            monkeypatch.setattr("trl.kernels.chunked_logprob.torch", _Float64Torch())
-            monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
-
-    yield use
-    torch.set_default_dtype(before)
+    torch.set_default_dtype(dtype)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            if dtype is torch.float64 and importlib.util.find_spec("trl.kernels"):
+                patch.setattr("trl.kernels.chunked_logprob.torch", _Float64Torch())
+                patch.setattr(torch.Tensor, "float", torch.Tensor.double)
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @pytest.fixture

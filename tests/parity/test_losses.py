@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.parity.conftest import assert_same, batch_of, loss_and_gradients
+from tests.parity.conftest import assert_same, batch_of, loss_and_gradients, trl_in
 from trl_weighted_dpo.training.objective import PAIR_LOSSES
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
@@ -13,9 +13,10 @@ LOSSES = [name for name in PAIR_LOSSES if name != "sft"]
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("loss_type", LOSSES)
-def test_loss_and_gradients_are_trls(arena, exact_trl, loss_type, dtype):
-    exact_trl(dtype)
+def test_loss_and_gradients_are_trls(arena, loss_type, dtype):
     match = arena(dtype)
     settings = {"loss_type": [loss_type], "label_smoothing": SMOOTHING.get(loss_type, 0.0)}
-    trl, ours = match.trl(**settings), match.ours(weight_scheme="uniform", **settings)
-    assert_same(loss_and_gradients(ours, batch_of(ours)), loss_and_gradients(trl, batch_of(trl)), TOLERANCE[dtype])
+    with trl_in(dtype):
+        trl, ours = match.trl(**settings), match.ours(weight_scheme="uniform", **settings)
+        expected, measured = (loss_and_gradients(trainer, batch_of(trainer)) for trainer in (trl, ours))
+    assert_same(measured, expected, TOLERANCE[dtype])
