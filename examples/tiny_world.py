@@ -62,7 +62,7 @@ def _problem(rng: random.Random, index: int) -> dict[str, Any]:
     }
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024, max_length: int = 1024) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024, max_length: int = 2048) -> PreTrainedTokenizerFast:
     """Byte-level BPE: it survives being reloaded as the model type's own tokenizer class, which a word-level one would
     not."""
     tokenizer = Tokenizer(models.BPE())
@@ -91,7 +91,7 @@ def save_model(folder: Path, texts: list[str], seed: int = 0) -> None:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=1024,
+        max_position_embeddings=2048,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

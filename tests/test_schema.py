@@ -44,10 +44,17 @@ def test_pairs_in_any_format():
         check_pair_row(row, 0)
 
 
+def test_a_broken_surrogate_is_named():
+    with pytest.raises(SchemaError, match=r"row 5, column 'chosen': .*broken surrogate"):
+        check_pair_row({"prompt": "p", "chosen": "A: \udc80", "rejected": "r"}, 5)
+
+
 def test_files_are_replaced_only_when_complete(tmp_path):
     path = tmp_path / "rows.jsonl"
     write_jsonl(path, [{"a": "é"}])
     assert list(read_jsonl(path)) == [{"a": "é"}]
+    write_jsonl(tmp_path / "lone.jsonl", [{"a": "é\udc80"}])
+    assert list(read_jsonl(tmp_path / "lone.jsonl")) == [{"a": "é\udc80"}]
 
     def broken():
         yield {"a": 1}
@@ -56,6 +63,13 @@ def test_files_are_replaced_only_when_complete(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_jsonl(path, broken())
     assert list(read_jsonl(path)) == [{"a": "é"}]
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a": "\xff"}\n')
+    with pytest.raises(SchemaError, match=r"rows\.jsonl: row 1, .*not valid JSON in UTF-8"):
+        list(read_jsonl(path))
 
 
 def test_long_values_are_cut_in_messages():

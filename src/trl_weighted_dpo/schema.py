@@ -50,6 +50,8 @@ REJECTED_CONFIDENCE = "rejected_confidence"
 REJECTED_NLL = "rejected_nll"
 SIGNALS = (REJECTED_WRONGNESS, REJECTED_ABSURDITY, CHOSEN_CONFIDENCE, REJECTED_CONFIDENCE, REJECTED_NLL)
 WEIGHT = "weight"
+PAIR_WEIGHT = "pair_weight"
+"""The weight that a pair is trained with; the trainer computes it anew and never reads it from data."""
 
 REFERENCE_INDEX = -1
 """`chosen_index` of a pair whose chosen completion is the reference solution."""
@@ -149,6 +151,19 @@ def check_pair_row(row: Mapping[str, Any], index: int, source: str = "pairs") ->
         value = row[column]
         if not isinstance(value, str | list) or not value:
             raise _fail(source, index, column, value, "Give a non-empty text or a non-empty list of messages.")
+        if isinstance(value, str) and not is_encodable(value):
+            raise _fail(
+                source, index, column, value, "The text holds a broken surrogate, which no tokenizer reads: drop it."
+            )
+
+
+def is_encodable(text: str) -> bool:
+    """Whether a text is valid Unicode: sampled text may hold lone surrogates, which tokenizers and files refuse."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
@@ -158,14 +173,14 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
         [`SchemaError`]: If a line is not a JSON object. Rows are counted from 0, as elsewhere.
         `FileNotFoundError`: If there is no such file.
     """
-    with Path(path).open(encoding="utf-8") as file:
+    with Path(path).open("rb") as file:
         lines = (line for line in file if line.strip())
         for index, line in enumerate(lines):
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
-                hint = f"This line is not valid JSON ({error.msg} at character {error.pos}). Mend or remove it."
-                raise _fail(str(path), index, "(whole row)", line.strip(), hint) from error
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                hint = f"This line is not valid JSON in UTF-8 ({error}). Mend or remove it."
+                raise _fail(str(path), index, "(whole row)", line.strip().decode(errors="replace"), hint) from error
             if not isinstance(row, dict):
                 raise _fail(str(path), index, "(whole row)", row, "A row is a JSON object, one on each line.")
             yield row
@@ -176,6 +191,7 @@ def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
+    # A lone surrogate is written as its JSON escape.
+    with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     partial.replace(path)

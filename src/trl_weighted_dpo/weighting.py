@@ -12,23 +12,25 @@ Weight, over the whole training set:
 The mean of the weights is 1, so the learning rate keeps its meaning. λ = 0 is uniform DPO.
 """
 
-import logging
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trl_weighted_dpo import schema
 
-logger = logging.getLogger(__name__)
-
-Column = Sequence[float | None]
+Column = Sequence[Any]
 Array = NDArray[np.float64]
 
 SCHEMES = ("auto", "uniform", "verifier", "column")
 NLL_CAP = 3.0
+LARGEST = float(np.finfo(np.float32).max)
+"""Largest weight: batches carry weights as float32."""
+_SHARES = frozenset(schema.SIGNALS) - {schema.REJECTED_NLL}
 FORMULA_VERSION = "1"
 """Changes whenever the same signals and settings would give other weights; recorded beside the model."""
 
@@ -99,7 +101,8 @@ class WeightStatistics:
 @dataclass(frozen=True)
 class WeightSummary:
     """What a set of weights looks like. `ess` is the effective sample size as a share, (Σw)² / (n Σw²), in [0, 1];
-    `clipped` is the share of pairs whose u stands at a bound (0 unless the scheme computes u)."""
+    `clipped` is the share of pairs whose u stands at a bound (0 unless the scheme computes u); `notes` are sentences
+    that a person should read, none where all is as expected."""
 
     scheme: str
     pairs: int
@@ -108,10 +111,11 @@ class WeightSummary:
     max: float
     ess: float
     clipped: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 def check_weights(values: Column, source: str = "dataset") -> Array:
-    """Check ready weights and return them as an array.
+    """Check ready weights and return them as an array of shape (n,).
 
     Args:
         values (`Sequence[float | None]`): The `weight` column, shape (n,).
@@ -120,15 +124,37 @@ def check_weights(values: Column, source: str = "dataset") -> Array:
     Raises:
         [`~schema.SchemaError`]: If a weight is missing, not a number, not finite or negative; names the row and value.
     """
-    weights = np.empty(len(values), dtype=np.float64)
+    return _numbers(values, schema.WEIGHT, source, missing=None)
+
+
+def check_signals(columns: Mapping[str, Column], source: str = "dataset") -> None:
+    """Check the signal columns that are there.
+
+    Raises:
+        [`~schema.SchemaError`]: If a signal is neither null nor a number in its range; names the row and value.
+    """
+    for name in schema.SIGNALS:
+        if name in columns:
+            _numbers(columns[name], name, source)
+
+
+def _numbers(values: Column, name: str, source: str, missing: float | None = 0.0) -> Array:
+    limit = 1.0 if name in _SHARES else LARGEST
+    result = np.empty(len(values), dtype=np.float64)
     for row, value in enumerate(values):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-            raise schema.SchemaError(
-                f"{source}: row {row}, column {schema.WEIGHT!r}: got {value!r}. A weight is a finite number >= 0; "
-                "mend the row, or drop the column to have weights computed from the signals."
+        if value is None and missing is not None:
+            result[row] = missing
+            continue
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= limit:  # type: ignore[operator]
+            kind = "number in [0, 1]" if limit == 1.0 else "finite number >= 0"
+            hint = (
+                f"A weight is a {kind}; mend the row, or drop the column to have weights computed from the signals."
+                if name == schema.WEIGHT
+                else f"This signal is a {kind}, or null where it is not known."
             )
-        weights[row] = value
-    return weights
+            raise schema.SchemaError(f"{source}: row {row}, column {name!r}: got {value!r}. {hint}")
+        result[row] = value
+    return result
 
 
 def effective_sample_size(weights: Array) -> float:
@@ -158,7 +184,7 @@ def raw_weights(
     """
 
     def signal(name: str, missing: float = 0.0) -> Array:
-        return _numbers(columns[name], name, missing, source) if name in columns else np.full(size, missing)
+        return _numbers(columns[name], name, source, missing) if name in columns else np.full(size, missing)
 
     raw: Array = config.wrongness * signal(schema.REJECTED_WRONGNESS)
     gap = signal(schema.REJECTED_CONFIDENCE, np.nan) - signal(schema.CHOSEN_CONFIDENCE, np.nan)
@@ -166,19 +192,6 @@ def raw_weights(
     if nll_median:
         raw = raw + config.nll * np.minimum(signal(schema.REJECTED_NLL) / nll_median, NLL_CAP)
     return raw
-
-
-def _numbers(values: Column, name: str, missing: float, source: str) -> Array:
-    numbers = np.array([missing if value is None else value for value in values], dtype=np.float64)
-    given = np.array([value is not None for value in values], dtype=bool)
-    bad = np.flatnonzero(given & (~np.isfinite(numbers) | (numbers < 0)))
-    if bad.size:
-        row = int(bad[0])
-        raise schema.SchemaError(
-            f"{source}: row {row}, column {name!r}: got {values[row]!r}. A signal is a finite number >= 0, or null "
-            "where it is not known."
-        )
-    return numbers
 
 
 def resolve_scheme(config: WeightingConfig, column_names: Sequence[str], streaming: bool = False) -> str:
@@ -208,13 +221,6 @@ def resolve_scheme(config: WeightingConfig, column_names: Sequence[str], streami
             f"{', '.join(schema.SIGNALS)} (it has: {', '.join(column_names)}). Mine the pairs from a pool, or choose "
             "the scheme 'uniform'."
         )
-    elif scheme in ("uniform", "verifier") and has_weight:
-        logger.warning(
-            "The training set has a %r column, but the weighting scheme %r is named and overrides it. Choose 'auto' or "
-            "'column' to use the column.",
-            schema.WEIGHT,
-            scheme,
-        )
     if streaming and scheme == "verifier":
         raise ValueError(
             "A streaming dataset takes ready weights only: weights from signals are normalised over the whole training "
@@ -224,6 +230,16 @@ def resolve_scheme(config: WeightingConfig, column_names: Sequence[str], streami
     if streaming and scheme == "column" and config.normalize_column:
         raise ValueError("normalize_column needs the whole training set, which a streaming dataset does not show.")
     return scheme
+
+
+def note_on_override(config: WeightingConfig, column_names: Sequence[str]) -> str | None:
+    """What to tell a person whose ready weights are not used because another scheme is named."""
+    if config.scheme not in ("uniform", "verifier") or schema.WEIGHT not in column_names:
+        return None
+    return (
+        f"The training set has a {schema.WEIGHT!r} column, but the weighting scheme {config.scheme!r} is named and "
+        "overrides it. Choose 'auto' or 'column' to use the column."
+    )
 
 
 def compute_weights(
@@ -261,6 +277,8 @@ def compute_weights(
         statistics = WeightStatistics(resolve_scheme(config, list(columns)))
     scheme = statistics.scheme
     clipped = 0.0
+    override = note_on_override(config, list(columns)) if training else None
+    notes = [override] if override else []
     if scheme == "column" and schema.WEIGHT in columns:
         weights = check_weights(columns[schema.WEIGHT], source)
         if config.normalize_column:
@@ -270,22 +288,23 @@ def compute_weights(
                 statistics = WeightStatistics(scheme, final_mean=float(weights.mean()))
             weights = weights / statistics.final_mean
         elif training and abs(weights.mean() - 1.0) > 0.1:
-            logger.warning(
-                "The mean of the %r column is %.3g, so the learning rate acts as if multiplied by it. Set "
-                "normalize_column to divide the weights by their mean.",
-                schema.WEIGHT,
-                weights.mean(),
+            notes.append(
+                f"The mean of the {schema.WEIGHT!r} column is {weights.mean():.3g}, so the learning rate acts as if "
+                "multiplied by it. Set normalize_column to divide the weights by their mean."
             )
-    elif scheme == "verifier":
+    elif scheme == "verifier" and any(name in columns for name in schema.SIGNALS):
         if training:
-            _report_missing_signals(columns, config)
             statistics = _fit(columns, size, config, source)
+            notes += _notes_on_signals(columns, config)
+            if statistics.raw_mean == 0:
+                notes.append("All raw weights are 0, so every pair weighs 1: this is uniform DPO.")
         u = _normalised(columns, size, config, statistics, source)
         clipped = float(np.mean((u <= config.clip_min) | (u >= config.clip_max)))
         weights = (1.0 + config.lambda_ * (u - 1.0)) / statistics.final_mean
     else:
-        if scheme == "column":
-            logger.info("%s has no %r column: its pairs weigh 1.", source, schema.WEIGHT)
+        if scheme != "uniform":
+            needed = f"{schema.WEIGHT!r} column" if scheme == "column" else "signal"
+            notes.append(f"There is no {needed} in {source}: its pairs weigh 1.")
         weights = np.ones(size)
     summary = WeightSummary(
         scheme=scheme,
@@ -295,11 +314,12 @@ def compute_weights(
         max=float(weights.max()),
         ess=effective_sample_size(weights),
         clipped=clipped,
+        notes=tuple(notes),
     )
     return weights, statistics, summary
 
 
-def _report_missing_signals(columns: Mapping[str, Column], config: WeightingConfig) -> None:
+def _notes_on_signals(columns: Mapping[str, Column], config: WeightingConfig) -> list[str]:
     used = {
         schema.REJECTED_WRONGNESS: config.wrongness,
         schema.CHOSEN_CONFIDENCE: config.confidence_gap,
@@ -311,13 +331,12 @@ def _report_missing_signals(columns: Mapping[str, Column], config: WeightingConf
         for name, coefficient in used.items()
         if coefficient > 0 and all(value is None for value in columns.get(name, ()))
     ]
-    if missing:
-        logger.info("Signals without values count 0 in the raw weight: %s.", ", ".join(missing))
+    return [f"Signals without values count 0 in the raw weight: {', '.join(missing)}."] if missing else []
 
 
 def _fit(columns: Mapping[str, Column], size: int, config: WeightingConfig, source: str) -> WeightStatistics:
-    known = [value for value in columns.get(schema.REJECTED_NLL, ()) if value is not None]
-    median = float(np.median(known)) if known else None
+    known = _numbers(columns.get(schema.REJECTED_NLL, ()), schema.REJECTED_NLL, source, np.nan)
+    median = None if np.isnan(known).all() else float(np.nanmedian(known))
     raw_mean = float(raw_weights(columns, size, config, median, source).mean())
     statistics = WeightStatistics("verifier", median, raw_mean)
     tempered = 1.0 + config.lambda_ * (_normalised(columns, size, config, statistics, source) - 1.0)

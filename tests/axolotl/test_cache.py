@@ -43,6 +43,7 @@ def test_it_is_idempotent(pool):
         {"weighted_dpo": {"prompt_template": "Q: {problem}\nA: "}},
         {"weighted_dpo": {"system_prompt": "Be exact."}},
         {"chat_template": "chatml"},
+        {"special_tokens": {"eos_token": "<|im_end|>"}},
         {"test_datasets": [{"path": "elsewhere"}]},
     ],
 )
@@ -64,7 +65,12 @@ def test_file_content_changes_the_folder(pool):
 
 
 def test_content_of_a_folder_and_of_data_files_counts(pool, tmp_path):
-    for dataset in ({"path": str(tmp_path)}, {"path": "json", "data_files": [str(pool)]}):
+    for dataset in (
+        {"path": str(tmp_path)},
+        {"path": "json", "data_files": [str(pool)]},
+        {"path": "json", "data_files": str(tmp_path / "*.jsonl")},
+        {"path": str(tmp_path), "data_files": "*.jsonl"},
+    ):
         pool.write_text("{}")
         before = prepared_path(cfg(pool, datasets=[dataset]))
         pool.write_text('{"a": 1}')
@@ -80,3 +86,29 @@ def test_verifier_version_and_tokenizer_change_the_folder(pool, tmp_path, monkey
     assert with_template != before
     monkeypatch.setattr(cache, "VERIFIER_VERSION", "another")
     assert prepared_path(cfg(pool, base_model=str(model))) != with_template
+
+
+def test_what_a_run_writes_into_a_data_folder_does_not_count(pool, tmp_path):
+    settings = {
+        "datasets": [{"path": str(tmp_path)}], "dataset_prepared_path": str(tmp_path / "prepared"),
+        "output_dir": str(tmp_path / "out"),
+    }  # fmt: skip
+    before = prepared_path(cfg(pool, **settings))
+    for name in ("prepared/pairs.jsonl", "out/model.bin", ".cache/x"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("x")
+    assert prepared_path(cfg(pool, **settings)) == before
+
+
+def test_a_template_file_counts_by_content(pool, tmp_path):
+    template = tmp_path / "template.jinja"
+    template.write_text("{{ messages }}")
+    before = prepared_path(cfg(pool, chat_template_jinja=str(template)))
+    template.write_text("{{ messages }}!")
+    assert prepared_path(cfg(pool, chat_template_jinja=str(template))) != before
+
+
+def test_a_prepared_folder_may_be_named_where_the_raw_files_are_not(pool):
+    path = prepared_path(cfg(pool))
+    pool.unlink()
+    assert prepared_path(cfg(pool, dataset_prepared_path=path)) == path

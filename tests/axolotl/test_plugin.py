@@ -4,8 +4,11 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from axolotl.utils.dict import DictDefault
 
+from tests.tiny import save_tiny_model
+from trl_weighted_dpo.axolotl import plugin
 from trl_weighted_dpo.axolotl.plugin import LORA_KERNELS, TRAINER, WeightedDPOPlugin, is_active
 
 PLUGINS = ["trl_weighted_dpo.axolotl.WeightedDPOPlugin"]
@@ -38,14 +41,36 @@ def test_registering_twice_changes_nothing():
 
 
 def test_registering_the_validated_config_again_keeps_the_cache(tmp_path):
-    """Ray workers register the config that the driver has already validated, defaults filled in."""
-    from trl_weighted_dpo.axolotl.args import WeightedDPOSettings
+    """Ray workers register the config that the driver has already validated."""
+    code = f"""
+import yaml
+from axolotl.cli.config import load_cfg, prepare_plugins
+cfg = load_cfg({str(tmp_path / "config.yaml")!r})
+path = cfg.dataset_prepared_path
+prepare_plugins(cfg)
+assert cfg.dataset_prepared_path == path, (path, cfg.dataset_prepared_path)
+assert "weighted-dpo-" in path
+print("SAME" + path)
+"""
+    model = save_tiny_model(tmp_path / "model")
+    dataset = {"path": str(tmp_path), "ds_type": "json", "type": "trl_weighted_dpo.hard_negatives"}
+    raw = config(
+        base_model=str(model), datasets=[dataset], use_cpu=True, bf16=False, fp16=False, tf32=False, learning_rate=1e-4,
+        micro_batch_size=1, gradient_accumulation_steps=1, max_steps=1, output_dir=str(tmp_path / "out"),
+        weighted_dpo={"seed": 3},
+    )  # fmt: skip
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(raw.to_dict()))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert "SAME" in done.stdout, done.stderr[-3000:]
 
-    cfg = registered(weighted_dpo={"seed": 3})
-    path = cfg["dataset_prepared_path"]
-    cfg["weighted_dpo"] = WeightedDPOSettings(**cfg["weighted_dpo"]).model_dump()
-    WeightedDPOPlugin().register(cfg)
-    assert cfg["dataset_prepared_path"] == path
+
+def test_a_validation_split_of_several_pairs_a_problem_is_remarked_on(monkeypatch):
+    warnings = []
+    monkeypatch.setattr(plugin.LOG, "warning", lambda message, *_: warnings.append(message))
+    registered(val_set_size=0.1)
+    assert warnings == []
+    registered(val_set_size=0.1, weighted_dpo={"pairs_per_problem": 2})
+    assert "splits pairs, not problems" in warnings[0]
 
 
 @pytest.mark.parametrize("changes", [{"plugins": []}, {"plugins": ["other.Plugin"]}, {"plugins": None}])

@@ -38,7 +38,10 @@ def test_pool_trains_as_in_python(tmp_path, tiny_model_dir, jsonl):
     """Promise 3: the same token ids, log-probs and losses over five steps at a learning rate above zero."""
     pool = tiny_pool(40)
     dataset = {"path": str(jsonl(pool)), "ds_type": "json", "split": "train", "type": POOL_TYPE}
-    config = write_config(tmp_path, tiny_model_dir, dataset, weighted_dpo={"lambda": 0.8, "pairs_per_problem": 2})
+    config = write_config(
+        tmp_path, tiny_model_dir, dataset, weighted_dpo={"lambda": 0.8, "pairs_per_problem": 2},
+        dpo_loss_type=["sigmoid", "sft"], dpo_loss_weights=[1.0, 2.0], rl_beta=0.2,
+    )  # fmt: skip
     run_axolotl("train", config, "--launcher", "python")
 
     pairs = prepared_pairs(tmp_path)
@@ -48,10 +51,12 @@ def test_pool_trains_as_in_python(tmp_path, tiny_model_dir, jsonl):
     assert sorted(zip(pairs["prompt"], pairs["chosen"], pairs["rejected"], strict=True)) == texts
     assert "weight" not in pairs.column_names
 
-    trainer = python_run(tmp_path, tiny_model_dir, pairs, weight_lambda=0.8)
+    settings = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 2.0], "beta": 0.2}
+    trainer = python_run(tmp_path, tiny_model_dir, pairs, weight_lambda=0.8, **settings)
     record = json.loads((tmp_path / "out" / "weighted_dpo.json").read_text())
     assert record["data"]["fingerprint"] == trainer.run_record["data"]["fingerprint"]
-    assert record["weighting"] == trainer.run_record["weighting"]
+    assert record["weighting"] == json.loads(json.dumps(trainer.run_record["weighting"]))
+    assert record["objective"] == json.loads(json.dumps(trainer.run_record["objective"]))
     assert record["weighting"]["summary"]["max"] > 1.05
 
     axolotl = log_history(tmp_path)
@@ -80,7 +85,7 @@ def test_plain_pairs_with_a_weight_column_and_padding(tmp_path, tiny_model_dir, 
     assert record["weighting"]["statistics"]["scheme"] == "column"
     assert record["weighting"]["summary"] == {
         "scheme": "column", "pairs": 24, "mean": 1.0, "min": 0.0, "max": 2.0,
-        "ess": pytest.approx(24**2 / (24 * 4 * (0.25 + 4 + 1 + 2.25 + 1))), "clipped": 0.0,
+        "ess": pytest.approx(24**2 / (24 * 4 * (0.25 + 4 + 1 + 2.25 + 1))), "clipped": 0.0, "notes": [],
     }  # fmt: skip
     trainer = python_run(tmp_path, tiny_model_dir, prepared_pairs(tmp_path), pad_to_multiple_of=32)
     python = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -106,6 +111,8 @@ def test_preprocess_then_train_with_lora_and_evaluation(tmp_path, tiny_model_dir
     assert evaluations[-1]["eval_weights/max"] > 0
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
     assert (tmp_path / "out" / "weighted_dpo.json").is_file()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "weighted-dpo" in card
 
 
 def test_without_the_plugin_the_mode_is_unknown_to_axolotl(tmp_path, tiny_model_dir, jsonl):
@@ -130,3 +137,21 @@ def test_a_bad_pool_row_is_named(tmp_path, tiny_model_dir, jsonl):
     dataset = {"path": str(path), "ds_type": "json", "split": "train", "type": POOL_TYPE}
     output = run_axolotl("train", write_config(tmp_path, tiny_model_dir, dataset), "--launcher", "python", check=False)
     assert f"{path}: row 2, column 'problem': got ''. Give the text of the problem." in output
+
+
+def test_a_bad_weight_is_named_by_its_row_in_the_file(tmp_path, tiny_model_dir, jsonl):
+    rows = [{**row, "weight": 1.0} for row in tiny_pairs(6)]
+    rows[4]["weight"] = -2.0
+    path = jsonl(rows)
+    dataset = {"path": str(path), "ds_type": "json", "split": "train"}
+    output = run_axolotl("train", write_config(tmp_path, tiny_model_dir, dataset), "--launcher", "python", check=False)
+    assert f"{path}: row 4, column 'weight': got -2.0. A weight is a finite number >= 0" in output
+
+
+def test_conversations_without_a_type_are_refused(tmp_path, tiny_model_dir, jsonl):
+    rows = [{**row, "prompt": [{"role": "user", "content": row["prompt"]}]} for row in tiny_pairs(4)]
+    path = jsonl(rows)
+    dataset = {"path": str(path), "ds_type": "json", "split": "train"}
+    output = run_axolotl("preprocess", write_config(tmp_path, tiny_model_dir, dataset), check=False)
+    assert f"{path}: row 0, column 'prompt'" in output
+    assert "render conversations first" in output

@@ -17,7 +17,7 @@ WEIGHT_METRICS = ("weights/mean", "weights/min", "weights/max", "weights/ess")
 METRICS = ("loss", "loss/unweighted", "rewards/margins", "logps/chosen", "entropy", *WEIGHT_METRICS)
 
 
-def run(folder, engine, processes, batch_size):
+def run(folder, engine, processes, batch_size, steps=3, trainer="weighted"):
     folder.mkdir()
     environment = {
         **os.environ, "PYTHONPATH": str(REPOSITORY), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1",
@@ -26,6 +26,7 @@ def run(folder, engine, processes, batch_size):
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes),
         str(REPOSITORY / "tests" / "integration" / "worker.py"), str(folder), engine, str(batch_size),
+        str(steps), trainer,
     ]  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
@@ -45,3 +46,13 @@ def test_two_processes_are_one_larger_batch(tmp_path, engine, tolerance):
     assert one_model.keys() == two_model.keys()
     for name, parameter in one_model.items():
         torch.testing.assert_close(two_model[name], parameter, rtol=tolerance, atol=tolerance)
+
+
+def test_a_ragged_end_behaves_as_trls(tmp_path):
+    """22 pairs leave two for the last global batch of four, which accelerate fills up from the beginning."""
+    trl, _ = run(tmp_path / "trl", "ddp", 2, 2, steps=6, trainer="trl")
+    ours, _ = run(tmp_path / "ours", "ddp", 2, 2, steps=6, trainer="uniform")
+    assert len(trl["train"]) == len(ours["train"]) == 6
+    for step, (expected, measured) in enumerate(zip(trl["train"], ours["train"], strict=True)):
+        for name, value in expected.items():
+            assert measured[name] == pytest.approx(value, rel=1e-5, abs=1e-6), (step, name)

@@ -1,6 +1,7 @@
-"""One process of a multi-process run: `torchrun --nproc_per_node N worker.py FOLDER ENGINE BATCH`.
+"""One process of a multi-process run: `torchrun --nproc_per_node N worker.py FOLDER ENGINE BATCH STEPS TRAINER`.
 
-ENGINE is `ddp`, `zero2` or `zero3`. Rank 0 writes the log history, and the final parameters of the policy.
+ENGINE is `ddp`, `zero2` or `zero3`; TRAINER is `weighted`, `uniform` (ours, all weights 1) or `trl`. Rank 0 writes the log
+history, and the final parameters of the policy.
 """
 
 import json
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
+from trl import DPOConfig, DPOTrainer
 
 from tests.tiny import exact_model, perturbed, tiny_model, tiny_pairs, tiny_tokenizer
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
@@ -16,7 +18,7 @@ from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
 PAIRS = 22
 
 
-def main(folder: Path, engine: str, batch_size: int) -> None:
+def main(folder: Path, engine: str, batch_size: int, steps: int, kind: str) -> None:
     deepspeed = None
     if engine != "ddp":
         import deepspeed as engine_library
@@ -28,7 +30,8 @@ def main(folder: Path, engine: str, batch_size: int) -> None:
             "zero_optimization": {"stage": int(engine[-1]), "stage3_gather_16bit_weights_on_model_save": True},
             "zero_allow_untested_optimizer": True,
         }
-    args = WeightedDPOConfig(
+    trainer_class, config = (DPOTrainer, DPOConfig) if kind == "trl" else (WeightedDPOTrainer, WeightedDPOConfig)
+    args = config(
         output_dir=str(folder / "out"),
         use_cpu=True,
         bf16=False,
@@ -36,7 +39,7 @@ def main(folder: Path, engine: str, batch_size: int) -> None:
         report_to=[],
         per_device_train_batch_size=batch_size,
         per_device_eval_batch_size=batch_size,
-        max_steps=3,
+        max_steps=steps,
         logging_steps=1,
         learning_rate=1e-2,
         lr_scheduler_type="constant",
@@ -48,7 +51,9 @@ def main(folder: Path, engine: str, batch_size: int) -> None:
     )
     reference = exact_model() if engine == "ddp" else tiny_model()
     rows = [{**row, "weight": 0.25 * (index % 7)} for index, row in enumerate(tiny_pairs(PAIRS))]
-    trainer = WeightedDPOTrainer(
+    if kind == "uniform":
+        args.weight_scheme = "uniform"
+    trainer = trainer_class(
         perturbed(reference),
         perturbed(reference, scale=0.0),
         args,
@@ -68,4 +73,4 @@ def main(folder: Path, engine: str, batch_size: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])

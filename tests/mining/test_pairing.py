@@ -31,6 +31,12 @@ def test_correct_is_chosen_incorrect_rejected_undecided_neither():
     assert pairs[0]["rejected_wrongness"] == pytest.approx(0.5 + 0.5 * 1 / 8)
 
 
+def test_a_candidate_with_a_broken_surrogate_is_undecided():
+    pairs, report = mine(row("A: 7", "\udc80 A: 8", "A: 9"), pairs_per_problem=9)
+    assert [pair["rejected"] for pair in pairs] == ["A: 9"]
+    assert report.verdicts["undecided"] == 1
+
+
 def test_report_says_why_problems_gave_no_pair():
     _, report = mine(
         row("A: 7"), row("A: 8"), row("A:"), row(), row("A: 7", "A: 8", reference=None), row("A: 7", "A: 8")

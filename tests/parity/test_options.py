@@ -6,7 +6,7 @@ import pytest
 import torch
 from datasets import Dataset
 from packaging.version import Version
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model
 from transformers import MixtralConfig, MixtralForCausalLM
 from trl import DPOConfig, DPOTrainer
 from trl import __version__ as trl_version
@@ -87,6 +87,50 @@ def test_metrics_are_trls(arena):
         assert ours._metrics["train"][name] == pytest.approx(values, rel=1e-5, abs=1e-6), name
 
 
+def test_metrics_at_a_ragged_end_with_accumulation_are_trls(arena):
+    match = arena(pairs=tiny_pairs(9))
+    settings = {
+        "max_steps": 2, "logging_steps": 1, "gradient_accumulation_steps": 2, "save_strategy": "no",
+        "learning_rate": 1e-3,
+    }  # fmt: skip
+    histories = []
+    for trainer in (match.trl(**settings), match.ours(weight_scheme="uniform", **settings)):
+        trainer.args.per_device_train_batch_size = trainer._train_batch_size = 4
+        trainer.train()
+        histories.append([entry for entry in trainer.state.log_history if "loss" in entry])
+    assert len(histories[0]) == len(histories[1]) == 2
+    for expected, measured in zip(*histories, strict=True):
+        for name, value in expected.items():
+            assert measured[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
+
+
+def test_compute_metrics_sees_the_same_logits(arena):
+    match = arena()
+    seen = []
+    settings = {"eval_dataset": Dataset.from_list(tiny_pairs(4, seed=5)), "per_device_eval_batch_size": 4}
+    for trainer in (match.trl(**settings), match.ours(weight_scheme="uniform", **settings)):
+        trainer.compute_metrics = lambda prediction: (seen.append(prediction), {"seen": 1.0})[1]
+        assert trainer.evaluate()["eval_seen"] == 1.0
+    torch.testing.assert_close(torch.tensor(seen[1].predictions), torch.tensor(seen[0].predictions))
+
+
+def test_conversations_and_implicit_prompts(arena):
+    def conversation(row, implicit):
+        prompt = [{"role": "user", "content": row["prompt"]}]
+        sides = {side: [{"role": "assistant", "content": row[side]}] for side in ("chosen", "rejected")}
+        if implicit:
+            return {side: prompt + messages for side, messages in sides.items()}
+        return {"prompt": prompt, **sides}
+
+    for implicit in (False, True):
+        match = arena(pairs=[conversation(row, implicit) for row in tiny_pairs(3)])
+        match.tokenizer.chat_template = (
+            "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+            "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+        )
+        compare(match)
+
+
 def test_evaluation_is_trls(arena):
     match = arena()
     held_out = Dataset.from_list(tiny_pairs(6, seed=5))
@@ -147,6 +191,28 @@ def test_lora_with_its_base_as_reference(arena, tmp_path):
     theirs = loss_and_gradients(trl, batch_of(trl))
     assert theirs[0] != pytest.approx(0.6931, abs=1e-3)
     assert_same(loss_and_gradients(ours, batch_of(ours)), theirs, 1e-5)
+
+
+def test_continued_training_of_an_adapter_keeps_it_as_reference(arena, tmp_path):
+    match = arena()
+    histories = []
+    for trainer, config in ((DPOTrainer, DPOConfig), (WeightedDPOTrainer, WeightedDPOConfig)):
+        torch.manual_seed(0)
+        lora = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM", init_lora_weights=False)
+        arguments = config(
+            output_dir=str(tmp_path), use_cpu=True, bf16=False, gradient_checkpointing=False, report_to=[], max_steps=2,
+            per_device_train_batch_size=4, learning_rate=1e-2, logging_steps=1, save_strategy="no",
+        )  # fmt: skip
+        if trainer is WeightedDPOTrainer:
+            arguments.weight_scheme = "uniform"
+        made = trainer(
+            model=get_peft_model(copy.deepcopy(match.reference), lora), args=arguments,
+            train_dataset=Dataset.from_list(match.pairs), processing_class=match.tokenizer,
+        )  # fmt: skip
+        made.train()
+        histories.append([entry["loss"] for entry in made.state.log_history if "loss" in entry])
+    assert histories[0][0] == pytest.approx(0.6931, abs=1e-3)
+    assert histories[1] == pytest.approx(histories[0], rel=1e-5)
 
 
 def test_mixture_of_experts_auxiliary_loss(tmp_path, arena):

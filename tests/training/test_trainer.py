@@ -3,13 +3,16 @@
 import json
 import logging
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
 from datasets import Dataset, IterableDataset
-from transformers import ProcessorMixin
+from transformers import AutoModelForCausalLM, ProcessorMixin
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
+from tests.conftest import REPOSITORY
 from tests.parity.conftest import Arena, assert_same, batch_of, loss_and_gradients
 from tests.tiny import exact_model, perturbed, save_tiny_model, tiny_pairs
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer, WeightedPreferenceCollator
@@ -64,7 +67,7 @@ def test_a_batch_of_zeros_gives_zero_loss_and_gradient(tmp_path):
     assert loss == 0.0
     assert gradients
     assert all((gradient == 0).all() for gradient in gradients.values())
-    assert ours._metrics["train"]["weights/ess"] == [0.0]
+    assert ours._totals["train"].metrics()["weights/ess"] == 0.0
 
 
 @pytest.mark.parametrize("loss_types", [["sigmoid"], ["ipo", "sft"]])
@@ -88,7 +91,8 @@ def test_accumulation_over_single_pairs_is_one_batch(tmp_path, loss_types):
 
 def test_evaluation_is_weighted_and_does_not_depend_on_the_batch_size(tmp_path):
     held_out = Dataset.from_list(weighted([0.5, 2.0, 1.25, 0.25]))
-    results = [make(tmp_path, eval_dataset=held_out, per_device_eval_batch_size=size).evaluate() for size in (1, 2, 4)]
+    sizes = (1, 2, 3, 4)
+    results = [make(tmp_path, eval_dataset=held_out, per_device_eval_batch_size=size).evaluate() for size in sizes]
     trainer = make(tmp_path, weight_scheme="uniform")
     singles = [loss_and_gradients(trainer, batch_of(trainer, [row]))[0] for row in range(4)]
     expected = sum(weight * loss for weight, loss in zip(WEIGHTS, singles, strict=True)) / 4
@@ -96,16 +100,17 @@ def test_evaluation_is_weighted_and_does_not_depend_on_the_batch_size(tmp_path):
         assert result["eval_loss"] == pytest.approx(expected, rel=1e-5)
         assert result["eval_loss/unweighted"] == pytest.approx(sum(singles) / 4, rel=1e-5)
         assert result["eval_weights/mean"] == pytest.approx(1.0)
+        assert result["eval_weights/ess"] == pytest.approx(16 / (4 * (0.25 + 4 + 1.5625 + 0.0625)))
 
 
 def test_evaluation_pairs_are_weighed_by_the_training_statistics(tmp_path):
-    train = [{**row, "rejected_wrongness": 0.5} for row in tiny_pairs(2)]
-    train[1]["rejected_wrongness"] = 1.0
-    held_out = Dataset.from_list([{**tiny_pairs(1)[0], "rejected_wrongness": 1.5}])
+    train = [{**row, "rejected_wrongness": 0.25} for row in tiny_pairs(2)]
+    train[1]["rejected_wrongness"] = 0.5
+    held_out = Dataset.from_list([{**tiny_pairs(1)[0], "rejected_wrongness": 0.75}])
     settings = {"weight_lambda": 1.0, "weight_confidence_gap": 0.0, "weight_nll": 0.0}
     trainer = make(tmp_path, train, eval_dataset=held_out, **settings)
-    assert trainer.train_dataset["weight"][:] == pytest.approx([2 / 3, 4 / 3])
-    assert trainer.eval_dataset["weight"][:] == pytest.approx([2.0])
+    assert trainer.train_dataset["pair_weight"][:] == pytest.approx([2 / 3, 4 / 3])
+    assert trainer.eval_dataset["pair_weight"][:] == pytest.approx([2.0])
     assert trainer.evaluate(held_out)["eval_weights/mean"] == pytest.approx(2.0)
     assert trainer.evaluate(trainer.eval_dataset)["eval_weights/mean"] == pytest.approx(2.0)
 
@@ -120,7 +125,7 @@ def test_weight_metrics_over_a_logging_window(tmp_path):
     assert logged["weights/min"] == 0.5
     assert logged["weights/max"] == 3.0
     assert logged["weights/mean"] == pytest.approx(1.5)
-    assert 0.5 < logged["weights/ess"] <= 1.0
+    assert logged["weights/ess"] == pytest.approx(6**2 / (4 * (0.25 + 2.25 + 9 + 1)))
     assert logged["loss/unweighted"] != pytest.approx(logged["loss"], rel=1e-3)
 
 
@@ -128,14 +133,14 @@ def test_effective_sample_size_of_a_batch(tmp_path):
     ours = make(tmp_path)
     loss_and_gradients(ours, batch_of(ours))
     expected = sum(WEIGHTS) ** 2 / (4 * sum(weight**2 for weight in WEIGHTS))
-    assert ours._metrics["train"]["weights/ess"] == [pytest.approx(expected)]
+    assert ours._totals["train"].metrics()["weights/ess"] == pytest.approx(expected)
 
 
 def test_unused_columns_may_be_removed_or_kept(tmp_path):
     for remove in (True, False):
         trainer = make(tmp_path, remove_unused_columns=remove)
         batch = next(iter(trainer.get_train_dataloader()))
-        assert sorted(batch["weight"].tolist()) == sorted(WEIGHTS)
+        assert sorted(batch["pair_weight"].tolist()) == sorted(WEIGHTS)
 
 
 def test_a_model_given_as_a_path_trains_and_records_what_it_did(tmp_path):
@@ -235,7 +240,7 @@ def test_streaming_with_named_uniform_weights(tmp_path):
 def test_streaming_refuses_signals_and_bad_weights(tmp_path):
     with pytest.raises(ValueError, match="takes ready weights only"):
         streaming_trainer(tmp_path, tiny_pairs(2))
-    with pytest.raises(SchemaError, match=r"column 'weight': -3\.0"):
+    with pytest.raises(SchemaError, match=r"the train dataset, rows counted from 0: row 1, column 'weight': got -3\.0"):
         streaming_trainer(tmp_path, weighted([1.0, -3.0])).train()
 
 
@@ -331,18 +336,119 @@ def test_newer_trl_warns_once(monkeypatch):
 
 def test_collator_pads_as_trl_and_carries_weights():
     examples = [
-        {"prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4, 5], "weight": 0.5},
-        {"prompt_ids": [6], "chosen_ids": [7, 8], "rejected_ids": [9], "weight": 2},
+        {"prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4, 5], "pair_weight": 0.5},
+        {"prompt_ids": [6], "chosen_ids": [7, 8], "rejected_ids": [9], "pair_weight": 2},
     ]
     batch = WeightedPreferenceCollator(pad_token_id=0)(examples)
     expected = DataCollatorForPreference(pad_token_id=0)(examples)
-    assert batch.pop("weight").tolist() == [0.5, 2.0]
+    assert batch.pop("pair_weight").tolist() == [0.5, 2.0]
     assert batch.keys() == expected.keys()
     assert all(torch.equal(batch[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("weight", [None, float("nan"), -1.0])
 def test_collator_refuses_bad_weights(weight):
-    example = {"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3], "weight": weight}
-    with pytest.raises(SchemaError, match="reached the collator with column 'weight'"):
+    example = {"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3], "pair_weight": weight}
+    with pytest.raises(SchemaError, match="reached the collator with column 'pair_weight'"):
         WeightedPreferenceCollator(pad_token_id=0)([example])
+
+
+def test_weights_are_computed_anew_for_a_dataset_that_another_trainer_prepared(tmp_path):
+    pairs = tiny_pairs(6)
+    flat = make(tmp_path, pairs, weight_lambda=0.0)
+    assert flat.train_dataset["pair_weight"][:] == [1.0] * 6
+    expected = make(tmp_path, pairs, weight_lambda=1.0).train_dataset["pair_weight"][:]
+    arena = Arena(tmp_path, pairs)
+    args = WeightedDPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, weight_lambda=1.0)
+    again = WeightedDPOTrainer(
+        arena.policy, arena.reference, args, train_dataset=flat.train_dataset, processing_class=arena.tokenizer
+    )
+    assert again.train_dataset["pair_weight"][:] == expected
+    assert max(expected) > 1.2
+
+
+def test_rows_in_messages_are_those_of_the_dataset_given(tmp_path):
+    rows = [{**row, "prompt": row["prompt"] * 40} for row in weighted([1.0, 1.0])] + weighted([1.0, -1.0])
+    with pytest.raises(SchemaError, match=r"the train dataset: row 3, column 'weight': got -1\.0"):
+        make(tmp_path, rows, max_length=256)
+
+
+def test_another_lambda_reuses_precomputed_reference_log_probs(tmp_path, monkeypatch):
+    counted = []
+    kept = WeightedDPOTrainer.compute_ref_log_probs
+    monkeypatch.setattr(
+        WeightedDPOTrainer, "compute_ref_log_probs", lambda *given: (counted.append(1), kept(*given))[1]
+    )
+    model = save_tiny_model(tmp_path / "model")
+    source = tmp_path / "pairs.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in tiny_pairs(4)))
+    runs = []
+    for lambda_ in (0.3, 0.9):
+        args = WeightedDPOConfig(
+            output_dir=str(tmp_path / "out"), use_cpu=True, bf16=False, precompute_ref_log_probs=True,
+            weight_lambda=lambda_,
+        )  # fmt: skip
+        dataset = Dataset.from_json(str(source), cache_dir=str(tmp_path / "cache"))
+        trainer = WeightedDPOTrainer(str(model), args=args, train_dataset=dataset, eval_dataset=dataset)
+        columns = trainer.train_dataset
+        runs.append((columns["ref_chosen_logps"][:], columns["pair_weight"][:], len(counted)))
+    assert runs[0][0] == runs[1][0]
+    assert runs[0][1] != runs[1][1]
+    assert (runs[0][2], runs[1][2]) == (1, 1)
+
+
+def test_streamed_evaluation_pairs_are_weighed_like_others(tmp_path):
+    held_out = tiny_pairs(5, seed=3)
+    settings = {"weight_lambda": 1.0, "per_device_eval_batch_size": 5}
+    mapped = make(tmp_path, tiny_pairs(4), eval_dataset=Dataset.from_list(held_out), **settings)
+    streamed = make(tmp_path, tiny_pairs(4), eval_dataset=stream(held_out), **settings)
+    weights = mapped.eval_dataset["pair_weight"][:]
+    assert [row["pair_weight"] for row in streamed.eval_dataset] == pytest.approx(weights)
+    assert streamed.evaluate()["eval_loss"] == pytest.approx(mapped.evaluate()["eval_loss"], rel=1e-5)
+
+
+def test_several_evaluation_sets(tmp_path):
+    held_out = {"easy": Dataset.from_list(weighted([1.0, 2.0])), "hard": Dataset.from_list(weighted([0.5, 0.5]))}
+    trainer = make(tmp_path, eval_dataset=held_out)
+    metrics = trainer.evaluate()
+    uniform = make(tmp_path, weight_scheme="uniform")
+    first, second = (loss_and_gradients(uniform, batch_of(uniform, [row]))[0] for row in (0, 1))
+    assert metrics["eval_easy_loss"] == pytest.approx((first + 2 * second) / 2, rel=1e-5)
+    assert metrics["eval_hard_loss"] == pytest.approx(0.5 * (first + second) / 2, rel=1e-5)
+
+
+def test_notes_about_weights_are_visible_without_configuring_logging(tmp_path):
+    script = f"""
+from tests.tiny import tiny_pairs
+from tests.conftest import REPOSITORY
+from tests.parity.conftest import Arena
+rows = [{{**row, "rejected_nll": None}} for row in tiny_pairs(2)]
+Arena({str(tmp_path)!r}, rows).ours()
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("Signals without values count 0 in the raw weight: rejected_nll.") == 1
+
+
+def test_equal_completions_are_counted(tmp_path, caplog):
+    rows = weighted()
+    rows[1]["rejected"] = rows[1]["chosen"]
+    with caplog.at_level(logging.WARNING):
+        make(tmp_path, rows)
+    assert "1 pairs of the train dataset have two equal completions" in caplog.text
+
+
+def test_a_model_changed_in_memory_is_noticed(tmp_path, caplog):
+    source = save_tiny_model(tmp_path / "model")
+    args = WeightedDPOConfig(output_dir=str(tmp_path / "out"), use_cpu=True, bf16=False)
+    model = AutoModelForCausalLM.from_pretrained(source)
+    given = {"args": args, "train_dataset": Dataset.from_list(tiny_pairs(2))}
+    with caplog.at_level(logging.WARNING):
+        WeightedDPOTrainer(model, **given)
+    assert "differs from the model given" not in caplog.text
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1
+    with caplog.at_level(logging.WARNING):
+        WeightedDPOTrainer(model, **given)
+    assert "differs from the model given" in caplog.text

@@ -4,6 +4,8 @@ Axolotl's own cache key knows neither plugin settings nor file contents: without
 or from an older file would be trained on silently.
 """
 
+import contextlib
+import glob
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -17,23 +19,35 @@ from trl_weighted_dpo.verifier import VERIFIER_VERSION
 DEFAULT_FOLDER = "last_run_prepared"
 _PREFIX = "weighted-dpo-"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+_TOKENIZER_OPTIONS = (
+    "chat_template",
+    "chat_template_jinja",
+    "special_tokens",
+    "added_tokens_overrides",
+    "tokenizer_config",
+    "tokens",
+)
 
 
 def prepared_path(cfg: Mapping[str, Any]) -> str:
     """`dataset_prepared_path` with a subfolder named by a hash of the mining settings, the versions, the tokenizer's
-    files and the content of local data files. Data on a hub enters by name and revision only. Idempotent."""
+    files and the content of local data files. Data on a hub enters by name and revision only.
+
+    A path that already names such a subfolder is kept: a config that is registered again must find the same pairs,
+    and a person may name the folder to train where the raw files are not.
+    """
     base = Path(cfg.get("dataset_prepared_path") or DEFAULT_FOLDER)
     if base.name.startswith(_PREFIX):
-        base = base.parent
+        return str(base)
     settings = cfg.get("weighted_dpo") or {}
+    apart = [base, *([Path(cfg["output_dir"])] if cfg.get("output_dir") else [])]
     content = {
         "version": __version__,
         "verifier": VERIFIER_VERSION,
         "mining": {name: settings.get(name, WeightedDPOSettings.model_fields[name].default) for name in MINING_FIELDS},
-        "chat_template": [cfg.get("chat_template"), cfg.get("chat_template_jinja")],
-        "tokenizer": list(_tokenizer_files(cfg)),
+        "tokenizer": [{name: cfg.get(name) for name in _TOKENIZER_OPTIONS}, *_tokenizer_files(cfg)],
         "data": [
-            [split, _plain(dataset), list(_data_files(dataset))]
+            [split, _plain(dataset), list(_data_files(dataset, apart))]
             for split in ("datasets", "test_datasets")
             for dataset in cfg.get(split) or ()
         ],
@@ -48,21 +62,39 @@ def _plain(dataset: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tokenizer_files(cfg: Mapping[str, Any]) -> Iterator[str]:
     folder = Path(str(cfg.get("tokenizer_config") or cfg.get("base_model") or ""))
-    for name in _TOKENIZER_FILES:
-        if (folder / name).is_file():
-            yield _file_digest(folder / name)
+    template = Path(str(cfg.get("chat_template_jinja") or ""))
+    # A template that is given as text is no path, and may be too long for one.
+    names = [folder / name for name in _TOKENIZER_FILES] + ([template] if "\n" not in str(template) else [])
+    for path in names:
+        with contextlib.suppress(OSError):
+            if path.is_file():
+                yield _file_digest(path)
 
 
-def _data_files(dataset: Mapping[str, Any]) -> Iterator[str]:
-    names = dataset.get("data_files") or []
-    names = [names] if isinstance(names, str) else list(names)
+def _data_files(dataset: Mapping[str, Any], apart: list[Path]) -> Iterator[str]:
     path = Path(str(dataset.get("path") or ""))
-    for candidate in [path, *map(Path, names), *(path / name for name in names)]:
-        if candidate.is_file():
-            yield _file_digest(candidate)
-        elif candidate.is_dir() and str(candidate) != ".":
-            for file in sorted(item for item in candidate.rglob("*") if item.is_file()):
-                yield f"{file.relative_to(candidate)}:{_file_digest(file)}"
+    named = dataset.get("data_files") or []
+    named = [named] if isinstance(named, str) else list(named)
+    if path.is_file():
+        yield _file_digest(path)
+    elif named:
+        patterns = [str(folder / pattern) for pattern in named for folder in (Path(), path)]
+        # Not Path.glob, which takes no absolute pattern.
+        names = {name for pattern in patterns for name in glob.glob(pattern, recursive=True)}  # noqa: PTH207
+        for name in sorted(names):
+            if Path(name).is_file():
+                yield f"{name}:{_file_digest(Path(name))}"
+    elif path.is_dir():
+        yield from _folder_digests(path, [folder.resolve() for folder in apart])
+
+
+def _folder_digests(folder: Path, apart: list[Path]) -> Iterator[str]:
+    """Files of a data folder, but for hidden ones and for what a run itself writes there."""
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder)
+        hidden = any(part.startswith(".") for part in name.parts)
+        if file.is_file() and not hidden and not any(file.resolve().is_relative_to(path) for path in apart):
+            yield f"{name}:{_file_digest(file)}"
 
 
 def _file_digest(path: Path) -> str:

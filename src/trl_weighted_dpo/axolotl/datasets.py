@@ -23,6 +23,7 @@ from trl_weighted_dpo.axolotl.args import WeightedDPOSettings
 from trl_weighted_dpo.mining.pairing import PAIR_COLUMNS, MiningReport, PairingConfig, mine_problem
 from trl_weighted_dpo.mining.rendering import render_pair
 from trl_weighted_dpo.verifier import VERIFIER_VERSION, MathVerifier
+from trl_weighted_dpo.weighting import check_signals, check_weights
 
 LOG = get_logger(__name__)
 
@@ -63,6 +64,42 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
     return convert, {"batched": True, "remove_columns": "__all__"}
 
 
+def check_local_data(cfg: Any) -> None:
+    """Check the rows of local pools, and of local pairs without a `type`.
+
+    Raises:
+        [`~schema.SchemaError`]: Names file, row, column and value.
+    """
+    for dataset_config in [*(cfg.get("datasets") or ()), *(cfg.get("test_datasets") or ())]:
+        kind = dataset_config.get("type")
+        if kind not in (None, TYPE) or not Path(str(dataset_config.path)).exists():
+            continue
+        rows = _load(dataset_config, cfg.hf_use_auth_token)
+        source = str(dataset_config.path)
+        if kind == TYPE:
+            for index, row in enumerate(rows):
+                schema.check_pool_row(row, index, source)
+            continue
+        settings = WeightedDPOSettings(**(cfg.get("weighted_dpo") or {}))
+        if schema.WEIGHT in rows.column_names and settings.scheme in ("auto", "column"):
+            check_weights(rows[schema.WEIGHT][:], source)
+        check_signals({name: rows[name][:] for name in schema.SIGNALS if name in rows.column_names}, source)
+        for index, row in enumerate(rows):
+            schema.check_pair_row(row, index, source)
+            for column in (schema.PROMPT, schema.CHOSEN, schema.REJECTED):
+                if not isinstance(row.get(column), str):
+                    raise schema.SchemaError(
+                        f"{source}: row {index}, column {column!r}: got {str(row.get(column))[:80]!r}. Without a "
+                        "`type`, Axolotl needs text in prompt, chosen and rejected: render conversations first, or set "
+                        "`type: chat_template.default`."
+                    )
+
+
+def _load(dataset_config: Any, auth_token: Any) -> Dataset:
+    rows = load_dataset_with_config(dataset_config, auth_token, streaming=False)
+    return rows["train"] if isinstance(rows, DatasetDict) else rows
+
+
 def mined_file(dataset_config: Any, pairing: PairingConfig, folder: Path, auth_token: Any = None) -> Path:
     """Mine a dataset's pool into a file named by a hash of its rows, the settings and the versions, unless it is there.
 
@@ -70,8 +107,7 @@ def mined_file(dataset_config: Any, pairing: PairingConfig, folder: Path, auth_t
         `ValueError`: If mining leaves no pair.
     """
     source = str(dataset_config.path)
-    pool = load_dataset_with_config(dataset_config, auth_token, streaming=False)
-    pool = pool["train"] if isinstance(pool, DatasetDict) else pool
+    pool = _load(dataset_config, auth_token)
     digest = hashlib.sha256(json.dumps([__version__, VERIFIER_VERSION, asdict(pairing)], sort_keys=True).encode())
     for index, row in enumerate(pool):
         schema.check_pool_row(row, index, source)

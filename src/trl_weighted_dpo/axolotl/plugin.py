@@ -50,6 +50,11 @@ class WeightedDPOPlugin(BasePlugin):
                 f"`trainer_cls`, or derive your trainer from {TRAINER} and use it in a Python script."
             )
         check_config(cfg)
+        if cfg.get("val_set_size") and (cfg.get(MODE) or {}).get("pairs_per_problem", 1) > 1:
+            LOG.warning(
+                "`val_set_size` splits pairs, not problems: with `pairs_per_problem` above 1, problems of the "
+                "validation pairs are trained on too. Use `test_datasets` with problems of their own."
+            )
         cfg["rl"] = "dpo"
         cfg["trainer_cls"] = TRAINER
         cfg[MODE] = dict(cfg.get(MODE) or {})
@@ -62,6 +67,19 @@ class WeightedDPOPlugin(BasePlugin):
 
     def get_training_args_mixin(self) -> str:
         return "trl_weighted_dpo.training.config.WeightingArguments"
+
+    def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
+        """Check the rows of local data before Axolotl shuffles and maps them, so that messages name file and row.
+
+        Returns nothing: Axolotl then loads the data as ever.
+
+        Raises:
+            [`~schema.SchemaError`]: If a row is not a pool row or a pair; names file, row, column and value.
+        """
+        if is_active(cfg):
+            from trl_weighted_dpo.axolotl.datasets import check_local_data
+
+            check_local_data(cfg)
 
     def pre_model_load(self, cfg: Any) -> None:
         """Check again what Axolotl's own validation may have switched on."""

@@ -19,7 +19,7 @@ class AxolotlWeightedDPOTrainer(
 ):
     """[`WeightedDPOTrainer`] with Axolotl's optimizers, schedulers and saving."""
 
-    tag_names = ["axolotl", "dpo", "weighted-dpo"]  # noqa: RUF012
+    _tag_names = ["axolotl", *WeightedDPOTrainer._tag_names]  # noqa: RUF012
 
     def __init__(
         self, model: Any, ref_model: Any = None, *, args: Any, data_collator: Any = None, **kwargs: Any

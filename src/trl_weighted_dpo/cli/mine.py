@@ -25,12 +25,11 @@ def mine(
     try:
         config = PairingConfig(pairs_per_problem, chosen_fallback, seed)
         pairs, report = mine_pairs(schema.read_jsonl(pool), config=config, source=str(pool))
+        Console().print(mining_table(report.to_dict()))
+        if not pairs:
+            raise ValueError("no pair could be made, so nothing was written. See the counts above.")
+        schema.write_jsonl(output, pairs)
     except (ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
-    Console().print(mining_table(report.to_dict()))
-    if not pairs:
-        typer.echo("Error: no pair could be made, so nothing was written. See the counts above.", err=True)
-        raise typer.Exit(1)
-    schema.write_jsonl(output, pairs)
     typer.echo(f"{len(pairs)} pairs written to {output}")

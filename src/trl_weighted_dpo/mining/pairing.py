@@ -139,8 +139,11 @@ def mine_problem(
     seen: set[str] = set()
     for position, entry in enumerate(row[schema.CANDIDATES]):
         text = entry[schema.SOLUTION]
-        profile = verifier.verify(problem, text, reference, row.get(schema.REFERENCE_SOLUTION))
         report.candidates += 1
+        if not schema.is_encodable(text):
+            report.verdicts[Verdict.UNDECIDED.value] += 1
+            continue
+        profile = verifier.verify(problem, text, reference, row.get(schema.REFERENCE_SOLUTION))
         report.verdicts[profile.verdict.value] += 1
         if text not in seen:
             seen.add(text)
@@ -171,7 +174,7 @@ def _combinations(
 
 def _shuffled(candidates: list[_Candidate], problem: str, seed: int) -> list[_Candidate]:
     def key(candidate: _Candidate) -> bytes:
-        return hashlib.sha256(f"{seed}\0{problem}\0{candidate.text}".encode("utf-8", "surrogatepass")).digest()
+        return hashlib.sha256(f"{seed}\0{problem}\0{candidate.text}".encode()).digest()
 
     return sorted(candidates, key=key)
 

@@ -26,7 +26,7 @@ class TokenScores:
             of the logits, and 1 where the token is the most likely one; 0 outside the completions, without gradient.
             `None` unless asked for.
         wpo (`Tensor` or `None`): (2B, T−1) log Σ_v π(v)², for WPO's weights; `None` unless asked for.
-        outputs: The model's own output.
+        outputs: The model's own output; `None` unless asked for, since its logits are the largest thing in memory.
     """
 
     logps: Tensor
@@ -44,6 +44,7 @@ def score_tokens(
     *,
     statistics: bool = False,
     wpo: bool = False,
+    keep_outputs: bool = False,
     model_kwargs: Mapping[str, Any] | None = None,
 ) -> TokenScores:
     """Run the model over a batch and score its completion tokens.
@@ -57,6 +58,8 @@ def score_tokens(
             Whether to compute entropy, mean logit and top-1 hits.
         wpo (`bool`, *optional*, defaults to `False`):
             Whether to compute the sum of squared probabilities that WPO needs.
+        keep_outputs (`bool`, *optional*, defaults to `False`):
+            Whether to return the model's own output too.
         model_kwargs (`Mapping[str, Any]`, *optional*):
             More arguments for the model's forward.
     """
@@ -66,8 +69,9 @@ def score_tokens(
     labels = batch["input_ids"][:, 1:]
     mask = batch["completion_mask"][:, 1:].bool()
     # Prompt-learning adapters prepend virtual tokens: the last T − 1 scoring positions are those of the real tokens.
-    positions = outputs.logits[:, -labels.size(1) - 1 : -1]
-    logits = positions[mask]
+    logits = outputs.logits[:, -labels.size(1) - 1 : -1][mask]
+    kept = outputs if keep_outputs else None
+    del outputs
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
     selected = logits.gather(1, labels[mask].unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=1)
@@ -84,7 +88,7 @@ def score_tokens(
         if statistics:
             predicted, entropy, mean_logit = columns[0], spread(columns[1]), spread(columns[2])
             top1 = spread((predicted == labels[mask]).to(logits.dtype))
-    return TokenScores(spread(selected), mask, entropy, mean_logit, top1, squares, outputs)
+    return TokenScores(spread(selected), mask, entropy, mean_logit, top1, squares, kept)
 
 
 @torch.no_grad()

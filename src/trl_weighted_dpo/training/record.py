@@ -10,10 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import TrainerCallback
 
 from trl_weighted_dpo._version import __version__
+from trl_weighted_dpo.schema import PAIR_WEIGHT
 from trl_weighted_dpo.training.objective import Objective
 from trl_weighted_dpo.weighting import FORMULA_VERSION, WeightingConfig, WeightStatistics, WeightSummary
 
@@ -21,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 RECORD_FILE = "weighted_dpo.json"
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "axolotl", "deepspeed", "bitsandbytes")
-_FINGERPRINT_COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids", "weight")
+_TOKEN_COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
 
 
 def weighting_record(
@@ -49,7 +52,7 @@ def run_record(
             "max_length": args.max_length,
             "truncation_mode": args.truncation_mode,
             "pairs": len(train_dataset) if isinstance(train_dataset, Dataset) else None,
-            "fingerprint": _fingerprint(train_dataset) if isinstance(train_dataset, Dataset) else None,
+            "fingerprint": fingerprint(train_dataset) if isinstance(train_dataset, Dataset) else None,
         },
     }
 
@@ -64,13 +67,21 @@ def _installed() -> dict[str, str]:
     return versions
 
 
-def _fingerprint(dataset: Dataset) -> str:
-    """SHA-256 over the token ids and weights of the training pairs, in order."""
+def fingerprint(dataset: Dataset) -> str:
+    """SHA-256 over the token ids of the pairs, in order, and over their weights if they have them."""
     digest = hashlib.sha256()
-    columns = [name for name in _FINGERPRINT_COLUMNS if name in dataset.column_names]
-    for batch in dataset.select_columns(columns).iter(batch_size=1000):
-        digest.update(json.dumps([batch[name] for name in columns]).encode())
+    weights = [PAIR_WEIGHT] if PAIR_WEIGHT in dataset.column_names else []
+    for batch in dataset.select_columns([*_TOKEN_COLUMNS, *weights]).with_format("arrow").iter(batch_size=1000):
+        for name in _TOKEN_COLUMNS:
+            digest.update(_bytes(pc.list_value_length(batch[name]), "<i8"))
+            digest.update(_bytes(pc.list_flatten(batch[name]), "<i8"))
+        for name in weights:
+            digest.update(_bytes(batch[name], "<f8"))
     return digest.hexdigest()
+
+
+def _bytes(values: pa.ChunkedArray, dtype: str) -> bytes:
+    return bytes(values.to_numpy().astype(dtype).tobytes())
 
 
 def write_record(directory: str | Path, content: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ import functools
 import warnings
 from typing import Any
 
+import torch
 import trl
 from accelerate.logging import get_logger
 from accelerate.utils import is_peft_model
@@ -15,6 +16,7 @@ from trl.trainer.utils import get_config_model_id
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightingArguments
+from trl_weighted_dpo.weighting import check_signals, check_weights
 
 logger = get_logger(__name__)
 
@@ -90,36 +92,71 @@ def check_text_only(processing_class: Any) -> None:
         )
 
 
-def check_datasets(train_dataset: Any, eval_dataset: Any) -> None:
-    """Refuse data with images, and say that reference log-probs brought as columns are not used."""
-    datasets = list(eval_dataset.values()) if isinstance(eval_dataset, dict) else [eval_dataset]
-    for dataset in [train_dataset, *datasets]:
-        if dataset is None:
-            continue
-        names = set(dataset.column_names or next(iter(dataset), {}))
-        if names & {"image", "images"}:
-            raise ValueError("The dataset has images, and vision is not supported. Use TRL's DPOTrainer for it.")
-        if names & {"ref_chosen_logps", "ref_rejected_logps"}:
-            raise ValueError(
-                "The dataset has the columns `ref_chosen_logps` or `ref_rejected_logps`, which this version does not "
-                "check against the model and so does not use. Remove them; `precompute_ref_log_probs=True` computes "
-                "them afresh."
-            )
+def column_names(dataset: Any) -> list[str]:
+    """Columns of a dataset; a stream that does not know them is asked for its first row."""
+    return list(dataset.column_names or next(iter(dataset), {}))
+
+
+def check_columns(dataset: Any) -> None:
+    """Refuse data with images or with reference log-probs.
+
+    Raises:
+        `ValueError`: Says what to do instead.
+    """
+    names = set() if dataset is None else set(column_names(dataset))
+    if names & {"image", "images"}:
+        raise ValueError("The dataset has images, and vision is not supported. Use TRL's DPOTrainer for it.")
+    if names & {"ref_chosen_logps", "ref_rejected_logps"} and schema.PAIR_WEIGHT not in names:
+        raise ValueError(
+            "The dataset has the columns `ref_chosen_logps` or `ref_rejected_logps`, which this version does not check "
+            "against the model and so does not use. Remove them; `precompute_ref_log_probs=True` computes them afresh."
+        )
 
 
 def check_pairs(dataset: Any, source: str) -> None:
-    """Check every row of a map-style dataset; a streaming one is read once, by training itself.
+    """Check every row of a map-style dataset, and say how many pairs have two equal completions.
 
     Raises:
         [`~schema.SchemaError`]: Names the row, the column and the value.
     """
-    if isinstance(dataset, IterableDataset):
-        return
     columns = [name for name in (schema.PROMPT, schema.CHOSEN, schema.REJECTED) if name in dataset.column_names]
     if {schema.CHOSEN, schema.REJECTED}.issubset(columns):
         dataset = dataset.select_columns(columns)
+    equal = 0
     for index, row in enumerate(dataset):
         schema.check_pair_row(row, index, source)
+        equal += row[schema.CHOSEN] == row[schema.REJECTED]
+    if equal:
+        logger.warning("%d pairs of %s have two equal completions and teach nothing: drop them.", equal, source)
+
+
+def check_weights_and_signals(dataset: Any, scheme: str, source: str) -> None:
+    """Check the columns that the weights of a map-style dataset come from.
+
+    Raises:
+        [`~schema.SchemaError`]: Names the row, the column and the value.
+    """
+    if scheme == "column" and schema.WEIGHT in dataset.column_names:
+        check_weights(dataset[schema.WEIGHT][:], source)
+    if scheme == "verifier":
+        check_signals({name: dataset[name][:] for name in schema.SIGNALS if name in dataset.column_names}, source)
+
+
+def warn_if_reference_differs(model: Any, reference: Any) -> None:
+    """Warn if the reference that TRL loaded from disk is not the model that was given, as after changes in memory."""
+    ours, theirs = dict(model.named_parameters()), dict(reference.named_parameters())
+    names = sorted(ours.keys() & theirs.keys())
+    for name in {names[0], names[len(names) // 2], names[-1]} if names else ():
+        policy, frozen = (parameter.detach().float().cpu() for parameter in (ours[name], theirs[name]))
+        # A shape that differs is a shard of DeepSpeed or FSDP, which tells nothing.
+        if policy.shape == frozen.shape and not torch.allclose(policy, frozen, rtol=1e-2, atol=1e-3):
+            logger.warning(
+                "The reference model was loaded from disk, by the model's name, and differs from the model given (in "
+                "%s): training starts away from its reference. If the model was changed in memory, pass "
+                "`ref_model=copy.deepcopy(model)`.",
+                name,
+            )
+            return
 
 
 def warn_about_doubled_bos(dataset: Any, tokenizer: Any) -> None:

@@ -1,7 +1,7 @@
 """Metrics of a batch of pairs: TRL's names and meanings, plus those of the weights."""
 
+import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,30 +57,19 @@ def pair_table(outcome: PairOutcome, scores: TokenScores) -> Tensor:
     return torch.stack([column.detach().float() for column in columns], dim=1)
 
 
-def batch_metrics(table: Tensor) -> tuple[dict[str, float], int]:
-    """Metrics of a batch from the gathered rows of [`pair_table`].
+def batch_metrics(rows: Tensor) -> tuple[dict[str, float], int]:
+    """TRL's metrics of a batch.
 
     Args:
-        table (`Tensor`): (B, 13), the pairs of all processes.
+        rows (`Tensor`): (B, 13), the rows of [`pair_table`] of all processes, on the CPU.
 
     Returns:
         The metrics by name, and the number of attended tokens.
     """
-    rows = table.cpu().double()
-    weights, chosen_rewards, rejected_rewards = rows[:, 0], rows[:, 4], rows[:, 5]
-    squares = float(weights.square().sum())
-    sums = rows.sum(dim=0)
-    margins = chosen_rewards - rejected_rewards
-    (weight, loss, logp_c, logp_r, reward_c, reward_r, tokens, entropy, logit_c, logit_r, hits, n_c, n_r) = (
-        sums.tolist()
-    )
+    margins = rows[:, 4] - rows[:, 5]
+    _, _, logp_c, logp_r, reward_c, reward_r, tokens, entropy, logit_c, logit_r, hits, n_c, n_r = rows.sum(0).tolist()
     n = len(rows)
     metrics = {
-        "loss/unweighted": loss / n,
-        "weights/mean": weight / n,
-        "weights/min": float(weights.min()),
-        "weights/max": float(weights.max()),
-        "weights/ess": weight**2 / (n * squares) if squares > 0 else 0.0,
         "entropy": _ratio(entropy, n_c + n_r),
         "logits/chosen": _ratio(logit_c, n_c),
         "logits/rejected": _ratio(logit_r, n_r),
@@ -99,8 +88,36 @@ def _ratio(total: float, count: float) -> float:
     return total / count if count else 0.0
 
 
-def reduce_extremes(metrics: dict[str, list[Any]]) -> None:
-    """Leave the extreme, not the mean of the extremes, where several batches are logged at once."""
-    for name, extreme in (("weights/min", min), ("weights/max", max)):
-        if metrics.get(name):
-            metrics[name] = [extreme(metrics[name])]
+@dataclass
+class WeightTotals:
+    """Sums over the pairs since the last log, so that what is logged does not depend on how they fell into batches."""
+
+    pairs: int = 0
+    weights: float = 0.0
+    squares: float = 0.0
+    losses: float = 0.0
+    lowest: float = math.inf
+    highest: float = -math.inf
+
+    def add(self, rows: Tensor) -> None:
+        """Count the pairs of a batch; `rows` as for [`batch_metrics`]."""
+        weights = rows[:, 0]
+        self.pairs += len(rows)
+        self.weights += float(weights.sum())
+        self.squares += float(weights.square().sum())
+        self.losses += float(rows[:, 1].sum())
+        self.lowest = min(self.lowest, float(weights.min()))
+        self.highest = max(self.highest, float(weights.max()))
+
+    def metrics(self) -> dict[str, float]:
+        """`weights/*` and `loss/unweighted`; `weights/ess` = (Σw)² / (n Σw²), 0 where all weights are 0. Empty without
+        pairs."""
+        if not self.pairs:
+            return {}
+        return {
+            "loss/unweighted": self.losses / self.pairs,
+            "weights/mean": self.weights / self.pairs,
+            "weights/min": self.lowest,
+            "weights/max": self.highest,
+            "weights/ess": self.weights**2 / (self.pairs * self.squares) if self.squares > 0 else 0.0,
+        }

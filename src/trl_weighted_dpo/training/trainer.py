@@ -11,6 +11,7 @@ import torch
 from accelerate.logging import get_logger
 from accelerate.utils import is_peft_model
 from datasets import Dataset, IterableDataset
+from datasets.fingerprint import Hasher
 from transformers.trainer_utils import get_last_checkpoint
 from trl import DPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
@@ -29,12 +30,13 @@ from trl_weighted_dpo.training.objective import (
     pair_losses,
     weighted_mean,
 )
-from trl_weighted_dpo.training.telemetry import PairOutcome, batch_metrics, pair_table, reduce_extremes
-from trl_weighted_dpo.weighting import WeightStatistics, compute_weights, resolve_scheme
+from trl_weighted_dpo.training.telemetry import PairOutcome, WeightTotals, batch_metrics, pair_table
+from trl_weighted_dpo.weighting import WeightStatistics, compute_weights, note_on_override, resolve_scheme
 
 logger = get_logger(__name__)
 
 _WEIGHT_COLUMNS = (schema.WEIGHT, *schema.SIGNALS)
+_STREAM_BATCH = 64
 
 
 class WeightedDPOTrainer(DPOTrainer):
@@ -96,14 +98,18 @@ class WeightedDPOTrainer(DPOTrainer):
         train_dataset: Any = None,
         eval_dataset: Any = None,
         processing_class: Any = None,
-        **kwargs: Any,
+        compute_metrics: Any = None,
+        callbacks: Any = None,
+        optimizers: tuple[Any, Any] = (None, None),
+        quantization_config: Any = None,
+        peft_config: Any = None,
     ) -> None:
         if args is None:
             name = model if isinstance(model, str) else get_config_model_id(model.config)
             args = WeightedDPOConfig(f"{name.split('/')[-1]}-WeightedDPO")
         support.warn_if_trl_is_newer_than_tested()
-        support.check_arguments(args, model, ref_model, data_collator, processing_class, kwargs.get("peft_config"))
-        support.check_datasets(train_dataset, eval_dataset)
+        support.check_arguments(args, model, ref_model, data_collator, processing_class, peft_config)
+        support.check_columns(train_dataset)
         self.weighting = weighting_config(args)
         self.objective = Objective(
             loss_types=tuple(args.loss_type),
@@ -116,6 +122,7 @@ class WeightedDPOTrainer(DPOTrainer):
         )
         self._weight_statistics: WeightStatistics | None = None
         self._weighting_record: dict[str, Any] | None = None
+        self._totals = {"train": WeightTotals(), "eval": WeightTotals()}
         super().__init__(
             model,
             ref_model,
@@ -124,11 +131,17 @@ class WeightedDPOTrainer(DPOTrainer):
             train_dataset,
             eval_dataset,
             processing_class,
-            **kwargs,
+            compute_metrics,
+            callbacks,
+            optimizers,
+            quantization_config,
+            peft_config,
         )
         if data_collator is None:
             self.data_collator: Any = WeightedPreferenceCollator(**vars(self.data_collator))
         support.warn_about_doubled_bos(self.train_dataset, self._tokenizer)
+        if ref_model is None and self.ref_model is not None and not isinstance(model, str):
+            support.warn_if_reference_differs(self.model, self.ref_model)
         self.add_callback(record.RecordCallback(lambda: self.run_record))
 
     @functools.cached_property
@@ -139,52 +152,70 @@ class WeightedDPOTrainer(DPOTrainer):
     # Dataset
 
     def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
+        source = f"the {dataset_name} dataset"
+        streaming = isinstance(dataset, IterableDataset)
         support.check_text_only(processing_class)
-        already_weighed = "prompt_ids" in (dataset.column_names or ()) and schema.WEIGHT in dataset.column_names
-        support.check_pairs(dataset, f"the {dataset_name} dataset")
-        dataset = super()._prepare_dataset(dataset, processing_class, args, dataset_name)
-        if already_weighed:
-            return dataset
-        training = self._weight_statistics is None
-        if isinstance(dataset, IterableDataset):
-            return self._weigh_stream(dataset, training)
-        return self._weigh(dataset, dataset_name, training)
+        support.check_columns(dataset)
+        # The training set comes first, and fixes the scheme and the statistics for all that follow.
+        if self._weight_statistics is None:
+            scheme = resolve_scheme(self.weighting, support.column_names(dataset), streaming)
+        else:
+            scheme = self._weight_statistics.scheme
+        if not streaming:
+            # Before TRL drops rows: the numbers in messages are those of the dataset that was given.
+            support.check_pairs(dataset, source)
+            support.check_weights_and_signals(dataset, scheme, source)
+        prepared = super()._prepare_dataset(dataset, processing_class, args, dataset_name)
+        if streaming:
+            return self._weigh_stream(prepared, scheme, source)
+        return self._weigh(prepared, source)
 
-    def _weigh(self, dataset: Dataset, name: str, training: bool) -> Dataset:
+    def _weigh(self, dataset: Dataset, source: str) -> Dataset:
         columns = {column: dataset[column][:] for column in _WEIGHT_COLUMNS if column in dataset.column_names}
+        training = self._weight_statistics is None
         weights, statistics, summary = compute_weights(
-            columns, len(dataset), self.weighting, self._weight_statistics, f"the {name} dataset"
+            columns, len(dataset), self.weighting, self._weight_statistics, source
         )
+        for note in summary.notes:
+            logger.warning(note)
         if training:
             self._weight_statistics = statistics
             self._weighting_record = record.weighting_record(self.weighting, statistics, summary)
-            logger.info(
-                "Weights of %d pairs, scheme %r: mean %.3f, min %.3f, max %.3f, effective sample size %.1f %%.",
-                summary.pairs,
-                summary.scheme,
-                summary.mean,
-                summary.min,
-                summary.max,
-                100 * summary.ess,
-            )
-        if schema.WEIGHT in dataset.column_names:
-            dataset = dataset.remove_columns(schema.WEIGHT)
-        return dataset.add_column(schema.WEIGHT, weights)
+        if schema.PAIR_WEIGHT in dataset.column_names:
+            dataset = dataset.remove_columns(schema.PAIR_WEIGHT)
+        return dataset.add_column(schema.PAIR_WEIGHT, weights)
 
-    def _weigh_stream(self, dataset: IterableDataset, training: bool) -> IterableDataset:
-        names = dataset.column_names or list(next(iter(dataset)))
-        if training:
-            self._weight_statistics = WeightStatistics(resolve_scheme(self.weighting, names, streaming=True))
+    def _weigh_stream(self, dataset: IterableDataset, scheme: str, source: str) -> IterableDataset:
+        if self._weight_statistics is None:
+            override = note_on_override(self.weighting, support.column_names(dataset))
+            if override:
+                logger.warning(override)
+            self._weight_statistics = WeightStatistics(scheme)
             self._weighting_record = record.weighting_record(self.weighting, self._weight_statistics, None)
-        assert self._weight_statistics is not None
-        if self._weight_statistics.scheme == "column" and schema.WEIGHT in names:
-            return dataset
-        return dataset.map(lambda _: {schema.WEIGHT: 1.0})
+        statistics = self._weight_statistics
+
+        def weigh(batch: dict[str, list[Any]], rows: list[int]) -> dict[str, list[float]]:
+            columns = {column: batch[column] for column in _WEIGHT_COLUMNS if column in batch}
+            where = f"{source}, rows counted from {rows[0]}"
+            weights, _, _ = compute_weights(columns, len(rows), self.weighting, statistics, where)
+            return {schema.PAIR_WEIGHT: weights.tolist()}
+
+        return dataset.map(weigh, batched=True, with_indices=True, batch_size=_STREAM_BATCH)
+
+    def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
+        # TRL keeps reference log-probs under a fingerprint into which every training argument enters, so that another λ
+        # would compute them again. What they depend on, besides the model, is this.
+        plain = dataset.remove_columns(schema.PAIR_WEIGHT)
+        settings = (self.args.max_length, self.args.truncation_mode, self.ld_alpha, self.args.bf16, self.args.fp16)
+        ones = plain.add_column(schema.PAIR_WEIGHT, [1.0] * len(plain))
+        ones._fingerprint = Hasher.hash((record.fingerprint(plain), settings))
+        scored = super()._precompute_ref_logps(ones, name, batch_size).remove_columns(schema.PAIR_WEIGHT)
+        return scored.add_column(schema.PAIR_WEIGHT, dataset[schema.PAIR_WEIGHT][:])
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        if schema.WEIGHT not in self._signature_columns:
-            self._signature_columns.append(schema.WEIGHT)
+        if schema.PAIR_WEIGHT not in self._signature_columns:
+            self._signature_columns.append(schema.PAIR_WEIGHT)
 
     # Loss
 
@@ -201,15 +232,21 @@ class WeightedDPOTrainer(DPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         mode = "train" if self.model.training else "eval"
-        model_kwargs = {"output_router_logits": True} if self.aux_loss_enabled else None
-        scores = score_tokens(model, inputs, statistics=True, wpo=self.use_weighting, model_kwargs=model_kwargs)
+        # The reference goes first, so that its logits are gone before the policy's are there.
         if self.precompute_ref_logps:
             reference = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
         else:
             reference = self.compute_ref_log_probs(model if self.ref_model is None else self.ref_model, inputs)
-
+        scores = score_tokens(
+            model,
+            inputs,
+            statistics=True,
+            wpo=self.use_weighting,
+            keep_outputs=return_outputs or self.aux_loss_enabled,
+            model_kwargs={"output_router_logits": True} if self.aux_loss_enabled else None,
+        )
         logps = self._pair_logps(scores, inputs["completion_mask"], reference)
-        weights = inputs[schema.WEIGHT].to(logps.chosen.dtype)
+        weights = inputs[schema.PAIR_WEIGHT].to(logps.chosen.dtype)
         losses = pair_losses(detach_unweighted(logps, weights), self.objective)
         factors = _wpo_factors(scores) if self.use_weighting else torch.ones_like(losses)
         loss = weighted_mean(losses * factors, weights)
@@ -250,7 +287,12 @@ class WeightedDPOTrainer(DPOTrainer):
                 rejected_rewards=self.beta * (logps.rejected - logps.ref_rejected),
                 tokens=sum(inputs["attention_mask"].sum(dim=1).chunk(2)),
             )
-            metrics, tokens = batch_metrics(self.accelerator.gather_for_metrics(pair_table(outcome, scores)))
+            # In training the Trainer fetches batches ahead, and `gather_for_metrics` would take each of the last ones
+            # for the ragged end.
+            gather = self.accelerator.gather if mode == "train" else self.accelerator.gather_for_metrics
+            rows = gather(pair_table(outcome, scores)).cpu().double()
+        self._totals[mode].add(rows)
+        metrics, tokens = batch_metrics(rows)
         if mode == "train":
             self._total_train_tokens += tokens // getattr(self, "_tp_size", 1)
         for name, value in metrics.items():
@@ -258,18 +300,26 @@ class WeightedDPOTrainer(DPOTrainer):
         self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        reduce_extremes(self._metrics["train" if self.model.training else "eval"])
+        mode = "train" if self.model.training else "eval"
+        for name, value in self._totals[mode].metrics().items():
+            self._metrics[mode][name] = [value]
+        self._totals[mode] = WeightTotals()
         super().log(logs, start_time)
 
     # Checkpoints
 
-    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> Any:
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> Any:
         checkpoint = resume_from_checkpoint
         if checkpoint is True:
             checkpoint = get_last_checkpoint(self.args.output_dir)
         if isinstance(checkpoint, str | Path):
             record.warn_if_changed(checkpoint, self.run_record)
-        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict=state_dict)
