@@ -1,7 +1,7 @@
 """One process of a multi-process run: `torchrun --nproc_per_node N worker.py FOLDER ENGINE BATCH STEPS TRAINER`.
 
-ENGINE is `ddp`, `zero2` or `zero3`; TRAINER is `weighted`, `uniform` (ours, all weights 1) or `trl`. Rank 0 writes the log
-history, and the final parameters of the policy.
+ENGINE is `ddp`, `zero2` or `zero3`; TRAINER is `weighted`, `uniform` (ours, all weights 1) or `trl`. Rank 0 writes the
+log history, and the final parameters of the policy.
 """
 
 import json
