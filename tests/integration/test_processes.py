@@ -30,7 +30,8 @@ def run(folder, engine, processes, batch_size, steps=3, trainer="weighted"):
     ]  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-    return json.loads((folder / "history.json").read_text()), load_file(folder / "model" / "model.safetensors")
+    weights = next((folder / "model").glob("*model.safetensors"))
+    return json.loads((folder / "history.json").read_text()), load_file(weights)
 
 
 @pytest.mark.parametrize(("engine", "tolerance"), [("ddp", 1e-9), ("zero2", 1e-5), ("zero3", 1e-5)])
@@ -48,11 +49,14 @@ def test_two_processes_are_one_larger_batch(tmp_path, engine, tolerance):
         torch.testing.assert_close(two_model[name], parameter, rtol=tolerance, atol=tolerance)
 
 
-def test_a_ragged_end_behaves_as_trls(tmp_path):
+def test_an_adapter_and_a_ragged_end_behave_as_trls(tmp_path):
     """22 pairs leave two for the last global batch of four, which accelerate fills up from the beginning."""
-    trl, _ = run(tmp_path / "trl", "ddp", 2, 2, steps=6, trainer="trl")
-    ours, _ = run(tmp_path / "ours", "ddp", 2, 2, steps=6, trainer="uniform")
+    trl, trl_adapter = run(tmp_path / "trl", "ddp", 2, 2, steps=6, trainer="trl")
+    ours, our_adapter = run(tmp_path / "ours", "ddp", 2, 2, steps=6, trainer="uniform")
     assert len(trl["train"]) == len(ours["train"]) == 6
     for step, (expected, measured) in enumerate(zip(trl["train"], ours["train"], strict=True)):
         for name, value in expected.items():
             assert measured[name] == pytest.approx(value, rel=1e-5, abs=1e-6), (step, name)
+    assert trl_adapter.keys() == our_adapter.keys()
+    for name, parameter in trl_adapter.items():
+        torch.testing.assert_close(our_adapter[name], parameter, rtol=1e-5, atol=1e-7)

@@ -1,15 +1,17 @@
 """One process of a multi-process run: `torchrun --nproc_per_node N worker.py FOLDER ENGINE BATCH STEPS TRAINER`.
 
-ENGINE is `ddp`, `zero2` or `zero3`; TRAINER is `weighted`, `uniform` (ours, all weights 1) or `trl`. Rank 0 writes the
-log history, and the final parameters of the policy.
+ENGINE is `ddp`, `zero2` or `zero3`; TRAINER is `weighted`, or, with LoRA, `uniform` (ours, all weights 1) or `trl`.
+Rank 0 writes the log history, and the final parameters.
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets import Dataset
+from peft import LoraConfig
 from trl import DPOConfig, DPOTrainer
 
 from tests.tiny import exact_model, perturbed, tiny_model, tiny_pairs, tiny_tokenizer
@@ -18,7 +20,7 @@ from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
 PAIRS = 22
 
 
-def main(folder: Path, engine: str, batch_size: int, steps: int, kind: str) -> None:
+def make_trainer(folder: Path, engine: str, batch_size: int, steps: int, kind: str) -> Any:
     deepspeed = None
     if engine != "ddp":
         import deepspeed as engine_library
@@ -30,37 +32,43 @@ def main(folder: Path, engine: str, batch_size: int, steps: int, kind: str) -> N
             "zero_optimization": {"stage": int(engine[-1]), "stage3_gather_16bit_weights_on_model_save": True},
             "zero_allow_untested_optimizer": True,
         }
-    trainer_class, config = (DPOTrainer, DPOConfig) if kind == "trl" else (WeightedDPOTrainer, WeightedDPOConfig)
-    args = config(
-        output_dir=str(folder / "out"),
-        use_cpu=True,
-        bf16=False,
-        gradient_checkpointing=False,
-        report_to=[],
-        per_device_train_batch_size=batch_size,
-        per_device_eval_batch_size=batch_size,
-        max_steps=steps,
-        logging_steps=1,
-        learning_rate=1e-2,
-        lr_scheduler_type="constant",
-        optim="sgd",
-        max_grad_norm=0.0,
-        save_strategy="no",
-        eval_strategy="no",
-        deepspeed=deepspeed,
-    )
+    settings = {
+        "output_dir": str(folder / "out"),
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "report_to": [],
+        "per_device_train_batch_size": batch_size,
+        "per_device_eval_batch_size": batch_size,
+        "max_steps": steps,
+        "logging_steps": 1,
+        "learning_rate": 1e-2,
+        "lr_scheduler_type": "constant",
+        "optim": "sgd",
+        "max_grad_norm": 0.0,
+        "save_strategy": "no",
+        "deepspeed": deepspeed,
+    }
     reference = exact_model() if engine == "ddp" else tiny_model()
     rows = [{**row, "weight": 0.25 * (index % 7)} for index, row in enumerate(tiny_pairs(PAIRS))]
-    if kind == "uniform":
-        args.weight_scheme = "uniform"
-    trainer = trainer_class(
-        perturbed(reference),
-        perturbed(reference, scale=0.0),
-        args,
-        train_dataset=Dataset.from_list(rows),
-        eval_dataset=Dataset.from_list(rows[:8]),
-        processing_class=tiny_tokenizer(),
-    )
+    data = {
+        "train_dataset": Dataset.from_list(rows),
+        "eval_dataset": Dataset.from_list(rows[:8]),
+        "processing_class": tiny_tokenizer(),
+    }
+    if kind == "weighted":
+        models = perturbed(reference), perturbed(reference, scale=0.0)
+        return WeightedDPOTrainer(*models, WeightedDPOConfig(**settings), **data)
+    # An adapter whose base is the reference: both go through the same wrapped model.
+    data["peft_config"] = LoraConfig(r=4, target_modules=["c_attn"], fan_in_fan_out=True, task_type="CAUSAL_LM")
+    torch.manual_seed(0)
+    if kind == "trl":
+        return DPOTrainer(reference, None, DPOConfig(**settings), **data)
+    return WeightedDPOTrainer(reference, None, WeightedDPOConfig(weight_scheme="uniform", **settings), **data)
+
+
+def main(folder: Path, *given: Any) -> None:
+    trainer = make_trainer(folder, *given)
     trainer.train()
     evaluation = trainer.evaluate()
     trainer.save_model(str(folder / "model"))

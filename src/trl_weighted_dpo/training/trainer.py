@@ -106,7 +106,7 @@ class WeightedDPOTrainer(DPOTrainer):
     ) -> None:
         if args is None:
             name = model if isinstance(model, str) else get_config_model_id(model.config)
-            args = WeightedDPOConfig(f"{name.split('/')[-1]}-WeightedDPO")
+            args = WeightedDPOConfig(f"{(name or 'model').split('/')[-1]}-WeightedDPO")
         support.warn_if_trl_is_newer_than_tested()
         support.check_arguments(args, model, ref_model, data_collator, processing_class, peft_config)
         support.check_columns(train_dataset)
@@ -252,7 +252,7 @@ class WeightedDPOTrainer(DPOTrainer):
         loss = weighted_mean(losses * factors, weights)
         if self.aux_loss_enabled:
             loss = loss + self.router_aux_loss_coef * scores.outputs.aux_loss
-            auxiliary = self.accelerator.gather_for_metrics(scores.outputs.aux_loss.detach()).mean().item()
+            auxiliary = self.accelerator.gather(scores.outputs.aux_loss.detach()).mean().item()
             self._metrics[mode]["aux_loss"].append(auxiliary)
 
         self._record_metrics(mode, inputs, scores, logps, weights, factors)
