@@ -10,6 +10,7 @@ from datasets import load_dataset
 import trl_weighted_dpo
 from tests.tiny import tiny_pool, tiny_tokenizer
 from trl_weighted_dpo.axolotl import datasets as ours
+from trl_weighted_dpo.mining import journal
 from trl_weighted_dpo.schema import SchemaError
 
 
@@ -54,7 +55,7 @@ def test_pairs_carry_signals_and_no_weight(pool, tmp_path):
 def test_mining_happens_once_for_the_same_content_and_settings(pool, tmp_path, monkeypatch):
     cfg = config(pool, tmp_path)
     ours.hard_negatives(cfg, dataset_idx=0)
-    monkeypatch.setattr(ours, "mine_problem", lambda *_: pytest.fail("mined again"))
+    monkeypatch.setattr(ours, "mine_into", lambda *_, **__: pytest.fail("mined again"))
     function, _ = ours.hard_negatives(cfg, dataset_idx=0)
     assert len(function.keywords["files"]) == 1
 
@@ -69,14 +70,23 @@ def test_other_settings_and_other_content_are_mined_anew(pool, tmp_path):
     assert files(config(pool, tmp_path)) != first
 
 
-def test_an_interrupted_mining_is_done_again(pool, tmp_path, monkeypatch):
-    kept = ours.schema.write_jsonl
-    monkeypatch.setattr(ours.schema, "write_jsonl", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+def test_an_interrupted_mining_is_taken_up(pool, tmp_path, monkeypatch):
+    kept, mined = journal.mine_problem, []
+
+    def stops_after_five(row, *given):
+        if len(mined) == 5:
+            raise KeyboardInterrupt
+        mined.append(row["id"])
+        return kept(row, *given)
+
+    monkeypatch.setattr(journal, "mine_problem", stops_after_five)
     with pytest.raises(KeyboardInterrupt):
         ours.hard_negatives(config(pool, tmp_path), dataset_idx=0)
-    monkeypatch.setattr(ours.schema, "write_jsonl", kept)
+    monkeypatch.setattr(journal, "mine_problem", lambda row, *given: (mined.append(row["id"]), kept(row, *given))[1])
     function, _ = ours.hard_negatives(config(pool, tmp_path), dataset_idx=0)
+    assert mined == [f"tiny-{index}" for index in range(12)]
     assert len(list(ours.schema.read_jsonl(function.keywords["files"][0]))) == 9
+    assert not list((tmp_path / "prepared").glob("*.journal"))
 
 
 def test_a_pool_without_pairs_is_refused_with_counts(tmp_path):

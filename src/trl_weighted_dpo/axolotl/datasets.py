@@ -8,21 +8,18 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from axolotl.utils.data.shared import load_dataset_with_config
 from axolotl.utils.logging import get_logger
 from datasets import Dataset, DatasetDict
-from tqdm.auto import tqdm
 
 from trl_weighted_dpo import schema
-from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.axolotl.args import WeightedDPOSettings
-from trl_weighted_dpo.mining.pairing import PAIR_COLUMNS, MiningReport, PairingConfig, mine_problem
+from trl_weighted_dpo.mining.journal import mine_into, mined_rows, mining_key, row_digest
+from trl_weighted_dpo.mining.pairing import PAIR_COLUMNS, PairingConfig
 from trl_weighted_dpo.mining.rendering import render_pair
-from trl_weighted_dpo.verifier import VERIFIER_VERSION, MathVerifier
 from trl_weighted_dpo.weighting import check_signals, check_weights
 
 LOG = get_logger(__name__)
@@ -108,7 +105,7 @@ def mined_file(dataset_config: Any, pairing: PairingConfig, folder: Path, auth_t
     """
     source = str(dataset_config.path)
     pool = _load(dataset_config, auth_token)
-    digest = hashlib.sha256(json.dumps([__version__, VERIFIER_VERSION, asdict(pairing)], sort_keys=True).encode())
+    digest = hashlib.sha256(mining_key(pairing).encode())
     for index, row in enumerate(pool):
         schema.check_pool_row(row, index, source)
         digest.update(row_digest(row).encode())
@@ -119,12 +116,8 @@ def mined_file(dataset_config: Any, pairing: PairingConfig, folder: Path, auth_t
 
 
 def _mine(pool: Dataset, pairing: PairingConfig, path: Path, source: str) -> None:
-    verifier, report = MathVerifier(), MiningReport()
-    rows = enumerate(tqdm(pool, desc=f"Mining {source}", unit=" problems"))
-    mined = [
-        {"row": row_digest(row), "pairs": mine_problem(row, index, verifier, pairing, report, source)}
-        for index, row in rows
-    ]
+    journal = path.with_suffix(".journal")
+    report = mine_into(journal, pool, config=pairing, source=source)
     LOG.info("Mined %s: %s", source, report.to_dict())
     if not report.pairs:
         raise ValueError(
@@ -132,17 +125,10 @@ def _mine(pool: Dataset, pairing: PairingConfig, path: Path, source: str) -> Non
             f"verdicts on {report.candidates} candidates: {dict(report.verdicts)}. A pair needs a correct and an "
             "incorrect candidate of a problem with a reference answer; see also `chosen_fallback`."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".report.json").write_text(json.dumps({"source": source, **report.to_dict()}, indent=2) + "\n")
     # The file of pairs comes last: where it is, the mining is complete.
-    schema.write_jsonl(path, (entry for entry in mined if entry["pairs"]))
-
-
-def row_digest(row: Mapping[str, Any]) -> str:
-    """Identity of a pool row: SHA-256 of its problem, references and solutions."""
-    solutions = [candidate[schema.SOLUTION] for candidate in row.get(schema.CANDIDATES) or ()]
-    references = [row.get(schema.REFERENCE_ANSWER), row.get(schema.REFERENCE_SOLUTION)]
-    return hashlib.sha256(json.dumps([row.get(schema.PROBLEM), references, solutions]).encode()).hexdigest()
+    schema.write_jsonl(path, mined_rows(journal))
+    journal.unlink()
 
 
 @functools.cache

@@ -15,21 +15,27 @@ def mine(
     ] = "none",
     seed: Annotated[int, typer.Option(help="Seed of the choice among candidates.")] = 42,
 ) -> None:
-    """Verify the candidates of a pool and pair the correct with the incorrect ones."""
+    """Verify the candidates of a pool and pair the correct with the incorrect ones.
+
+    Can be stopped and run again: what was mined lies in OUTPUT.journal until all is done.
+    """
     from rich.console import Console
 
     from trl_weighted_dpo import schema
-    from trl_weighted_dpo.mining.pairing import PairingConfig, mine_pairs
+    from trl_weighted_dpo.mining.journal import mine_into, mined_rows
+    from trl_weighted_dpo.mining.pairing import PairingConfig
     from trl_weighted_dpo.report.tables import mining_table
 
     try:
         config = PairingConfig(pairs_per_problem, chosen_fallback, seed)
-        pairs, report = mine_pairs(schema.read_jsonl(pool), config=config, source=str(pool))
+        journal = output.with_name(output.name + ".journal")
+        report = mine_into(journal, schema.read_jsonl(pool), config=config, source=str(pool))
         Console().print(mining_table(report.to_dict()))
-        if not pairs:
+        if not report.pairs:
             raise ValueError("no pair could be made, so nothing was written. See the counts above.")
-        schema.write_jsonl(output, pairs)
+        schema.write_jsonl(output, (pair for row in mined_rows(journal) for pair in row["pairs"]))
+        journal.unlink()
     except (ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
-    typer.echo(f"{len(pairs)} pairs written to {output}")
+    typer.echo(f"{report.pairs} pairs written to {output}")

@@ -73,6 +73,14 @@ class MiningReport:
     problems_without_pairs: Counter[str] = field(default_factory=Counter)
     pairs: int = 0
 
+    def add(self, counts: Mapping[str, Any]) -> None:
+        """Add the counts of another report, given as [`to_dict`] writes them."""
+        self.problems += counts["problems"]
+        self.candidates += counts["candidates"]
+        self.pairs += counts["pairs"]
+        self.verdicts.update(counts["verdicts"])
+        self.problems_without_pairs.update(counts["problems_without_pairs"])
+
     def to_dict(self) -> dict[str, Any]:
         """The counts as plain JSON types."""
         return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
