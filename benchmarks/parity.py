@@ -9,7 +9,7 @@ import tempfile
 from importlib.metadata import version
 
 import torch
-from tests.parity.conftest import Arena, batch_of, loss_and_gradients, trl_in
+from tests.arena import Arena, batch_of, loss_and_gradients, trl_in
 from tests.parity.test_losses import LOSSES, SMOOTHING
 from tests.tiny import tiny_model, tiny_pairs
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.parity.conftest import assert_same, batch_of, loss_and_gradients, trl_in
+from tests.arena import assert_same, batch_of, loss_and_gradients, trl_in
 from trl_weighted_dpo.training.objective import PAIR_LOSSES
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}

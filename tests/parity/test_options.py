@@ -11,7 +11,7 @@ from transformers import MixtralConfig, MixtralForCausalLM
 from trl import DPOConfig, DPOTrainer
 from trl import __version__ as trl_version
 
-from tests.parity.conftest import assert_same, batch_of, loss_and_gradients
+from tests.arena import assert_same, batch_of, loss_and_gradients
 from tests.tiny import tiny_pairs
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
 from trl_weighted_dpo.training.objective import DIFFERENCE_LOSSES, F_DIVERGENCES

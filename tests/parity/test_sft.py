@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.parity.conftest import assert_same, batch_of, loss_and_gradients
+from tests.arena import assert_same, batch_of, loss_and_gradients
 from tests.tiny import tiny_pairs
 
 
