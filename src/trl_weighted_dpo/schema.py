@@ -61,7 +61,8 @@ class SchemaError(ValueError):
     """A row that is not what the schema asks for. The message names file, row, column, value and a way out."""
 
 
-def _fail(source: str, row: int, column: str, value: object, hint: str) -> SchemaError:
+def row_error(source: str, row: int, column: str, value: object, hint: str) -> SchemaError:
+    """The error for a bad value: names source, 0-based row, column and value (cut to 80 characters), then the hint."""
     shown = repr(value)
     if len(shown) > 80:
         shown = shown[:77] + "..."
@@ -91,7 +92,7 @@ def check_pool_row(row: Mapping[str, Any], index: int, source: str = "pool") -> 
         [`SchemaError`]: If a column is missing or of another type.
     """
     if not isinstance(row, Mapping):
-        raise _fail(source, index, "(whole row)", row, "A pool row is a JSON object.")
+        raise row_error(source, index, "(whole row)", row, "A pool row is a JSON object.")
     for column in (PROBLEM, CANDIDATES):
         if column not in row:
             hint = (
@@ -101,18 +102,18 @@ def check_pool_row(row: Mapping[str, Any], index: int, source: str = "pool") -> 
             raise _missing(source, index, column, row, hint)
     problem = row[PROBLEM]
     if not isinstance(problem, str) or not problem.strip():
-        raise _fail(source, index, PROBLEM, problem, "Give the text of the problem.")
+        raise row_error(source, index, PROBLEM, problem, "Give the text of the problem.")
     for column in (ID, REFERENCE_ANSWER, REFERENCE_SOLUTION):
         value = row.get(column)
         if value is not None and not isinstance(value, str):
-            raise _fail(source, index, column, value, "Give a text or null; quote numbers.")
+            raise row_error(source, index, column, value, "Give a text or null; quote numbers.")
     candidates = row[CANDIDATES]
     if not isinstance(candidates, list):
-        raise _fail(source, index, CANDIDATES, candidates, f"Give a list of objects with {SOLUTION!r}.")
+        raise row_error(source, index, CANDIDATES, candidates, f"Give a list of objects with {SOLUTION!r}.")
     for position, candidate in enumerate(candidates):
         solution = candidate.get(SOLUTION) if isinstance(candidate, Mapping) else candidate
         if not isinstance(candidate, Mapping) or not isinstance(solution, str):
-            raise _fail(
+            raise row_error(
                 source, index, f"{CANDIDATES}[{position}].{SOLUTION}", solution, "Give the candidate's full text."
             )
 
@@ -127,12 +128,12 @@ def check_profile_row(row: Mapping[str, Any], index: int, source: str = "profile
         if column not in row:
             raise _missing(source, index, column, row)
         if not isinstance(row[column], kinds):
-            raise _fail(source, index, column, row[column], "Write profiles with ErrorProfile.to_dict().")
+            raise row_error(source, index, column, row[column], "Write profiles with ErrorProfile.to_dict().")
     if row[VERDICT] not in VERDICTS:
-        raise _fail(source, index, VERDICT, row[VERDICT], f"Give one of {', '.join(VERDICTS)}.")
+        raise row_error(source, index, VERDICT, row[VERDICT], f"Give one of {', '.join(VERDICTS)}.")
     for dimension, score in row[SCORES].items():
         if score is not None and (not isinstance(score, int | float) or not 0 <= score <= 1):
-            raise _fail(
+            raise row_error(
                 source, index, f"{SCORES}.{dimension}", score, "Give a number in [0, 1], or null if not judged."
             )
 
@@ -150,9 +151,9 @@ def check_pair_row(row: Mapping[str, Any], index: int, source: str = "pairs") ->
             raise _missing(source, index, column, row)
         value = row[column]
         if not isinstance(value, str | list) or not value:
-            raise _fail(source, index, column, value, "Give a non-empty text or a non-empty list of messages.")
+            raise row_error(source, index, column, value, "Give a non-empty text or a non-empty list of messages.")
         if isinstance(value, str) and not is_encodable(value):
-            raise _fail(
+            raise row_error(
                 source, index, column, value, "The text holds a broken surrogate, which no tokenizer reads: drop it."
             )
 
@@ -180,9 +181,9 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
                 row = json.loads(line)
             except (json.JSONDecodeError, UnicodeDecodeError) as error:
                 hint = f"This line is not valid JSON in UTF-8 ({error}). Mend or remove it."
-                raise _fail(str(path), index, "(whole row)", line.strip().decode(errors="replace"), hint) from error
+                raise row_error(str(path), index, "(whole row)", line.strip().decode(errors="replace"), hint) from error
             if not isinstance(row, dict):
-                raise _fail(str(path), index, "(whole row)", row, "A row is a JSON object, one on each line.")
+                raise row_error(str(path), index, "(whole row)", row, "A row is a JSON object, one on each line.")
             yield row
 
 

@@ -15,7 +15,7 @@ The mean of the weights is 1, so the learning rate keeps its meaning. λ = 0 is 
 import math
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -152,7 +152,7 @@ def _numbers(values: Column, name: str, source: str, missing: float | None = 0.0
                 if name == schema.WEIGHT
                 else f"This signal is a {kind}, or null where it is not known."
             )
-            raise schema.SchemaError(f"{source}: row {row}, column {name!r}: got {value!r}. {hint}")
+            raise schema.row_error(source, row, name, value, hint)
         result[row] = value
     return result
 
@@ -293,14 +293,18 @@ def compute_weights(
                 "multiplied by it. Set normalize_column to divide the weights by their mean."
             )
     elif scheme == "verifier" and any(name in columns for name in schema.SIGNALS):
+        median = _nll_median(columns, source) if training else statistics.nll_median
+        raw = raw_weights(columns, size, config, median, source)
+        raw_mean = float(raw.mean()) if training else statistics.raw_mean
+        u = np.clip(raw / raw_mean, config.clip_min, config.clip_max) if raw_mean else np.ones(size)
+        tempered = 1.0 + config.lambda_ * (u - 1.0)
         if training:
-            statistics = _fit(columns, size, config, source)
+            statistics = WeightStatistics(scheme, median, raw_mean, float(tempered.mean()))
             notes += _notes_on_signals(columns, config)
-            if statistics.raw_mean == 0:
+            if raw_mean == 0:
                 notes.append("All raw weights are 0, so every pair weighs 1: this is uniform DPO.")
-        u = _normalised(columns, size, config, statistics, source)
         clipped = float(np.mean((u <= config.clip_min) | (u >= config.clip_max)))
-        weights = (1.0 + config.lambda_ * (u - 1.0)) / statistics.final_mean
+        weights = tempered / statistics.final_mean
     else:
         if scheme != "uniform":
             needed = f"{schema.WEIGHT!r} column" if scheme == "column" else "signal"
@@ -334,19 +338,6 @@ def _notes_on_signals(columns: Mapping[str, Column], config: WeightingConfig) ->
     return [f"Signals without values count 0 in the raw weight: {', '.join(missing)}."] if missing else []
 
 
-def _fit(columns: Mapping[str, Column], size: int, config: WeightingConfig, source: str) -> WeightStatistics:
+def _nll_median(columns: Mapping[str, Column], source: str) -> float | None:
     known = _numbers(columns.get(schema.REJECTED_NLL, ()), schema.REJECTED_NLL, source, np.nan)
-    median = None if np.isnan(known).all() else float(np.nanmedian(known))
-    raw_mean = float(raw_weights(columns, size, config, median, source).mean())
-    statistics = WeightStatistics("verifier", median, raw_mean)
-    tempered = 1.0 + config.lambda_ * (_normalised(columns, size, config, statistics, source) - 1.0)
-    return replace(statistics, final_mean=float(tempered.mean()))
-
-
-def _normalised(
-    columns: Mapping[str, Column], size: int, config: WeightingConfig, statistics: WeightStatistics, source: str
-) -> Array:
-    if statistics.raw_mean == 0:
-        return np.ones(size)
-    raw = raw_weights(columns, size, config, statistics.nll_median, source)
-    return np.clip(raw / statistics.raw_mean, config.clip_min, config.clip_max)
+    return None if np.isnan(known).all() else float(np.nanmedian(known))

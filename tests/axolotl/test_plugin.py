@@ -9,7 +9,8 @@ from axolotl.utils.dict import DictDefault
 
 from tests.tiny import save_tiny_model
 from trl_weighted_dpo.axolotl import plugin
-from trl_weighted_dpo.axolotl.plugin import LORA_KERNELS, TRAINER, WeightedDPOPlugin, is_active
+from trl_weighted_dpo.axolotl.plugin import TRAINER, WeightedDPOPlugin, is_active
+from trl_weighted_dpo.axolotl.support import LORA_KERNELS
 
 PLUGINS = ["trl_weighted_dpo.axolotl.WeightedDPOPlugin"]
 

@@ -2,9 +2,13 @@ from fractions import Fraction
 
 import pytest
 
-from trl_weighted_dpo.verifier.arithmetic import NotExactError, calculate
-from trl_weighted_dpo.verifier.reading.grammar import TooCostlyError
-from trl_weighted_dpo.verifier.reading.tokens import UnreadableError
+from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
+from trl_weighted_dpo.verifier.reading.grammar import TooCostlyError, parse
+from trl_weighted_dpo.verifier.reading.tokens import UnreadableError, tidy, tokenize
+
+
+def calculate(text):
+    return exact(parse(tokenize(tidy(text))))
 
 
 @pytest.mark.parametrize(

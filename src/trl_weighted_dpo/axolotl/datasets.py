@@ -85,11 +85,11 @@ def check_local_data(cfg: Any) -> None:
             schema.check_pair_row(row, index, source)
             for column in (schema.PROMPT, schema.CHOSEN, schema.REJECTED):
                 if not isinstance(row.get(column), str):
-                    raise schema.SchemaError(
-                        f"{source}: row {index}, column {column!r}: got {str(row.get(column))[:80]!r}. Without a "
-                        "`type`, Axolotl needs text in prompt, chosen and rejected: render conversations first, or set "
-                        "`type: chat_template.default`."
+                    hint = (
+                        "Without a `type`, Axolotl needs text in prompt, chosen and rejected: render conversations "
+                        "first, or set `type: chat_template.default`."
                     )
+                    raise schema.row_error(source, index, column, row.get(column), hint)
 
 
 def _load(dataset_config: Any, auth_token: Any) -> Dataset:

@@ -12,14 +12,13 @@ from axolotl.integrations.base import BasePlugin
 from axolotl.utils.logging import get_logger
 
 from trl_weighted_dpo.axolotl.cache import prepared_path
-from trl_weighted_dpo.axolotl.support import check_config
+from trl_weighted_dpo.axolotl.support import LORA_KERNELS, check_config
 
 LOG = get_logger(__name__)
 
 MODE = "weighted_dpo"
 PLUGIN = "WeightedDPOPlugin"
 TRAINER = "trl_weighted_dpo.axolotl.trainer.AxolotlWeightedDPOTrainer"
-LORA_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
 
 
 def is_active(cfg: Mapping[str, Any]) -> bool:

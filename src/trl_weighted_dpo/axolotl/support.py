@@ -3,20 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+LORA_KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
 _REFUSED_OPTIONS = {
+    **dict.fromkeys(LORA_KERNELS, "Axolotl's fused LoRA kernels need Triton and are not tested with it"),
     "dpo_use_liger_kernel": "Liger's fused DPO loss returns one number for a batch, which no weight can act on",
     "dpo_padding_free": "TRL itself has switched padding-free DPO off",
-    "lora_mlp_kernel": "Axolotl's fused LoRA kernels need Triton and are not tested with it",
-    "lora_qkv_kernel": "Axolotl's fused LoRA kernels need Triton and are not tested with it",
-    "lora_o_kernel": "Axolotl's fused LoRA kernels need Triton and are not tested with it",
-    "lora_embedding_kernel": "Axolotl's fused LoRA kernels need Triton and are not tested with it",
     "processor_type": "vision-language models are not supported",
 }
 _REFUSED_PLUGINS = {
     "liger": "Liger replaces the model's forward and loss",
     "cut_cross_entropy": "Cut Cross-Entropy replaces the model's loss, and the per-token log-probs are lost with it",
 }
-_SINGLE = ("context_parallel_size", "sequence_parallel_degree")
+_SPLITS_A_COMPLETION = ("context_parallel_size", "sequence_parallel_degree")
 
 
 def check_config(cfg: Mapping[str, Any]) -> None:
@@ -34,7 +32,7 @@ def check_config(cfg: Mapping[str, Any]) -> None:
                 raise ValueError(
                     f"The plugin `{plugin}` does not go with `rl: weighted_dpo`: {reason}. Remove it from `plugins`."
                 )
-    for option in _SINGLE:
+    for option in _SPLITS_A_COMPLETION:
         if (cfg.get(option) or 1) > 1:
             raise ValueError(
                 f"`{option}: {cfg[option]}` does not go with `rl: weighted_dpo`: it splits a completion over "

@@ -66,7 +66,7 @@ def mine_into(
             if entry is None:
                 taking_up = False
                 counts = MiningReport()
-                pairs = mine_problem(row, index, verifier, config, counts, source)
+                pairs = mine_problem(row, index, verifier, config, counts)
                 entry = {"row": digest, "pairs": pairs, "report": counts.to_dict()}
                 _write(file, entry)
             report.add(entry["report"])

@@ -119,7 +119,8 @@ def mine_pairs(
     report = MiningReport()
     pairs: list[dict[str, Any]] = []
     for index, row in enumerate(tqdm(rows, desc=f"Mining {source}", unit=" problems", disable=not progress)):
-        pairs.extend(mine_problem(row, index, verifier, config, report, source))
+        schema.check_pool_row(row, index, source)
+        pairs.extend(mine_problem(row, index, verifier, config, report))
     return pairs, report
 
 
@@ -137,10 +138,8 @@ def mine_problem(
     verifier: MathVerifier,
     config: PairingConfig,
     report: MiningReport,
-    source: str = "pool",
 ) -> list[dict[str, Any]]:
-    """The pairs of one pool row; `report` is brought up to date. See [`mine_pairs`]."""
-    schema.check_pool_row(row, index, source)
+    """The pairs of one pool row, which the caller has checked; `report` is brought up to date. See [`mine_pairs`]."""
     problem, reference = row[schema.PROBLEM], row.get(schema.REFERENCE_ANSWER)
     report.problems += 1
     groups: dict[Verdict, list[_Candidate]] = {verdict: [] for verdict in Verdict}

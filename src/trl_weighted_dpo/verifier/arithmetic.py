@@ -1,16 +1,14 @@
 """Exact arithmetic on untrusted text: a grammar with cost limits, never `eval`.
 
-[`exact`] turns a tree of the grammar into a fraction, and [`calculate`] does so for text. Length, depth, digits,
-exponents and factorials are bounded before anything is computed, so that each call does a bounded amount of work
-whatever the text says.
+[`exact`] turns a tree of the grammar into a fraction. Length, depth, digits, exponents and factorials are bounded before
+anything is computed, so that each call does a bounded amount of work whatever the text says.
 """
 
 import math
 from collections.abc import Mapping
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.reading.grammar import MAX_EXPONENT, Name, Node, Number, TooCostlyError, parse
-from trl_weighted_dpo.verifier.reading.tokens import tidy, tokenize
+from trl_weighted_dpo.verifier.reading.grammar import MAX_EXPONENT, Name, Node, Number, TooCostlyError
 
 MAX_BITS = 20_000
 MAX_FACTORIAL = 500
@@ -99,13 +97,3 @@ def _count(value: Fraction) -> int:
     if value > MAX_FACTORIAL:
         raise TooCostlyError("factorial too large")
     return value.numerator
-
-
-def calculate(text: str) -> Fraction:
-    """Returns the exact value of arithmetic in `text`, e.g. `"(1 + 2) * 3/4"` or `"2\\\\frac{1}{2}"`.
-
-    Raises:
-        `UnreadableError`: If `text` is not arithmetic (`TooCostlyError`, a kind of it: if it would pass a limit).
-        `NotExactError`: If its value is not rational, or there is none.
-    """
-    return exact(parse(tokenize(tidy(text))))
