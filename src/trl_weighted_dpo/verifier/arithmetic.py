@@ -1,7 +1,7 @@
 """Exact arithmetic on untrusted text: a grammar with cost limits, never `eval`.
 
-[`exact`] turns a tree of the grammar into a fraction. Length, depth, digits, exponents and factorials are bounded before
-anything is computed, so that each call does a bounded amount of work whatever the text says.
+[`exact`] turns a tree of the grammar into a fraction. Length, depth, digits, exponents and factorials are bounded
+before anything is computed, so that each call does a bounded amount of work whatever the text says.
 """
 
 import math
