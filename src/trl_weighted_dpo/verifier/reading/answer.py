@@ -21,6 +21,7 @@ MAX_TEXT_LENGTH = 200_000
 _MAX_SENTENCE = 600
 _MAX_CUES = 64
 _MAX_VERBAL = 6
+_MAX_VERBS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Answer:
     alternatives: tuple[str, ...] = ()
 
 
-_CUE = re.compile(
+CUE = re.compile(
     r"(?P<marker>(?<!\#)\#{4}(?!\#)|^[ ]{0,8}\**A\**[ ]?:)"
     r"|(?P<box>\\{1,2}(?:boxed|fbox)[ ]?(?=\{))"
     r"|(?P<prose>\bfinal[ ]answer\b(?:[ ]is\b|[ ]?[:=])?"
@@ -77,8 +78,11 @@ _NOT_PROSE = frozenset(
         "degree",
     ]
 )
+_RESULT = re.compile(r"=|\b(?:is|are|equals|or)\b|\u2248")
 _LEADING_MARKUP = " \t*_:=\"'`\u2192"
 _MAX_UNIT_WORDS = 4
+_UNIT_POWER = re.compile(r"(?<=[A-Za-z])(?:\^?[23\u00b2\u00b3]|\^\{[23]\})(?!\w)")
+_ENDS_LIKE_A_WORD = re.compile(r"(?:\d in|\bA)$")
 
 
 def read_answer(text: str) -> Answer | None:
@@ -90,17 +94,24 @@ def read_answer(text: str) -> Answer | None:
     """
     offset = max(0, len(text) - MAX_TEXT_LENGTH)
     readable = plain(text[offset:])
-    turn = _END_OF_TURN.search(readable)
-    if turn is not None and readable[: turn.start()].strip():
-        readable = readable[: turn.start()]
-    readable = readable.rstrip()
+    readable = _first_turn(readable).rstrip()
     marked = _marked(readable)
     found = (*marked, ()) if marked is not None else _unmarked(readable)
     if found is None:
         return None
     answer, (start, end), weak, alternatives = found
-    cut_off = weak and is_cut_off(readable)
+    cut_off = weak and is_cut_off(readable) and not (answer == readable and _ENDS_LIKE_A_WORD.search(readable))
     return Answer(answer, (start + offset, end + offset), weak, cut_off, alternatives)
+
+
+def _first_turn(text: str) -> str:
+    """The text up to the first mark of a chat template that has something before it."""
+    start = 0
+    for turn in _END_OF_TURN.finditer(text):
+        if text[start : turn.start()].strip():
+            return text[: turn.start()]
+        start = turn.end()
+    return text
 
 
 _Found = tuple[str | None, tuple[int, int], bool]
@@ -108,7 +119,7 @@ _Guess = tuple[str | None, tuple[int, int], bool, tuple[str, ...]]
 
 
 def _marked(text: str) -> _Found | None:
-    cues = list(_CUE.finditer(text))[-_MAX_CUES:]
+    cues = list(CUE.finditer(text))[-_MAX_CUES:]
     verbal: _Found | None = None
     unreadable: _Found | None = None
     for index in range(len(cues) - 1, -1, -1):
@@ -166,6 +177,7 @@ _LABEL = r"[A-Za-z][\w{}]{0,8}(?:\([a-z]\))?\s*=\s*"
 _BEFORE_BOX = re.compile(rf"(?:^|[$,;:]|\\\\[(\[]|\b(?:and|or))\s*({_LABEL})$")
 # Boxes with nothing but signs between them belong together; dots stand for text that was left out.
 _SYMBOLS = re.compile(r"\s*[+&|/~-]+\s*")
+_BLANKS = re.compile(r"(?:[ $]|\\[,;:! ]|\\q?quad)*")
 _SEPARATORS = r"[\s$.,;]|\\[()\[\],;:! ]|\\q?quad"
 _BETWEEN = re.compile(
     rf"(?:{_SEPARATORS})*"
@@ -201,7 +213,7 @@ def _boxes(text: str, cues: list[re.Match[str]]) -> _Found:
 def _joined(between: str) -> bool:
     if re.search(r"\.\s", between):
         return False
-    if _SYMBOLS.fullmatch(between):
+    if _SYMBOLS.fullmatch(between) or _BLANKS.fullmatch(between):
         return True
     return _BETWEEN.fullmatch(between) is not None and re.search(r",|;|\band\b|\bor\b", between) is not None
 
@@ -220,7 +232,9 @@ def _is_answer(text: str) -> bool:
     if not prose:
         return True
     value = VALUE.match(text)
-    return value is not None and not any(character.isdigit() for character in text[value.end() :]) and "\n" not in text
+    if value is None or "\n" in text:
+        return False
+    return not any(map(str.isdigit, _UNIT_POWER.sub("", text[value.end() :])))
 
 
 def _after_prose(text: str, position: int) -> _Found | None:
@@ -230,15 +244,20 @@ def _after_prose(text: str, position: int) -> _Found | None:
         return None
     if _is_answer(text[start:end]):
         return text[start:end], (start, end), False
-    for verb in reversed(list(re.finditer(r"\b(?:is|are|equals)\b", text[start:end]))):
+    for verb in list(re.finditer(r"\b(?:is|are|equals)\b", text[start:end]))[: -_MAX_VERBS - 1 : -1]:
         tail = _trimmed(text, start + verb.end(), end)
         if _is_answer(text[slice(*tail)]):
             return text[slice(*tail)], tail, False
     value = MATH.match(text, start) or VALUE.match(text, start)
     if value is not None and COMPOUND.match(text, value.end(), end):
         return text[start:end], (start, end), False
-    if value is not None and not CONTINUES.match(text, value.end(), end):
-        return value.group(), value.span(), False
+    if value is not None:
+        if not CONTINUES.match(text, value.end(), end):
+            return value.group(), value.span(), False
+        if not _RESULT.search(text, value.end(), end):
+            # "The answer is 5 times 3" leaves the computing to the reader.
+            is_short = len(text[start:end].split()) <= _MAX_VERBAL
+            return (text[start:end] if is_short else None), (start, end), False
     last = last_value(text, start, end)
     if last is not None and last[0] < last[1]:
         return text[slice(*last)], last, True

@@ -8,6 +8,8 @@ from trl_weighted_dpo.verifier.reading.tokens import Token, UnreadableError
 
 MAX_TOKENS = 600
 MAX_DEPTH = 30
+MAX_LINKS = 100
+"""Times, division, factorial and percent signs of one expression, each of which makes its tree one level deeper."""
 MAX_DIGITS = 2_000
 MAX_EXPONENT = 2_000
 
@@ -65,6 +67,8 @@ def number(text: str) -> Number:
 
 _SPLITTABLE_WORD = 2
 _APPLIED = frozenset("fghFGHPQW")
+_INVERTIBLE = frozenset({"sin", "cos", "tan"})
+_OF_ANGLES = _INVERTIBLE | {"cot", "sec", "csc"}
 _OPENERS = {"(": ")", "{": "}", "[": "]"}
 
 
@@ -77,6 +81,8 @@ class _Parser:
         self.tokens = tokens
         self.position = 0
         self.depth = 0
+        self.links = 0
+        self.takes_angle = 0
 
     def peek(self, offset: int = 0) -> Token | None:
         index = self.position + offset
@@ -88,6 +94,15 @@ class _Parser:
             self.position += 1
             return token.text
         return None
+
+    def link(self, *texts: str) -> str | None:
+        """A mark that makes the tree deeper without a bracket."""
+        found = self.mark(*texts)
+        if found is not None:
+            self.links += 1
+            if self.links > MAX_LINKS:
+                raise TooCostlyError("expression too deep")
+        return found
 
     def expect(self, text: str) -> None:
         if self.mark(text) is None:
@@ -121,7 +136,7 @@ class _Parser:
 
     def product(self) -> Node:
         node, implicit = self.implicit_product()
-        while (sign := self.mark("*", "/")) is not None:
+        while (sign := self.link("*", "/")) is not None:
             factor, implicit = self.signed_factor()
             if sign == "/":
                 if implicit:
@@ -186,12 +201,15 @@ class _Parser:
         return token.kind in ("number", "name", "word", "function")
 
     def power(self) -> Node:
+        self.split_word()
         node = self.atom()
         while True:
-            if self.mark("!"):
+            if self.link("!"):
                 node = Operation("!", (node,))
-            elif self.mark("%"):
+            elif self.link("%"):
                 node = Operation("%", (node,))
+            elif self.takes_angle and self.degrees():
+                node = Operation("*", (node, Operation("/", (Name("pi"), Number(Fraction(180), 0)))))
             elif self.mark("^"):
                 negative = self.mark("-") is not None
                 # `2^{-1}`, `2^-1`, `2^3^2` = 2^(3^2): an exponent binds to the right.
@@ -200,6 +218,26 @@ class _Parser:
                 return node
             else:
                 return node
+
+    def replace(self, *tokens: Token) -> None:
+        """Puts `tokens` in the place of the one that comes next."""
+        self.tokens = [*self.tokens[: self.position], *tokens, *self.tokens[self.position + 1 :]]
+
+    def split_word(self) -> None:
+        """In `ab^2` only the b is squared."""
+        token = self.peek()
+        if token is None or token.kind != "word" or len(token.text) != _SPLITTABLE_WORD:
+            return
+        if self.peek(1) in (Token("mark", "^"), Token("mark", "!")):
+            self.replace(*(Token("name", letter) for letter in token.text))
+
+    def degrees(self) -> bool:
+        """Whether a degree sign comes next, raised or not; if so, it is read."""
+        for signs in (("degree",), ("^", "degree"), ("^", "{", "degree", "}")):
+            if all(self.peek(index) == Token("mark", sign) for index, sign in enumerate(signs)):
+                self.position += len(signs)
+                return True
+        return False
 
     def atom(self) -> Node:
         return self.deeper(self.shallow_atom)
@@ -263,17 +301,15 @@ class _Parser:
         return token.text
 
     def argument(self) -> Node:
-        """A LaTeX argument: a group, or one token, of which a number gives only its first digit (`\\frac12`)."""
+        """A LaTeX argument: a group, or one token, of which a number gives only its first digit (`\\frac12`) and a word
+        its first letter."""
         token = self.peek()
         if token is None:
             raise UnreadableError("the expression ends early")
         if token.kind == "number" and len(token.text) > 1 and token.text.isdigit():
-            self.tokens = [
-                *self.tokens[: self.position],
-                Token("number", token.text[0]),
-                Token("number", token.text[1:]),
-                *self.tokens[self.position + 1 :],
-            ]
+            self.replace(Token("number", token.text[0]), Token("number", token.text[1:]))
+        elif token.kind == "word" and len(token.text) == _SPLITTABLE_WORD:
+            self.replace(*(Token("name", letter) for letter in token.text))
         return self.atom()
 
     def function(self, name: str) -> Node:
@@ -295,14 +331,18 @@ class _Parser:
             base = self.argument()
         if self.mark("^") is not None:
             power = self.argument()
-            if not isinstance(power, Number) or power.value < 0:
+            if power == Number(Fraction(-1), 0) and name in _INVERTIBLE:
+                name, power = f"arc{name}", None
+            elif not isinstance(power, Number) or power.value < 0:
                 raise UnreadableError("ambiguous power of a function")
+        self.takes_angle += name in _OF_ANGLES
         if (token := self.peek()) is not None and token.kind == "mark" and token.text in _OPENERS:
             operand = self.atom()
             if self.starts_factor():
                 raise UnreadableError("ambiguous function argument")
         else:
             operand, _ = self.implicit_product()
+        self.takes_angle -= name in _OF_ANGLES
         call = Operation(name, (operand,) if base is None else (operand, base))
         return call if power is None else Operation("^", (call, power))
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from trl_weighted_dpo.verifier.reading.grammar import Name, Node, parse
+from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Operation, parse
+from trl_weighted_dpo.verifier.reading.nesting import CLOSING, OPENING, encloses, is_mark, split, strip, top_level
+from trl_weighted_dpo.verifier.reading.quantities import read_quantity
 from trl_weighted_dpo.verifier.reading.tokens import Token, UnreadableError, tidy, tokenize
-from trl_weighted_dpo.verifier.reading.units import unit_name
 
 MAX_ITEMS = 64
 
@@ -18,11 +19,13 @@ class Quantity:
         node (`Node`): The expression.
         percent (`bool`): Whether a percent sign or word followed it.
         unit (`str`, *optional*): The unit that followed it, folded to one spelling.
+        scale (`int`): What a word such as `million` after it multiplies it with.
     """
 
     node: Node
     percent: bool = False
     unit: str | None = None
+    scale: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,64 +73,24 @@ class Relation:
     signs: tuple[str, ...]
 
 
-Form = Quantity | Words | Many | Interval | Labelled | Relation
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A choice letter with what it stands for: `(B) 42`."""
 
-_OPENING = frozenset({"(", "[", "{", "{set"})
-_CLOSING = frozenset({")", "]", "}", "set}"})
+    letter: str
+    value: "Form"
+
+
+Form = Quantity | Words | Many | Interval | Labelled | Relation | Choice
+
+_INFINITY = Name("infinity")
+_EVERY_NUMBER = Interval(Quantity(Operation("neg", (_INFINITY,))), Quantity(_INFINITY), False, False)
+_EVERY_NUMBER_IN_WORDS = frozenset({"all real numbers", "all reals", "real numbers", "the set of all real numbers"})
+_MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array"})
+_CHOICES = frozenset("ABCDEFGH")
+_CHOICE_WORDS = frozenset({"option", "choice", "answer"})
+_ARTICLES = frozenset({"a", "an", "the"})
 _RELATIONS = frozenset({"=", "<", "<=", ">", ">=", "!=", "approx", "in", "equiv"})
-
-
-def _is_mark(token: Token, *texts: str) -> bool:
-    return token.kind == "mark" and token.text in texts
-
-
-def _top_level(tokens: Sequence[Token], texts: frozenset[str]) -> list[int]:
-    """Positions of the marks `texts` outside brackets and environments."""
-    positions, depth = [], 0
-    for index, token in enumerate(tokens):
-        if token.kind == "environment":
-            depth += 1 if token.text.startswith("begin") else -1
-        elif token.kind == "mark":
-            if token.text in _OPENING:
-                depth += 1
-            elif token.text in _CLOSING:
-                depth -= 1
-            elif depth == 0 and token.text in texts:
-                positions.append(index)
-    return positions
-
-
-def _split(tokens: Sequence[Token], texts: frozenset[str]) -> list[Sequence[Token]]:
-    pieces, start = [], 0
-    for position in _top_level(tokens, texts):
-        pieces.append(tokens[start:position])
-        start = position + 1
-    pieces.append(tokens[start:])
-    return pieces
-
-
-def _strip(tokens: Sequence[Token]) -> Sequence[Token]:
-    """Without separators, full stops and markup at the ends, and without a TeX group around everything."""
-    start, end = 0, len(tokens)
-    while start < end and _is_mark(tokens[start], ",", ";", "and", ".", ":", "*", "?"):
-        start += 1
-    while end > start and _is_mark(tokens[end - 1], ",", ";", "and", ".", ":", "*", "?", "\\\\"):
-        end -= 1
-    tokens = tokens[start:end]
-    if len(tokens) > 1 and _is_mark(tokens[0], "{") and _encloses(tokens):
-        return _strip(tokens[1:-1])
-    return tokens
-
-
-def _encloses(tokens: Sequence[Token]) -> bool:
-    """Whether the bracket that opens first closes last."""
-    depth = 0
-    for index, token in enumerate(tokens):
-        if token.kind == "mark":
-            depth += (token.text in _OPENING) - (token.text in _CLOSING)
-        if depth == 0:
-            return index == len(tokens) - 1
-    return False
 
 
 def read_form(text: str) -> Form:
@@ -140,44 +103,49 @@ def read_form(text: str) -> Form:
 
 
 def _form(tokens: Sequence[Token], depth: int = 0) -> Form:
-    tokens = _strip(tokens)
+    tokens = strip(tokens)
     if not tokens:
         raise UnreadableError("empty answer")
     if depth > 8:
         raise UnreadableError("nested too deeply")
     words = _words(tokens)
     if words is not None:
-        return words
+        return _EVERY_NUMBER if words.text in _EVERY_NUMBER_IN_WORDS else words
+    if is_mark(tokens[0], "\\mathbb") and [token.text for token in tokens[1:] if not is_mark(token, "{", "}")] == ["R"]:
+        return _EVERY_NUMBER
 
     def inner(piece: Sequence[Token]) -> Form:
         return _form(piece, depth + 1)
 
+    choice = _choice(tokens) if depth == 0 else None
+    if choice is not None:
+        return Choice(choice[0], inner(choice[1]))
     for separators in (frozenset({";"}), frozenset({",", "and"})):
-        if _top_level(tokens, separators):
-            return _listed([piece for piece in _split(tokens, separators) if _strip(piece)], inner)
-    if _top_level(tokens, _RELATIONS):
+        if top_level(tokens, separators):
+            return _listed([piece for piece in split(tokens, separators) if strip(piece)], inner)
+    if top_level(tokens, _RELATIONS):
         return _related(tokens, inner)
-    if _top_level(tokens, frozenset({"cup"})):
-        return Many("union", tuple(inner(piece) for piece in _split(tokens, frozenset({"cup"}))))
-    if _top_level(tokens, frozenset({":"})):
+    if top_level(tokens, frozenset({"cup"})):
+        return Many("union", tuple(inner(piece) for piece in split(tokens, frozenset({"cup"}))))
+    if top_level(tokens, frozenset({":"})):
         return _ratio(tokens, inner)
     if tokens[0].kind == "environment":
         return _matrix(tokens, inner)
-    if _top_level(tokens, frozenset({"pm"})):
-        both = [[Token("mark", sign) if _is_mark(t, "pm") else t for t in tokens] for sign in "+-"]
+    if top_level(tokens, frozenset({"pm"})):
+        both = [[Token("mark", sign) if is_mark(t, "pm") else t for t in tokens] for sign in "+-"]
         return Many("list", tuple(inner(piece) for piece in both))
-    if tokens[0].kind == "mark" and tokens[0].text in _OPENING and _encloses(tokens):
+    if tokens[0].kind == "mark" and tokens[0].text in OPENING and encloses(tokens):
         bracketed = _bracketed(tokens, inner)
         if bracketed is not None:
             return bracketed
-    return _quantity(tokens)
+    return Quantity(*read_quantity(tokens))
 
 
 def _words(tokens: Sequence[Token]) -> Words | None:
     """The answer in words that `tokens` are: nothing but words, one of three letters or set in roman, or one letter in
     parentheses, a choice."""
-    spoken = [token for token in tokens if not _is_mark(token, "(", ")", ".", "-", ",", "and", "?", "*")]
-    if len(spoken) == 1 and all(token is spoken[0] or _is_mark(token, "(", ")", ".", "*") for token in tokens):
+    spoken = [token for token in tokens if not is_mark(token, "(", ")", ".", "-", ",", "and", "?", "*")]
+    if len(spoken) == 1 and all(token is spoken[0] or is_mark(token, "(", ")", ".", "*") for token in tokens):
         is_choice = spoken[0].kind == "name" and len(spoken[0].text) == 1 and len(tokens) > 1
         return (
             Words(_letters(spoken[0].text))
@@ -191,12 +159,31 @@ def _words(tokens: Sequence[Token]) -> Words | None:
     return Words(_letters(" ".join(token.text for token in spoken)))
 
 
+def _choice(tokens: Sequence[Token]) -> tuple[str, Sequence[Token]] | None:
+    """The letter and the rest of `(B) 42`, `\\textbf{(B)} 42`, `B) 42` and `B. 42`."""
+    start = 1 if is_mark(tokens[0], "(") else 0
+    letter = tokens[start] if start < len(tokens) else tokens[0]
+    if letter.kind == "text":
+        is_closed, rest = letter.text.endswith(")"), tokens[start + 1 :]
+    else:
+        closing = (")",) if start else (")", ".")
+        is_closed, rest = len(tokens) > start + 2 and is_mark(tokens[start + 1], *closing), tokens[start + 2 :]
+    name = letter.text.strip("()")
+    if not is_closed or letter.kind not in ("name", "text") or name not in _CHOICES or not rest:
+        return None
+    starts_value = rest[0].kind != "mark" or is_mark(rest[0], "$", "\\")
+    return (name.casefold(), rest) if starts_value else None
+
+
 def _is_spoken_word(token: Token) -> bool:
     return token.kind == "word" and (len(token.text) > 2 or token.text.lower() == "no")
 
 
 def _letters(text: str) -> str:
-    return " ".join("".join(c if c.isalnum() else " " for c in text.casefold()).split())
+    words = "".join(c if c.isalnum() else " " for c in text.casefold()).split()
+    if len(words) > 1 and words[0] in (_ARTICLES if len(words[1]) > 1 else _CHOICE_WORDS):
+        del words[0]
+    return " ".join(words)
 
 
 def _listed(pieces: list[Sequence[Token]], inner: Callable[[Sequence[Token]], Form]) -> Form:
@@ -213,8 +200,8 @@ def _listed(pieces: list[Sequence[Token]], inner: Callable[[Sequence[Token]], Fo
 
 
 def _related(tokens: Sequence[Token], inner: Callable[[Sequence[Token]], Form]) -> Form:
-    sides = [_strip(side) for side in _split(tokens, _RELATIONS)]
-    signs = [tokens[position].text for position in _top_level(tokens, _RELATIONS)]
+    sides = [strip(side) for side in split(tokens, _RELATIONS)]
+    signs = [tokens[position].text for position in top_level(tokens, _RELATIONS)]
     if "equiv" in signs:
         # `x \equiv 9 (mod 11)`: the value is what stands between the sign and the modulus.
         raise UnreadableError("congruence")
@@ -275,23 +262,23 @@ def _label(tokens: Sequence[Token]) -> str | None:
             if token.text != "frac":
                 return None
         elif token.kind == "mark":
-            depth += (token.text in _OPENING) - (token.text in _CLOSING)
+            depth += (token.text in OPENING) - (token.text in CLOSING)
             if token.text in ("+", "-", "*", "^", "!", "%") and not (previous == "(" and token.text == "-"):
                 return None
         else:
             return None
-        subscript = _is_mark(token, "_") or (subscript and depth > 0)
+        subscript = is_mark(token, "_") or (subscript and depth > 0)
         previous = token.text
     if names == 0:
         return None
     # A variable that a function is applied to is a bound name: W(n) and W(x) are the same label, P(A) and P(B) are not.
-    applied = len(tokens) == 4 and tokens[0].kind == "name" and _is_mark(tokens[1], "(") and tokens[2].text.islower()
+    applied = len(tokens) == 4 and tokens[0].kind == "name" and is_mark(tokens[1], "(") and tokens[2].text.islower()
     kept = tokens[:1] if applied else tokens
-    return "".join(token.text for token in kept if not _is_mark(token, "{", "}", "_", "|"))
+    return "".join(token.text for token in kept if not is_mark(token, "{", "}", "_", "|"))
 
 
 def _ratio(tokens: Sequence[Token], inner: Callable[[Sequence[Token]], Form]) -> Form:
-    pieces = [_strip(piece) for piece in _split(tokens, frozenset({":"}))]
+    pieces = [strip(piece) for piece in split(tokens, frozenset({":"}))]
     if pieces[0] and all(token.kind in ("word", "text") for token in pieces[0]) and len(pieces) == 2:
         # `Area: 15` is a value with a heading.
         return inner(pieces[1])
@@ -299,18 +286,21 @@ def _ratio(tokens: Sequence[Token], inner: Callable[[Sequence[Token]], Form]) ->
 
 
 def _matrix(tokens: Sequence[Token], inner: Callable[[Sequence[Token]], Form]) -> Form:
-    last = tokens[-1]
-    if last.kind != "environment" or not last.text.startswith("end") or "matrix" not in last.text:
+    last, content = tokens[-1], tokens[1:-1]
+    name = tokens[0].text.removeprefix("begin ").rstrip("*")
+    if last.kind != "environment" or last.text.rstrip("*") != f"end {name}" or name not in _MATRICES:
         raise UnreadableError("unusual environment")
-    rows = [row for row in _split(tokens[1:-1], frozenset({"\\\\"})) if row]
-    cells = tuple(Many("list", tuple(inner(cell) for cell in _split(row, frozenset({"&"})))) for row in rows)
+    if name == "array" and content and is_mark(content[0], "{"):
+        content = content[next((i for i, token in enumerate(content) if is_mark(token, "}")), 0) + 1 :]
+    rows = [row for row in split(content, frozenset({"\\\\"})) if row]
+    cells = tuple(Many("list", tuple(inner(cell) for cell in split(row, frozenset({"&"})))) for row in rows)
     if sum(len(row.items) for row in cells) > MAX_ITEMS:
         raise UnreadableError("too many items")
     return Many("matrix", cells)
 
 
 def _bracketed(tokens: Sequence[Token], inner: Callable[[Sequence[Token]], Form]) -> Form | None:
-    opening, closing, content = tokens[0].text, tokens[-1].text, _strip(tokens[1:-1])
+    opening, closing, content = tokens[0].text, tokens[-1].text, strip(tokens[1:-1])
     if opening == "{set":
         if closing != "set}":
             raise UnreadableError("unbalanced brackets")
@@ -318,11 +308,11 @@ def _bracketed(tokens: Sequence[Token], inner: Callable[[Sequence[Token]], Form]
             return Many("set", ())
         form = inner(content)
         return Many("set", form.items if isinstance(form, Many) and form.kind == "list" else (form,))
-    separated = [piece for piece in _split(content, frozenset({",", ";"})) if piece]
+    separated = [piece for piece in split(content, frozenset({",", ";"})) if piece]
     if len(separated) < 2:
         if (opening, closing) not in {("(", ")"), ("[", "]"), ("{", "}")}:
             raise UnreadableError("unbalanced brackets")
-        if _top_level(content, _RELATIONS | {"cup", "pm", "and"}):
+        if top_level(content, _RELATIONS | {"cup", "pm", "and"}) or (content and content[0].kind == "environment"):
             return inner(content)
         return None
     if len(separated) > MAX_ITEMS:
@@ -335,62 +325,3 @@ def _bracketed(tokens: Sequence[Token], inner: Callable[[Sequence[Token]], Form]
     if len(items) == 2 and opening in "([" and closing in ")]":
         return Interval(items[0], items[1], opening == "[", closing == "]")
     raise UnreadableError("unbalanced brackets")
-
-
-def _quantity(tokens: Sequence[Token]) -> Quantity:
-    unit: list[Token] = []
-    start, end = 0, len(tokens)
-    if _is_mark(tokens[0], "-") and end > 2 and _is_mark(tokens[1], "$"):
-        tokens = [tokens[1], tokens[0], *tokens[2:]]
-    if _is_mark(tokens[0], "$") and end > 1:
-        unit.append(tokens[0])
-        start = 1
-    while start < end - 1 and tokens[start].kind == "text":
-        start += 1
-    percent = False
-    while end > start + 1:
-        token = tokens[end - 1]
-        if _is_mark(token, "%") and not percent and not unit:
-            percent = True
-        elif _is_mark(token, "$", "degree") or token.kind == "text" or _is_unit_word(token, tokens[end - 2]):
-            unit.insert(0, token)
-        else:
-            cut = _raised_unit(tokens, start, end)
-            if cut is None:
-                break
-            unit = [*tokens[cut:end], *unit]
-            end = cut + 1
-        end -= 1
-        if end > start + 1 and _is_mark(tokens[end - 1], "^") and _is_mark(tokens[end], "degree"):
-            end -= 1
-    node = parse(_without_degree_groups(tokens[start:end]))
-    if percent and isinstance(node, Name):
-        raise UnreadableError("percent of a name")
-    return Quantity(node, percent, unit_name(unit) or None)
-
-
-def _is_unit_word(token: Token, previous: Token) -> bool:
-    return token.kind == "word" and (len(token.text) > 2 or previous.kind in ("number", "word", "text"))
-
-
-def _raised_unit(tokens: Sequence[Token], start: int, end: int) -> int | None:
-    """Where a unit with an exponent begins that ends at `end`: `cm^2`, `\\text{m}^{3}`."""
-    for size in (2, 4):
-        cut = end - size - 1
-        tail = tokens[cut + 1 : end]
-        if (
-            cut > start
-            and len(tail) == size
-            and _is_mark(tail[0], "^")
-            and tokens[cut].kind in ("text", "word")
-            and any(token.kind == "number" for token in tail)
-        ):
-            return cut
-    return None
-
-
-def _without_degree_groups(tokens: Sequence[Token]) -> Sequence[Token]:
-    """Without `^{\\circ}` at the end."""
-    if len(tokens) > 4 and [token.text for token in tokens[-4:]] == ["^", "{", "degree", "}"]:
-        return tokens[:-4]
-    return tokens

@@ -9,8 +9,8 @@ MAX_ANSWER_LENGTH = 2_000
 """Characters of an answer that are read at most; a longer one cannot be read."""
 
 NUMBER = (
-    r"(?:\d{1,3}(?:,\d{3})+(?![\d,]*\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][+-]?\d{1,6}(?!\w))?"
-    r"|\.\d+(?:[eE][+-]?\d{1,6}(?!\w))?"
+    r"(?:[1-9]\d{0,2}(?:,\d{3}){1,12}(?!,?\d)|[1-9]\d{0,2}(?: \d{3}){1,12}(?!\d)|\d+)"
+    r"(?:\.\d+)?(?:[eE][+-]?\d{1,6}(?!\w))?|\.\d+(?:[eE][+-]?\d{1,6}(?!\w))?"
 )
 """A number without its sign: thousands in groups (`1,000`, `1 000`), a decimal point, scientific notation."""
 
@@ -73,14 +73,14 @@ _MARKS = {
     "\\in": "in", "\u2208": "in", "\\cup": "cup", "\u222a": "cup", "\\cap": "cap", "\u2229": "cap",
     "\\pm": "pm", "\u00b1": "pm", "+-": "pm", "\\{": "{set", "\\lbrace": "{set", "\\}": "set}", "\\rbrace": "set}",
     "\\langle": "(", "\\rangle": ")", "\\lvert": "|", "\\rvert": "|", "\\vert": "|", "\\colon": ":",
-    "\\%": "%", "\\$": "$", "\u20ac": "$", "\u00a3": "$", "\u00a5": "$", "\u20b9": "$",
+    "\\%": "%", "\\$": "$", "\\euro": "\u20ac", "\\pounds": "\u00a3",
     "\\circ": "degree", "\\degree": "degree", "\u00b0": "degree", "\\lbrack": "[", "\\rbrack": "]",
 }  # fmt: skip
 _WORDS = {
     "and": ("mark", "and"), "or": ("mark", "and"),
     "percent": ("mark", "%"), "pct": ("mark", "%"), "percentage": ("mark", "%"),
-    "dollar": ("mark", "$"), "dollars": ("mark", "$"), "euro": ("mark", "$"), "euros": ("mark", "$"),
-    "usd": ("mark", "$"),
+    "dollar": ("mark", "$"), "dollars": ("mark", "$"), "usd": ("mark", "$"),
+    "euro": ("mark", "\u20ac"), "euros": ("mark", "\u20ac"),
     "degree": ("mark", "degree"), "degrees": ("mark", "degree"),
     "pi": ("name", "pi"), "infinity": ("name", "infinity"), "inf": ("name", "infinity"),
 }  # fmt: skip
@@ -148,6 +148,8 @@ FUNCTIONS = frozenset(
     ]
 )
 _FRACTIONS = frozenset({"dfrac", "tfrac", "cfrac"})
+_LETTER_LIST = re.compile(r"\s*[A-Za-z](?:\s*,\s*[A-Za-z])+\s*")
+_UNIT_LETTERS = frozenset("mgshlLNJWVK")
 _ROMAN = frozenset(
     [
         "text",
@@ -171,6 +173,10 @@ _TOKEN = re.compile(
     r"|(?P<mark>\*\*|<=|>=|=<|==|!=|~=|\+-|[^\w\s]|_)|(?P<space>\s+)|(?P<other>.)",
     re.DOTALL,
 )
+_LISTS = frozenset({Token("mark", "("), Token("mark", "["), Token("mark", "{set")})
+_BEFORE_LISTS = frozenset({",", ";", "=", "in", "cup", "and", "(", "[", "{set", ":"})
+_LIST_END = re.compile(r"\s*(?:[)\]]|\\\}|\\rbrace)")
+_REPEATING = re.compile(r"(\d{0,30})\.(\d{0,30})\s?\\(?:overline|bar|dot)\s?(?:\{\s?(\d{1,30})\s?\}|(\d))")
 _SUPERSCRIPTS = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "0123456789")
 _SUPERSCRIPT = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
 _VULGAR = {"\u00bd": "1/2", "\u2153": "1/3", "\u2154": "2/3", "\u00bc": "1/4", "\u00be": "3/4", "\u215b": "1/8"}
@@ -182,6 +188,13 @@ def _without_fancy_digits(text: str) -> str:
     for character, fraction in _VULGAR.items():
         text = text.replace(character, f" {fraction} ")
     return _SUPERSCRIPT.sub(lambda match: "^{" + match.group().translate(_SUPERSCRIPTS) + "}", text)
+
+
+def _repeating_decimal(match: re.Match[str]) -> str:
+    """`0.1\\overline{6}` as a fraction: all digits less those before the period, over as many nines and zeros."""
+    whole, fixed, period = match[1], match[2], match[3] or match[4]
+    numerator = int(whole + fixed + period) - int(whole + fixed or "0")
+    return f"({numerator}/{'9' * len(period)}{'0' * len(fixed)})"
 
 
 def _braced(text: str, start: int) -> int:
@@ -199,8 +212,11 @@ def _braced(text: str, start: int) -> int:
     raise UnreadableError("unbalanced braces")
 
 
-def _roman(content: str) -> list[Token]:
-    """What a `\\text{...}` says: a separator, a percent sign, one letter, or a piece of text."""
+def _roman(content: str, after_value: bool) -> list[Token]:
+    """What a `\\text{...}` says: a number and what is with it, a separator, a percent sign, one letter, or a piece of
+    text. One letter after a value is its unit."""
+    if any(map(str.isdigit, content)) or _LETTER_LIST.fullmatch(content):
+        return tokenize(content)
     words = re.findall(r"[^\W_]+|[^\w\s]", content)
     if not words:
         return []
@@ -209,7 +225,7 @@ def _roman(content: str) -> list[Token]:
     if [word for word in words if word != ","] in (["and"], ["or"]):
         return [Token("mark", "and")]
     if len(words) == 1 and len(words[0]) == 1 and words[0].isalpha():
-        return [Token("name", words[0])]
+        return [Token("text" if after_value and words[0] in _UNIT_LETTERS else "name", words[0])]
     if words == [","] or words == [";"]:
         return [Token("mark", words[0])]
     return [Token("text", " ".join(content.split()))]
@@ -237,7 +253,7 @@ def tokenize(text: str) -> list[Token]:
     Raises:
         `UnreadableError`: If there is a command or character that no answer of ours can hold.
     """
-    text = _without_fancy_digits(text)
+    text = _REPEATING.sub(_repeating_decimal, _without_fancy_digits(text))
     tokens: list[Token] = []
     position = 0
     after_number = False
@@ -248,17 +264,21 @@ def tokenize(text: str) -> list[Token]:
         piece = match.group()
         kind = match.lastgroup
         if kind == "number":
-            tokens.append(Token("number", piece))
+            tokens += _numbers(text, match, tokens)
         elif kind == "word":
             tokens += _word(piece, after_number)
         elif kind == "command":
-            new, position = _command(text, piece, position)
+            new, position = _command(text, piece, position, bool(tokens) and tokens[-1].kind == "number")
             tokens += new
         elif kind == "mark":
             if piece in _NAMES:
                 tokens.append(Token("name", _NAMES[piece]))
             elif piece == "\u221a":
                 tokens.append(Token("function", "sqrt"))
+            elif piece == "\u00a2":
+                tokens.append(Token("text", "cent"))
+            elif piece == "\u211d":
+                tokens += [Token("mark", "\\mathbb"), Token("name", "R")]
             elif piece == "$" and not _is_currency(text, match.start()):
                 pass
             elif piece not in "~'\"`":
@@ -269,12 +289,28 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
+def _numbers(text: str, match: re.Match[str], before: list[Token]) -> list[Token]:
+    """A number; or several, if its commas separate: `(10,100)` is a pair, as nobody puts one number in brackets. A
+    group that begins with 0 shows that it is a number all the same."""
+    piece = match.group()
+    if (
+        "," in piece
+        and ",0" not in piece
+        and before
+        and before[-1] in _LISTS
+        and (len(before) == 1 or (before[-2].kind == "mark" and before[-2].text in _BEFORE_LISTS))
+        and _LIST_END.match(text, match.end())
+    ):
+        return [Token(*item) for part in piece.split(",") for item in (("mark", ","), ("number", part))][1:]
+    return [Token("number", piece)]
+
+
 def _is_currency(text: str, position: int) -> bool:
     """A dollar sign is money, not a math delimiter, if it is the only one and a number follows."""
     return text.count("$") - text.count("\\$") == 1 and text[position + 1 : position + 2] in set(" .0123456789-")
 
 
-def _command(text: str, command: str, position: int) -> tuple[list[Token], int]:
+def _command(text: str, command: str, position: int, after_value: bool) -> tuple[list[Token], int]:
     name = command[1:]
     if command in _MARKS:
         return [Token("mark", _MARKS[command])], position
@@ -288,7 +324,7 @@ def _command(text: str, command: str, position: int) -> tuple[list[Token], int]:
         return [Token("name", name)], position
     if name in _ROMAN:
         end = _braced(text, position)
-        return _roman(text[position:end].strip()[1:-1].replace("\\", "")), end
+        return _roman(text[position:end].strip()[1:-1].replace("\\", ""), after_value), end
     if name in ("begin", "end"):
         end = _braced(text, position)
         environment = text[position:end].strip()[1:-1]

@@ -11,7 +11,7 @@ _SPELLINGS = {
         "cm": ("centimeter", "centimetre"),
         "m": ("meter", "metre"),
         "km": ("kilometer", "kilometre"),
-        "inch": ("inche", "in"),
+        "inch": ("in",),
         "foot": ("feet", "ft"),
         "yard": ("yd",),
         "mile per hour": ("mph",),
@@ -31,10 +31,18 @@ _SPELLINGS = {
 
 def unit_name(tokens: Sequence[Token]) -> str:
     """Returns the unit that `tokens` write, lower-cased, in the singular and in one spelling; "" for none."""
-    words = " ".join("".join(c if c.isalnum() or c in "$/" else " " for c in token.text) for token in tokens).split()
+    words = " ".join(
+        "".join(c if c.isalnum() or c in "$/\u20ac\u00a3\u00a5\u20b9" else " " for c in token.text) for token in tokens
+    ).split()
     spelled = []
     for word in words:
-        word = word.casefold()
-        singular = word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
-        spelled.append(_SPELLINGS.get(word, _SPELLINGS.get(singular, singular)))
+        spelled.append(singular(word.casefold()))
     return " ".join(spelled)
+
+
+def singular(word: str) -> str:
+    """Returns one lower-cased word in the singular and in the spelling that all units share."""
+    single = word
+    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+        single = word[:-2] if word.endswith(("xes", "ches", "shes", "sses", "zes")) else word[:-1]
+    return _SPELLINGS.get(word, _SPELLINGS.get(single, single))

@@ -6,9 +6,10 @@ from trl_weighted_dpo.verifier.reading.tokens import NUMBER
 
 _TAIL = 4_000
 
+# An opening delimiter ends the search for a closing one, so that many of them cost no more than one.
 MATH = re.compile(
-    r"\$\$(?P<a>[^$]{1,2000})\$\$|\\\[(?P<b>(?:[^\\]|\\(?!\])){1,2000})\\\]"
-    r"|(?<![\\\d])\$(?P<c>(?:\\.|[^$\n\\]){1,2000})\$|\\\((?P<d>(?:[^\\\n]|\\(?!\))){1,2000})\\\)"
+    r"\$\$(?P<a>[^$]{1,2000})\$\$|\\\[(?P<b>(?:[^\\]|\\\\\[(?=-?[\d.])|\\(?![\[\]])){1,2000})\\\]"
+    r"|(?<![\\\d])\$(?P<c>(?:\\.|[^$\n\\]){1,2000})\$|\\\((?P<d>(?:[^\\\n]|\\(?![()])){1,2000})\\\)"
 )
 PERCENT = r"(?:\\?%|percent\b|pct\b|percentage\b)"
 _SIGN = r"(?:(?<![\w)\]}])[-+])?"
@@ -20,7 +21,19 @@ VALUE = re.compile(
 # What follows a value that is only the beginning of something longer.
 CONTINUES = re.compile(
     r"[\w^!(]|[ ]?[+*/^=<>][ ]?[\w(\\$]|[ ]?-[ ]?(?:[\d(\\$]|[a-zA-Z]\b)|[ ]?\\"
-    r"|[ ](?:times|plus|minus|x|over|to|divided[ ]by)[ ][\d$\\(]|[.,:]\d"
+    r"|[ ](?:times|plus|minus|x|over|to|divided[ ]by|of)[ ][\d$\\(]|[.,:]\d"
+    r"|[ ](?:more|less|fewer)[ ](?:[a-z]{1,20}[ ])?than[ ]\$?\d|[ ](?:squared|cubed)\b"
+)
+# What stands before a value that is not meant itself.
+_NOT_ITSELF = re.compile(
+    r"\b(?:not|times|plus|minus|(?:divided|multiplied)[ ]by|half(?:[ ]of)?|twice|double|triple|between"
+    r"|(?:less|more|fewer|greater|smaller|larger|higher|lower|other|rather)[ ]than)[ ]\\?\$?$",
+    re.IGNORECASE,
+)
+_HYPHENATED = re.compile(r"-[A-Za-z]{2}")
+_GLUED_UNIT = re.compile(
+    r"(?:[ck]?m|mm|[km]?g|lbs?|oz|m?[lL]|ft|in|mi|mph|h|hrs?|mins?|s|secs?|[ap]m|th|st|nd|rd)"
+    r"(?:\^?[23]|\^\{[23]\}|[\u00b2\u00b3])?(?![\w^])"
 )
 COMPOUND = re.compile(rf"[ ][A-Za-z]{{1,20}},?[ ](?:and[ ])?(?:{NUMBER})[ ]?[A-Za-z]")
 _FIRST_PART = re.compile(rf"(?<![\w.])(?:{NUMBER})[ ][A-Za-z]{{1,20}},?[ ](?:and[ ])?$")
@@ -31,15 +44,23 @@ _SENTENCE_START = re.compile(r"[.!?]\s+(?=[A-Z])|\n")
 
 
 def last_value(text: str, start: int, end: int) -> tuple[int, int] | None:
-    """The span of the last formula or number, whichever ends later; empty if a number that is part of something longer
-    comes after it, which is no value of its own."""
+    """The span of the last formula or number, whichever ends later; empty if it or a number after it is part of
+    something longer, which is no value of its own."""
     last: tuple[int, int] | None = None
     for pattern in (MATH, VALUE):
         for match in pattern.finditer(text, start, end):
             if (last is None or match.end() > last[1]) and any(map(str.isalnum, match.group())):
                 last = match.span()
     tail = text[last[1] : end] if last is not None else text[start:end]
+    glued = _GLUED_UNIT.match(tail)
+    tail = tail[glued.end() :] if glued else tail
     if any(map(str.isdigit, tail)) or (last is not None and CONTINUES.match(tail)):
+        return end, end
+    if last is not None and (
+        _NOT_ITSELF.search(text, max(start, last[0] - 24), last[0])
+        # The name in "no $y$-intercept".
+        or (_HYPHENATED.match(tail) and not any(map(str.isdigit, text[slice(*last)])))
+    ):
         return end, end
     if last is not None and (first := _FIRST_PART.search(text, max(start, last[0] - 60), last[0])):
         # "2 hours and 30 minutes" is one value.

@@ -1,0 +1,144 @@
+"""Items of an expression to its tree and exact value."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+
+from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
+from trl_weighted_dpo.verifier.reading.emission import Item
+from trl_weighted_dpo.verifier.reading.grammar import Node, Number, Operation, number, parse
+from trl_weighted_dpo.verifier.reading.tokens import Token, UnreadableError
+
+_MAX_FLAT_ITEMS = 60
+_MAX_FLAT_DIGITS = 20
+_MAX_REMEMBERED = 200
+
+
+@lru_cache(maxsize=4096)
+def written(text: str) -> Number:
+    """The number that a lexeme writes.
+
+    Raises:
+        `UnreadableError`: If it is longer than the grammar allows.
+    """
+    return number(_without_latex(text))
+
+
+@lru_cache(maxsize=4096)
+def _plain_number(text: str) -> tuple[Number, int | Fraction]:
+    """The same, with its value as an integer where it is one, which is much faster to compute with."""
+    node = written(text)
+    return node, node.value.numerator if node.value.denominator == 1 else node.value
+
+
+@lru_cache(maxsize=4096)
+def _fraction(value: int) -> Fraction:
+    return Fraction(value)
+
+
+def _without_latex(text: str) -> str:
+    for mark in ("{", "}", "\\", "!"):
+        text = text.replace(mark, "")
+    return text.replace(",", "")
+
+
+def expression(items: Sequence[Item]) -> tuple[Node | None, Fraction | None]:
+    """The tree and the exact value of an expression; `None` for what cannot be read or has no exact value."""
+    if len(items) == 1 and items[0][0] == "n" and len(items[0][1]) <= _MAX_FLAT_DIGITS:
+        node = written(items[0][1])
+        return node, node.value
+    if not items or items[-1][3] - items[0][2] > _MAX_REMEMBERED:
+        return _read([item[:2] for item in items])
+    return _remembered(tuple([item[:2] for item in items]))
+
+
+@lru_cache(maxsize=4096)
+def _remembered(items: tuple[tuple[str, str], ...]) -> tuple[Node | None, Fraction | None]:
+    """Solutions say most of what they compute twice (`3 * 4 = <<3*4=12>>12`), and other solutions say it again."""
+    return _read(items)
+
+
+def _read(items: Sequence[tuple[str, str]]) -> tuple[Node | None, Fraction | None]:
+    try:
+        flat = _flat(items)
+        if flat is not None:
+            return flat
+        node = parse([_token(kind, text) for kind, text in items])
+    except UnreadableError:
+        return None, None
+    try:
+        return node, exact(node)
+    except (NotExactError, UnreadableError):
+        return node, None
+
+
+def _flat(items: Sequence[tuple[str, str]]) -> tuple[Node, Fraction | None] | None:
+    """Sums of products of plain numbers, read without the grammar as most of what solutions compute; `None` for others.
+
+    The tree is the one that the grammar gives.
+    """
+    if len(items) > _MAX_FLAT_ITEMS:
+        return None
+    terms: list[Node] = []
+    total: int | Fraction = 0
+    node: Node | None = None
+    value: int | Fraction = 0
+    is_defined = True
+    is_negative = False
+    sign = "+"
+    for kind, text in items:
+        if kind == "n":
+            if not sign or len(text) > _MAX_FLAT_DIGITS:
+                return None
+            factor, factor_value = _plain_number(text)
+            if sign == "+" or sign == "-" or node is None:
+                node, value = factor, factor_value
+            elif sign == "*":
+                node, value = Operation("*", (node, factor)), value * factor_value
+            elif factor_value:
+                node, value = Operation("/", (node, factor)), _quotient(value, factor_value)
+            else:
+                node, is_defined = Operation("/", (node, factor)), False
+            sign = ""
+        elif kind == "o" and text != "^" and not sign:
+            if text == "+" or text == "-":
+                assert node is not None
+                terms.append(_signed(node, is_negative))
+                total = total - value if is_negative else total + value
+                is_negative = text == "-"
+            sign = text
+        elif kind == "o" and text == "-" and node is None and not is_negative:
+            is_negative = True
+        elif kind == "%" and not sign and isinstance(node, Number):
+            node, value = Operation("%", (node,)), Fraction(value) / 100
+        else:
+            return None
+    if node is None or sign:
+        return None
+    terms.append(_signed(node, is_negative))
+    total = total - value if is_negative else total + value
+    exact_total = _fraction(total) if isinstance(total, int) else total
+    return terms[0] if len(terms) == 1 else Operation("+", tuple(terms)), exact_total if is_defined else None
+
+
+def _quotient(value: int | Fraction, divisor: int | Fraction) -> int | Fraction:
+    if isinstance(value, int) and isinstance(divisor, int):
+        whole, rest = divmod(value, divisor)
+        return Fraction(value, divisor) if rest else whole
+    return Fraction(value) / divisor
+
+
+def _signed(node: Node, is_negative: bool) -> Node:
+    if not is_negative:
+        return node
+    return Number(-node.value, node.places) if isinstance(node, Number) else Operation("neg", (node,))
+
+
+def _token(kind: str, text: str) -> Token:
+    if kind == "n":
+        return Token("number", _without_latex(text))
+    if kind == "a":
+        return Token("name", text)
+    if kind == "f":
+        return Token("function", text)
+    return Token("mark", text)
