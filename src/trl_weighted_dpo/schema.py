@@ -1,8 +1,9 @@
-"""The rows that flow through the package: pool, profile, pair. Every column name stands here once.
+"""The rows that flow through the package: pool, solution, profile, pair. Every column name stands here once.
 
-A *pool row* is a problem with its candidates; a *profile row* is what the verifier says of one of them; a *pair row* is
-a prompt with a chosen and a rejected completion and the signals that the weight is later computed from. Rows are plain
-dictionaries, so that every intermediate is a `datasets.Dataset` (JSONL or Parquet) which a person can open.
+A *pool row* is a problem with its candidates; a *solution row* is a problem with one solution; a *profile row* is what
+the verifier says of a solution; a *pair row* is a prompt with a chosen and a rejected completion and the signals that
+the weight is later computed from. Rows are plain dictionaries, so that every intermediate is a `datasets.Dataset`
+(JSONL or Parquet) which a person can open.
 """
 
 import json
@@ -17,6 +18,15 @@ REFERENCE_ANSWER = "reference_answer"
 REFERENCE_SOLUTION = "reference_solution"
 CANDIDATES = "candidates"
 SOLUTION = "solution"
+
+# Solution rows, which also have the columns above
+STEPS = "steps"
+PROFILE = "profile"
+
+# Labels: of a solution row the first two, of a pool row's candidate the last
+IS_CORRECT_ANSWER = "is_correct_answer"
+FIRST_ERROR_STEP = "first_error_step"
+IS_CORRECT = "is_correct"
 
 # Pair rows
 PROMPT = "prompt"
@@ -40,6 +50,9 @@ _PROFILE_COLUMNS: dict[str, type | tuple[type, ...]] = {
     SCORES: Mapping,
     "evidence": list,
     "first_faulty_step": (int, type(None)),
+    "wrongness": (int, float, type(None)),
+    "absurdity": (int, float, type(None)),
+    "unavailable": list,
 }
 
 # Signals of a pair, and the weight that a user may bring instead
@@ -100,13 +113,8 @@ def check_pool_row(row: Mapping[str, Any], index: int, source: str = "pool") -> 
                 f"right from wrong, {REFERENCE_ANSWER!r}."
             )
             raise _missing(source, index, column, row, hint)
-    problem = row[PROBLEM]
-    if not isinstance(problem, str) or not problem.strip():
-        raise row_error(source, index, PROBLEM, problem, "Give the text of the problem.")
-    for column in (ID, REFERENCE_ANSWER, REFERENCE_SOLUTION):
-        value = row.get(column)
-        if value is not None and not isinstance(value, str):
-            raise row_error(source, index, column, value, "Give a text or null; quote numbers.")
+    _check_problem(row, index, source)
+    _check_optional_texts(row, (ID, REFERENCE_ANSWER, REFERENCE_SOLUTION), index, source)
     candidates = row[CANDIDATES]
     if not isinstance(candidates, list):
         raise row_error(source, index, CANDIDATES, candidates, f"Give a list of objects with {SOLUTION!r}.")
@@ -116,6 +124,65 @@ def check_pool_row(row: Mapping[str, Any], index: int, source: str = "pool") -> 
             raise row_error(
                 source, index, f"{CANDIDATES}[{position}].{SOLUTION}", solution, "Give the candidate's full text."
             )
+
+
+def check_solution_row(row: Mapping[str, Any], index: int, source: str = "solutions") -> None:
+    """Check one solution row.
+
+    Args:
+        row (`Mapping[str, Any]`):
+            Row with `problem`, a solution as `solution` (text) or `steps` (list of texts, which counts if both are
+            there) and, optionally, `reference_answer` and `reference_solution`.
+        index (`int`):
+            0-based position of the row, for the message.
+        source (`str`, *optional*, defaults to `"solutions"`):
+            File or dataset the row comes from, for the message.
+
+    Raises:
+        [`SchemaError`]: If a column is missing or of another type.
+    """
+    if not isinstance(row, Mapping):
+        raise row_error(source, index, "(whole row)", row, "A solution row is a JSON object.")
+    steps = row.get(STEPS)
+    for column in (PROBLEM,) if steps else (PROBLEM, SOLUTION):
+        if column not in row:
+            hint = (
+                f"A solution row needs {PROBLEM!r} (text), {SOLUTION!r} (text) or {STEPS!r} (list of texts) and, to "
+                f"tell right from wrong, {REFERENCE_ANSWER!r}; a pool row has {CANDIDATES!r} instead of a solution."
+            )
+            raise _missing(source, index, column, row, hint)
+    _check_problem(row, index, source)
+    _check_optional_texts(row, (REFERENCE_ANSWER, REFERENCE_SOLUTION), index, source)
+    if not steps:
+        if not isinstance(row[SOLUTION], str):
+            raise row_error(source, index, SOLUTION, row[SOLUTION], f"Give a text, or its steps as {STEPS!r}.")
+    elif not isinstance(steps, list):
+        raise row_error(source, index, STEPS, steps, "Give a list of texts, or null.")
+    else:
+        for position, step in enumerate(steps):
+            if not isinstance(step, str):
+                raise row_error(source, index, f"{STEPS}[{position}]", step, "Give the step's text.")
+
+
+def _check_problem(row: Mapping[str, Any], index: int, source: str) -> None:
+    problem = row[PROBLEM]
+    if not isinstance(problem, str) or not problem.strip():
+        raise row_error(source, index, PROBLEM, problem, "Give the text of the problem.")
+
+
+def _check_optional_texts(row: Mapping[str, Any], columns: Iterable[str], index: int, source: str) -> None:
+    for column in columns:
+        value = row.get(column)
+        if value is not None and not isinstance(value, str):
+            raise row_error(source, index, column, value, "Give a text or null; quote numbers.")
+
+
+def solution_rows(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The solution rows of a checked row: of a pool row its candidates, in order, of a solution row that row."""
+    shared = {column: row.get(column) for column in (PROBLEM, REFERENCE_ANSWER, REFERENCE_SOLUTION)}
+    if CANDIDATES in row:
+        return [{**shared, SOLUTION: candidate[SOLUTION]} for candidate in row[CANDIDATES]]
+    return [{**shared, SOLUTION: row.get(SOLUTION), STEPS: row.get(STEPS)}]
 
 
 def check_profile_row(row: Mapping[str, Any], index: int, source: str = "profiles") -> None:

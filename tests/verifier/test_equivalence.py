@@ -4,9 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trl_weighted_dpo.verifier import Verdict, compare
+from trl_weighted_dpo.verifier import MathVerifier, Verdict, compare
 
 CORRECT, INCORRECT, UNDECIDED = Verdict
+
+
+@pytest.fixture(scope="module")
+def verifier():
+    with MathVerifier(timeout=60) as verifier:
+        yield verifier
 
 
 @pytest.mark.parametrize(
@@ -39,11 +45,31 @@ CORRECT, INCORRECT, UNDECIDED = Verdict
         ("5/2", r"2\frac{1}{2}", CORRECT),
         ("11/2", "1 1/2", INCORRECT),
         ("1200", r"1.2 \times 10^3", CORRECT),
+        ("0,111", "0.111", CORRECT),
+        ("1000.99", "1000,99", CORRECT),
+        ("1/6", r"0.1\overline{6}", CORRECT),
+        ("4/33", r"0.\overline{12}", CORRECT),
+        ("31/90", r"0.3\dot{4}", CORRECT),
+        (r"0.\overline{3}", "0.3", UNDECIDED),
+        ("13", r"\text{13}", CORRECT),
+        ("5", r"\text{5 or 6}", INCORRECT),
+        ("1112112_3", "1112112_{3}", CORRECT),
+        ("1112112_3", "1112112", CORRECT),
+        ("1112112_3", "1112122_3", INCORRECT),
+        ("101_2", "101_3", UNDECIDED),
+        ("101_2", "5", UNDECIDED),
+        ("101_2", "103_2", UNDECIDED),
         ("1200", "1.2e3", CORRECT),
         ("8", "8.3333", INCORRECT),
         ("1/3", "0.333333", CORRECT),
         ("1/3", "0.33", UNDECIDED),
         ("1/3", "0.4", INCORRECT),
+        ("1000000000000", "999999999999.00", INCORRECT),
+        (r"2\pi", "6.28318530718", CORRECT),
+        (r"2\pi", "6.28", UNDECIDED),
+        (r"2\pi", "6.29", INCORRECT),
+        (r"100\pi", "314", UNDECIDED),
+        (r"\pi", "3", INCORRECT),
         ("7.78", "70/9", UNDECIDED),
         ("16.83", "16.830000000000002", CORRECT),
         ("16.83", "16.84", INCORRECT),
@@ -52,6 +78,21 @@ CORRECT, INCORRECT, UNDECIDED = Verdict
         ("18", r"\$18.00", CORRECT),
         ("18", "18 dollars", CORRECT),
         ("18", "€18", CORRECT),
+        ("$18", "18 euros", UNDECIDED),
+        ("$18", "18 dollars each", CORRECT),
+        ("48 clips", "48 hair clips", CORRECT),
+        ("48 feet", "48 square feet", UNDECIDED),
+        ("48 miles", "48 miles per hour", UNDECIDED),
+        ("15", r"15\ \mathrm{m}^2", CORRECT),
+        ("12", "12 units^2", CORRECT),
+        ("12 inches", "12 in", CORRECT),
+        ("5000000", "5 million", CORRECT),
+        ("5", "5 million", UNDECIDED),
+        ("6", "5 million", INCORRECT),
+        ("$5 million", "$5,000,000", CORRECT),
+        ("7", "7 dozen", CORRECT),
+        ("84", "7 dozen", CORRECT),
+        ("5", "5 squared", UNDECIDED),
         ("15", r"15\text{ cm}^2", CORRECT),
         ("15 cm", "15 centimeters", CORRECT),
         ("15 cm", "15 kg", UNDECIDED),
@@ -68,6 +109,23 @@ CORRECT, INCORRECT, UNDECIDED = Verdict
         ("11:21", "22:42", UNDECIDED),
         ("3", "three", CORRECT),
         ("3", "four", INCORRECT),
+        ("21", "twenty-one", CORRECT),
+        ("205", "two hundred and five", CORRECT),
+        ("5", "twenty-five", INCORRECT),
+        # Values that are not meant themselves
+        ("5", "The answer is not 5.", UNDECIDED),
+        ("5", "The answer is less than 5.", UNDECIDED),
+        ("5", "The answer is 5 more than 3.", UNDECIDED),
+        ("3", "The answer is 5 times 3.", UNDECIDED),
+        ("5", "The answer is 5% of 20.", UNDECIDED),
+        ("5", "A: half of 5", UNDECIDED),
+        ("5", "She has 3 times 5.", UNDECIDED),
+        ("8", "The answer is 5 + 3.", CORRECT),
+        ("5", "She has 5 more apples than Tom.", CORRECT),
+        ("5", r"5 \cdot", UNDECIDED),
+        ("0", "The parabola has no $y$-intercept.", UNDECIDED),
+        ("10", "So she ran 10km.", CORRECT),
+        ("10", "So the area is 10m\u00b2", CORRECT),
         # Expressions
         ("2-2p", "2(1-p)", CORRECT),
         ("2-2p", "p=2-2p", INCORRECT),
@@ -78,6 +136,9 @@ CORRECT, INCORRECT, UNDECIDED = Verdict
         ("x+2n+1", "x+1", INCORRECT),
         ("2x", "1/2x", UNDECIDED),
         (r"\infty", r"-\infty", INCORRECT),
+        ("ba^2", "a^2b", CORRECT),
+        ("(ab)^2", "ab^2", INCORRECT),
+        (r"\frac ab", r"\frac{a}{b}", CORRECT),
         # Lists, sets, intervals
         ("-2,1", "1,-2", CORRECT),
         ("-2,1", r"\{1,-2\}", CORRECT),
@@ -86,6 +147,26 @@ CORRECT, INCORRECT, UNDECIDED = Verdict
         ("(1,2)", "2,1", INCORRECT),
         ("[1,2]", "(1,2)", INCORRECT),
         ("[0,1)", "[0,1]", INCORRECT),
+        ("(2, 12)", "(2,12)", CORRECT),
+        ("[10, 100]", "[10,100]", CORRECT),
+        (r"\{100, 200, 300\}", r"\{100,200,300\}", CORRECT),
+        ("1000", "(1,000)", CORRECT),
+        ("(2, 12) \\cup (12, 102)", "x \\in (2,12)\\cup(12,102)", CORRECT),
+        (r"[1,2) \cup [2,3]", "[1,3]", CORRECT),
+        (r"(1,2) \cup (2,3)", "(1,3)", INCORRECT),
+        ("[-3,2]", r"(-\infty,-3] \cup [2,\infty)", INCORRECT),
+        (r"(\frac{3}{5},\frac{8}{3}]", "(0.6,2.6667]", UNDECIDED),
+        (r"(-\infty,1) \cup (2,\infty)", r"x<1 \text{ or } x>2", CORRECT),
+        ("(1,2)", r"x>1 \text{ and } x<2", UNDECIDED),
+        (r"(-\infty,3) \cup (3,\infty)", r"x \neq 3", CORRECT),
+        (r"(-\infty,\infty)", r"\mathbb{R}", CORRECT),
+        ("all real numbers", r"(-\infty,\infty)", CORRECT),
+        (r"\{1,2\}", r"\{1,2,2\}", CORRECT),
+        ("1,2", "1,2,2", UNDECIDED),
+        ("(1,2),(3,4)", "(3,4),(1,2),(1,2)", CORRECT),
+        ("1,2", r"\boxed{1}\boxed{2}", CORRECT),
+        ("2", r"\boxed{1} \boxed{2}", INCORRECT),
+        ("2", "\\boxed{1}\n\\boxed{2}", CORRECT),
         (r"\{1,2\}", "(1,2)", UNDECIDED),
         ("1,2,3", "1,2", INCORRECT),
         (r"3 \pm 2x", r"3-2x, 3+2x", CORRECT),
@@ -93,6 +174,9 @@ CORRECT, INCORRECT, UNDECIDED = Verdict
         (r"(-\infty, 1) \cup [2, 3)", r"[2,3) \cup (-\infty,1)", CORRECT),
         (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{bmatrix}1 & 2 \\ 3 & 4\end{bmatrix}", CORRECT),
         (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&2\\3&5\end{pmatrix}", INCORRECT),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\left(\begin{array}{c}1\\2\end{array}\right)", CORRECT),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", r"(\begin{pmatrix}1\\2\end{pmatrix})", CORRECT),
+        (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{vmatrix}1&2\\3&4\end{vmatrix}", UNDECIDED),
         # Names and relations
         ("x=5", "5", CORRECT),
         ("5", "x = 5", CORRECT),
@@ -113,18 +197,30 @@ CORRECT, INCORRECT, UNDECIDED = Verdict
         ("x<1", "x>1", INCORRECT),
         ("-793<a<10", "(-793,10)", CORRECT),
         (r"-2 \le x \le 7", r"x \in [-2,7]", CORRECT),
+        (r"x \in [-2,7]", r"-2 \le x \le 7", CORRECT),
+        (r"x \in [-2,7]", r"-2 \le 2x \le 7", UNDECIDED),
         # Words
         ("Evelyn", "evelyn", CORRECT),
         ("Evelyn", "Navin", INCORRECT),
         ("cat", "act", UNDECIDED),
         ("C", "(C)", CORRECT),
         (r"\text{C}", r"\text{(D)}", INCORRECT),
+        ("B", "Option B", CORRECT),
+        ("B", r"\textbf{(B) } 42", CORRECT),
+        ("42", r"\textbf{(B) } 42", CORRECT),
+        ("42", "(B) 43", INCORRECT),
+        ("B", "C) 42", INCORRECT),
+        (r"\textbf{(B) } 42", r"\textbf{(C) } 42", UNDECIDED),
+        ("ellipse", "an ellipse", CORRECT),
+        ("A, B", r"\text{B, A}", CORRECT),
         ("yes", "no", INCORRECT),
         ("no solution", "there is no solution", UNDECIDED),
         # Guessed answers
         ("4", "Claire will eat 7 dozen eggs in 4 weeks.", UNDECIDED),
         ("7", "Claire will eat 7 dozen eggs in 4 weeks.", UNDECIDED),
         ("9", "Claire will eat 7 dozen eggs in 4 weeks.", INCORRECT),
+        # An inline formula that is broken over lines: it may be 9 or a mistake
+        ("9", "Answer $ \n 9 \n $", UNDECIDED),
         # What is missing
         ("", "5", UNDECIDED),
         ("5", "", INCORRECT),
@@ -219,3 +315,23 @@ PIECES = st.sampled_from(
 def test_any_text_gets_a_verdict(text: str) -> None:
     assert compare(text, text).verdict is not Verdict.INCORRECT or compare(text, text).reason == "no answer"
     assert compare("42", text).verdict in Verdict
+
+
+@pytest.mark.parametrize(
+    ("reference", "found", "verdict"),
+    [
+        (r"\sqrt{17}", "4.123105625617661", CORRECT),
+        ("4.123105625617661", r"\sqrt{17}", CORRECT),
+        (r"\sqrt{17}", "4.12", UNDECIDED),
+        (r"\sqrt{17}", "4.13", INCORRECT),
+        (r"\sqrt{17}", "4", INCORRECT),
+        (r"\sqrt{17}", "4.123106625", INCORRECT),
+        (r"\sin 30^\circ", "1/2", CORRECT),
+        (r"\sin(60^{\circ})", r"\frac{\sqrt{3}}{2}", CORRECT),
+        (r"\sin 30^\circ", r"\sin 30", INCORRECT),
+        (r"\arctan x", r"\tan^{-1} x", CORRECT),
+        (r"\tan^{-1} 1", r"1/\tan 1", INCORRECT),
+    ],
+)
+def test_numbers_that_need_a_worker(verifier: MathVerifier, reference: str, found: str, verdict: Verdict) -> None:
+    assert verifier.compare(reference, found).verdict is verdict

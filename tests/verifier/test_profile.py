@@ -5,11 +5,23 @@ import pytest
 
 from trl_weighted_dpo.verifier import DIMENSIONS, ErrorProfile, Evidence, Verdict
 
-EVIDENCE = Evidence("final_answer", "rule", 1, (3, 5), "18", "26", "The final answer is 26, but it should be 18.")
+EVIDENCE = Evidence(
+    "final_answer", "wrong_answer", "rule", 1, (3, 5), "18", "26", "The final answer is 26, but it should be 18."
+)
 
 
-def profile(**scores: float | None) -> ErrorProfile:
-    return ErrorProfile(Verdict.INCORRECT, "numbers differ", "26", False, scores, (EVIDENCE,), 1)
+def profile(wrongness: float | None = 0.75, absurdity: float | None = None, **scores: float | None) -> ErrorProfile:
+    return ErrorProfile(
+        Verdict.INCORRECT,
+        "numbers differ",
+        answer="26",
+        scores=scores,
+        evidence=(EVIDENCE,),
+        first_faulty_step=1,
+        wrongness=wrongness,
+        absurdity=absurdity,
+        unavailable=("reference solution",),
+    )
 
 
 def test_all_six_dimensions_are_there() -> None:
@@ -17,18 +29,23 @@ def test_all_six_dimensions_are_there() -> None:
     assert [score for score in profile(final_answer=1.0).scores.values() if score is not None] == [1.0]
 
 
-@pytest.mark.parametrize(
-    ("scores", "wrongness", "absurdity"),
-    [
-        ({}, None, None),
-        ({"final_answer": 0.75}, 0.75, None),
-        ({"final_answer": 1.0, "step_ordering": 0.5}, 0.75, 0.5),
-        ({"final_answer": None, "step_ordering": 0.5, "numerical_validity": 0.0}, 0.25, 0.25),
-    ],
-)
-def test_aggregates_are_means_over_what_was_judged(scores, wrongness, absurdity) -> None:
-    assert profile(**scores).wrongness == wrongness
-    assert profile(**scores).absurdity == absurdity
+def test_a_profile_says_what_was_found_where_and_what_was_not_there() -> None:
+    fields = profile(absurdity=0.0, final_answer=0.75).to_dict()
+
+    assert fields["evidence"] == [
+        {
+            "dimension": "final_answer",
+            "kind": "wrong_answer",
+            "channel": "rule",
+            "step": 1,
+            "span": [3, 5],
+            "expected": "18",
+            "found": "26",
+            "message": "The final answer is 26, but it should be 18.",
+        }
+    ]
+    assert (fields["wrongness"], fields["absurdity"]) == (0.75, 0.0)
+    assert fields["unavailable"] == ["reference solution"]
 
 
 def test_a_profile_survives_json_and_pickle() -> None:
@@ -44,7 +61,15 @@ def test_the_scores_are_read_only() -> None:
         profile().scores["final_answer"] = 0.0  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("scores", "message"), [({"style": 1.0}, "style"), ({"final_answer": 1.5}, "1.5")])
-def test_bad_scores_are_named(scores, message) -> None:
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"style": 1.0}, "style"),
+        ({"final_answer": 1.5}, "1.5"),
+        ({"wrongness": -0.1}, "wrongness is -0.1"),
+        ({"absurdity": 1.1}, "absurdity is 1.1"),
+    ],
+)
+def test_bad_scores_and_aggregates_are_named(fields, message) -> None:
     with pytest.raises(ValueError, match=message):
-        profile(**scores)
+        profile(**fields)

@@ -41,27 +41,49 @@ def test_a_profile(verifier, solution, reference, verdict, reason, score, weak) 
     assert (profile.verdict, profile.answer_is_weak) == (verdict, weak)
     assert profile.reason in (reason, "same number", "same text")
     assert profile.scores["final_answer"] == (pytest.approx(score) if score is not None else None)
-    assert profile.wrongness == profile.scores["final_answer"]
-    assert profile.absurdity is None
-    assert bool(profile.evidence) == (verdict == "incorrect")
+    found = [item for item in profile.evidence if item.dimension == "final_answer"]
+    assert bool(found) == (verdict == "incorrect")
 
 
 def test_the_evidence_points_at_the_answer(verifier) -> None:
     solution = "6 * 3 = 26\nA: 26"
-    (evidence,) = verifier.verify("How many?", solution, "18").evidence
+    evidence = verifier.verify("How many?", solution, "18").evidence[-1]
 
     assert evidence.span is not None
     assert solution[slice(*evidence.span)] == "26"
     assert (evidence.step, evidence.expected, evidence.found) == (1, "18", "26")
-    assert evidence.message == "The final answer is 26, but it should be 18."
+    assert evidence.message == "The final answer is 26, but it should be 18: it is off by 44 %."
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "kind"),
+    [
+        ("18", "-18", "wrong_sign"),
+        ("18", "19", "off_by_one"),
+        ("18", "36", "factor_of_two"),
+        ("18", "9", "factor_of_two"),
+        ("18", "180", "factor_of_ten"),
+        ("18", "0.018", "factor_of_ten"),
+        ("18", "15", "intermediate_value"),
+        ("18", "5", "given_value"),
+        ("18", "26", "wrong_answer"),
+        ("Evelyn", "Navin", "wrong_answer"),
+        ("18", "", "no_answer"),
+    ],
+)
+def test_a_wrong_answer_says_how_it_is_wrong(verifier, expected, found, kind) -> None:
+    solution = f"So.\nA: {found}" if found else ""
+    profile = verifier.verify("3 bags of 5.", solution, expected, "3 * 5 = 15\n15 + 3 = 18\n#### 18")
+
+    assert [item.kind for item in profile.evidence if item.dimension == "final_answer"] == [kind]
 
 
 def test_steps_are_the_text_they_join_to(verifier) -> None:
     steps = ["Step 1: 6 * 3\n= 18", "Step 2: done", "A: 26"]
     from_steps, from_text = (verifier.verify("", solution, "18") for solution in (steps, "\n".join(steps)))
 
-    assert from_steps.evidence[0].span == from_text.evidence[0].span
-    assert from_steps.evidence[0].step == 2
+    assert from_steps.evidence[-1].span == from_text.evidence[-1].span
+    assert from_steps.evidence[-1].step == 2
 
 
 def test_a_reference_solution_gives_the_reference_answer(verifier) -> None:

@@ -1,7 +1,10 @@
 import os
+import subprocess
+import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 from trl_weighted_dpo.verifier.workers import WorkerError, Workers
@@ -92,3 +95,25 @@ def test_a_forgotten_pool_leaves_no_process() -> None:
         time.sleep(0.01)
 
     assert process.poll() is not None
+
+
+ORPHANING = f"""
+from trl_weighted_dpo.verifier import workers
+workers.GRACE_SECONDS = 0.5
+workers.Workers({HERE!r}, timeout=1.0, memory_mib=2048, max_workers=1).run("{HERE}:long_operation_in_c")
+"""
+
+
+def test_a_task_ends_even_if_its_owner_is_killed() -> None:
+    owner = psutil.Popen([sys.executable, "-c", ORPHANING], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (children := owner.children()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    while sum(children[0].cpu_times()[:2]) < 0.5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    owner.kill()
+    owner.wait()
+    _, alive = psutil.wait_procs(children, timeout=30)
+
+    assert children
+    assert not alive

@@ -1,6 +1,7 @@
 """The verifier: rule-based error profiles of solutions to math problems."""
 
 from trl_weighted_dpo.verifier.equivalence import compare
+from trl_weighted_dpo.verifier.many import VerificationReport
 from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Evidence, Verdict
 from trl_weighted_dpo.verifier.scalars import Decision
 from trl_weighted_dpo.verifier.verifier import VERIFIER_VERSION, MathVerifier
@@ -13,5 +14,6 @@ __all__ = [
     "Evidence",
     "MathVerifier",
     "Verdict",
+    "VerificationReport",
     "compare",
 ]

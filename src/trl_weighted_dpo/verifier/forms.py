@@ -5,10 +5,21 @@ from fractions import Fraction
 
 from trl_weighted_dpo.verifier.arithmetic import exact
 from trl_weighted_dpo.verifier.profile import Verdict
-from trl_weighted_dpo.verifier.reading.grammar import Name, Number
-from trl_weighted_dpo.verifier.reading.structure import Form, Interval, Labelled, Many, Quantity, Relation, Words
+from trl_weighted_dpo.verifier.reading.grammar import Name, Number, Operation
+from trl_weighted_dpo.verifier.reading.mentions import read_mentions
+from trl_weighted_dpo.verifier.reading.structure import (
+    Choice,
+    Form,
+    Interval,
+    Labelled,
+    Many,
+    Quantity,
+    Relation,
+    Words,
+)
 from trl_weighted_dpo.verifier.relations import as_interval, ascending, same_relation, solution_interval
 from trl_weighted_dpo.verifier.scalars import Decide, Decision, correct, incorrect, same_quantity, undecided
+from trl_weighted_dpo.verifier.sets import number_set
 
 
 def _all(decisions: Sequence[Decision]) -> Decision:
@@ -26,9 +37,12 @@ def _ordered(reference: Sequence[Form], found: Sequence[Form], decide: Decide) -
     return _all([same_form(left, right, decide) for left, right in zip(reference, found, strict=True)])
 
 
-def _unordered(reference: Sequence[Form], found: Sequence[Form], decide: Decide) -> Decision:
+_MAX_DISTINCT = 16
+
+
+def _unordered(reference: Sequence[Form], found: Sequence[Form], decide: Decide, is_set: bool = False) -> Decision:
     if len(reference) != len(found):
-        return incorrect("number of items differs")
+        return _repeated(reference, found, decide, is_set)
     left = list(found)
     unsettled: list[Decision] = []
     missing = False
@@ -46,14 +60,41 @@ def _unordered(reference: Sequence[Form], found: Sequence[Form], decide: Decide)
     return unsettled[0] if unsettled else correct("same items")
 
 
+def _repeated(reference: Sequence[Form], found: Sequence[Form], decide: Decide, is_set: bool) -> Decision:
+    """Decides lists of different length: an item that is there twice counts once in a set or among points, and leaves
+    it undecided among numbers, which may be data."""
+    first, second = _distinct(reference, decide), _distinct(found, decide)
+    if len(first) != len(second) or (len(first), len(second)) == (len(reference), len(found)):
+        return incorrect("number of items differs")
+    decision = _unordered(first, second, decide)
+    if decision.verdict is Verdict.CORRECT and not is_set and not all(isinstance(item, Many) for item in first):
+        return undecided("an item is repeated")
+    return decision
+
+
+def _distinct(items: Sequence[Form], decide: Decide) -> Sequence[Form]:
+    if len(items) > _MAX_DISTINCT:
+        return items
+    kept: list[Form] = []
+    for item in items:
+        if not any(same_form(other, item, decide).verdict is Verdict.CORRECT for other in kept):
+            kept.append(item)
+    return kept
+
+
 def same_form(reference: Form, found: Form, decide: Decide) -> Decision:
     """Decides two forms; `decide` settles their expressions.
 
     Raises:
         `UnreadableError`: If one of them turns out to mean nothing.
     """
+    if isinstance(reference, Choice) or isinstance(found, Choice):
+        return _choices(reference, found, decide)
     if isinstance(reference, Labelled) or isinstance(found, Labelled):
         return _labelled(reference, found, decide)
+    decision = _number_sets(reference, found)
+    if decision is not None:
+        return decision
     if isinstance(reference, Relation) and isinstance(found, Relation):
         return _relations(reference, found, decide)
     if isinstance(reference, Relation) or isinstance(found, Relation):
@@ -65,6 +106,54 @@ def same_form(reference: Form, found: Form, decide: Decide) -> Decision:
     if isinstance(reference, Interval) or isinstance(found, Interval):
         return _intervals(as_interval(reference), as_interval(found), decide)
     return _many(reference, found, decide)
+
+
+def _number_sets(reference: Form, found: Form) -> Decision | None:
+    """Decides two sets of numbers that are written in different ways, as interval, union, condition or conditions;
+    `None` where they are not, or both are of one kind, whose parts say more."""
+    kinds = {_set_kind(reference), _set_kind(found)}
+    if None in kinds or kinds <= {"condition", "conditions"}:
+        return None
+    first, second = number_set(reference), number_set(found)
+    if first is not None and first == second:
+        return correct("same set")
+    if len(kinds) == 1 or "condition" in kinds:
+        return None
+    return undecided("forms differ") if first is None or second is None else incorrect("sets differ")
+
+
+def _set_kind(form: Form) -> str | None:
+    if isinstance(form, Relation):
+        return "condition"
+    if isinstance(as_interval(form), Interval):
+        return "interval"
+    if isinstance(form, Many) and form.kind == "union":
+        return "union"
+    return "conditions" if isinstance(form, Many) and form.kind == "list" and _are_conditions(form) else None
+
+
+def _are_conditions(many: Many) -> bool:
+    return all(isinstance(item, Relation) for item in many.items)
+
+
+def _choices(reference: Form, found: Form, decide: Decide) -> Decision:
+    """A choice letter stands for its value, and the other way round; both count where both sides give both."""
+    if isinstance(reference, Choice) and isinstance(found, Choice):
+        values = same_form(reference.value, found.value, decide)
+        if reference.letter == found.letter:
+            return (
+                undecided("letters agree, values differ")
+                if values.verdict is Verdict.INCORRECT
+                else correct("same choice")
+            )
+        return undecided("letters differ, values agree") if _is_correct(values) else incorrect("choices differ")
+    choice, other = (reference, found) if isinstance(reference, Choice) else (found, reference)
+    assert isinstance(choice, Choice)
+    letter = _spoken(other)
+    if letter is not None and len(letter) == 1:
+        return correct("same choice") if letter == choice.letter else incorrect("choices differ")
+    pair = (choice.value, other) if choice is reference else (other, choice.value)
+    return same_form(*pair, decide)
 
 
 def _quantities(reference: Quantity, found: Quantity, decide: Decide) -> Decision:
@@ -121,36 +210,6 @@ def _relation_and_other(reference: Form, found: Form, decide: Decide) -> Decisio
     return incorrect("no relation expected")
 
 
-_NUMBER_WORDS = {
-    word: Fraction(value)
-    for value, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            "twenty",
-        ]
-    )
-}
-
-
 def _words(reference: Form, found: Form) -> Decision:
     left, right = _spoken(reference), _spoken(found)
     if left is not None and right is not None:
@@ -160,18 +219,28 @@ def _words(reference: Form, found: Form) -> Decision:
             return undecided("words differ")
         return incorrect("words differ")
     words, other = (left, found) if left is not None else (right, reference)
-    if words in _NUMBER_WORDS and isinstance(other, Quantity) and isinstance(other.node, Number):
-        return correct("same number") if _NUMBER_WORDS[words] == exact(other.node) else incorrect("numbers differ")
+    number = _number_in_words(words or "")
+    if number is not None and isinstance(other, Quantity) and isinstance(other.node, Number):
+        return correct("same number") if number == exact(other.node) else incorrect("numbers differ")
     if len(words or "") == 1:
         return incorrect("forms differ")
     return undecided("forms differ")
 
 
+def _number_in_words(words: str) -> Fraction | None:
+    mentions = read_mentions(words) if len(words) < 100 else ()
+    is_number = len(mentions) == 1 and mentions[0].in_words and mentions[0].span == (0, len(words))
+    return mentions[0].value if is_number else None
+
+
 def _spoken(form: Form) -> str | None:
     if isinstance(form, Words):
         return form.text
-    if isinstance(form, Quantity) and isinstance(form.node, Name) and len(form.node.text) == 1:
-        return form.node.text.casefold()
+    if not isinstance(form, Quantity):
+        return None
+    letters = form.node.operands if isinstance(form.node, Operation) and form.node.name == "*" else (form.node,)
+    if all(isinstance(letter, Name) and len(letter.text) == 1 for letter in letters):
+        return "".join(letter.text for letter in letters if isinstance(letter, Name)).casefold()
     return None
 
 
@@ -214,7 +283,7 @@ def _many(reference: Form, found: Form, decide: Decide) -> Decision:
     if labels[0] and labels[1]:
         return _by_label(first, second, decide)
     if kinds <= _UNORDERED and not any(len(set(names)) > 1 for names in labels):
-        return _unordered(_values(first), _values(second), decide)
+        return _unordered(_values(first), _values(second), decide, is_set="set" in kinds)
     decision = _ordered(_values(first), _values(second), decide)
     if (kinds == {"tuple", "bracket"} and len(first.items) == 2) or (kinds & _UNORDERED and "list" not in kinds):
         # (1, 2) is no [1, 2] and no {1, 2}, though a problem may write one and mean another.

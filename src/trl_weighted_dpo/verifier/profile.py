@@ -1,7 +1,7 @@
 """The error profile: what was judged, what was found, and the two aggregates."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Self
@@ -27,8 +27,6 @@ DIMENSIONS: tuple[str, ...] = (
 )
 """The six dimensions of the error profile, in the order in which they are listed."""
 
-_IN_ITSELF = tuple(dimension for dimension in DIMENSIONS if dimension != "final_answer")
-
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -37,6 +35,8 @@ class Evidence:
     Args:
         dimension (`str`):
             The dimension it speaks for, one of `DIMENSIONS`.
+        kind (`str`):
+            What was found, as a fixed short name such as `"wrong_equation"`; `docs/verifier.md` lists them.
         channel (`str`):
             `"rule"` if it is exact, `"heuristic"` if it is a sign only.
         step (`int`, *optional*):
@@ -52,17 +52,13 @@ class Evidence:
     """
 
     dimension: str
+    kind: str
     channel: str
     step: int | None
     span: tuple[int, int] | None
     expected: str | None
     found: str | None
     message: str
-
-
-def _mean(scores: Mapping[str, float | None], dimensions: tuple[str, ...]) -> float | None:
-    judged = [score for dimension in dimensions if (score := scores[dimension]) is not None]
-    return sum(judged) / len(judged) if judged else None
 
 
 @dataclass(frozen=True)
@@ -86,13 +82,15 @@ class ErrorProfile:
         first_faulty_step (`int`, *optional*):
             0-based index of the first step with an error; `None` if there is none or none is known.
         wrongness (`float`, *optional*):
-            How far from right, in [0, 1]: the mean of the judged dimensions. Ours: equal weights until data asks for
-            others.
+            How far from right, in [0, 1], over the dimensions that were judged (see [`~aggregates`]); `None` if none
+            was.
         absurdity (`float`, *optional*):
-            How unreasonable in itself, in [0, 1]: the mean of the judged dimensions that need no reference answer.
+            How unreasonable in itself, in [0, 1], likewise.
+        unavailable (`tuple[str, ...]`):
+            Evidence that could not be had, such as `"reference solution"`.
 
     Raises:
-        `ValueError`: If `scores` names an unknown dimension or has a score outside [0, 1].
+        `ValueError`: If `scores` names an unknown dimension, or a score or an aggregate is outside [0, 1].
     """
 
     verdict: Verdict
@@ -102,8 +100,9 @@ class ErrorProfile:
     scores: Mapping[str, float | None] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     first_faulty_step: int | None = None
-    wrongness: float | None = field(init=False)
-    absurdity: float | None = field(init=False)
+    wrongness: float | None = None
+    absurdity: float | None = None
+    unavailable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for dimension, score in self.scores.items():
@@ -111,10 +110,11 @@ class ErrorProfile:
                 raise ValueError(f"Unknown dimension {dimension!r}; the dimensions are {', '.join(DIMENSIONS)}.")
             if score is not None and not 0 <= score <= 1:
                 raise ValueError(f"The score of {dimension} is {score}, but scores lie in [0, 1].")
+        for name, aggregate in (("wrongness", self.wrongness), ("absurdity", self.absurdity)):
+            if aggregate is not None and not 0 <= aggregate <= 1:
+                raise ValueError(f"{name} is {aggregate}, but it lies in [0, 1].")
         complete = {dimension: self.scores.get(dimension) for dimension in DIMENSIONS}
         object.__setattr__(self, "scores", MappingProxyType(complete))
-        object.__setattr__(self, "wrongness", _mean(complete, DIMENSIONS))
-        object.__setattr__(self, "absurdity", _mean(complete, _IN_ITSELF))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The read-only view of the scores cannot be pickled.
@@ -132,16 +132,19 @@ class ErrorProfile:
             "answer_is_weak": self.answer_is_weak,
             "scores": dict(self.scores),
             "evidence": [
-                asdict(item) | {"span": list(item.span) if item.span is not None else None} for item in self.evidence
+                {name: getattr(item, name) for name in Evidence.__slots__}
+                | {"span": list(item.span) if item.span is not None else None}
+                for item in self.evidence
             ],
             "first_faulty_step": self.first_faulty_step,
             "wrongness": self.wrongness,
             "absurdity": self.absurdity,
+            "unavailable": list(self.unavailable),
         }
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], index: int = 0, source: str = "profiles") -> Self:
-        """Returns the profile that [`to_dict`] wrote; `wrongness` and `absurdity` are computed anew.
+        """Returns the profile that [`to_dict`] wrote.
 
         Args:
             fields (`Mapping[str, Any]`): The profile in plain JSON types.
@@ -163,4 +166,7 @@ class ErrorProfile:
                 for item in fields["evidence"]
             ),
             first_faulty_step=fields["first_faulty_step"],
+            wrongness=fields["wrongness"],
+            absurdity=fields["absurdity"],
+            unavailable=tuple(fields["unavailable"]),
         )

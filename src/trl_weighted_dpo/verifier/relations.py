@@ -36,6 +36,13 @@ def solution_interval(relation: Relation) -> Form | None:
     return None
 
 
+def excluded_point(relation: Relation) -> Form | None:
+    """Returns the value that `x != 3` takes out; `None` if it is another relation."""
+    if relation.signs != ("!=",) or _is_named(relation.sides[0]) == _is_named(relation.sides[1]):
+        return None
+    return relation.sides[1] if _is_named(relation.sides[0]) else relation.sides[0]
+
+
 def _is_named(side: Form) -> bool:
     if not isinstance(side, Quantity):
         return False

@@ -40,6 +40,9 @@ Decide = Callable[[Node, Node], Decision]
 
 _POINTS = 3
 _UNIT_LETTERS = frozenset("mgshlLVNJWCKF")
+_PI = Fraction("3.14159265358979323846264338327950288419716939937510582097494459")
+_COARSE_PI = (Fraction(314, 100), Fraction(22, 7), Fraction(31416, 10_000))
+_CHANGES_UNIT = frozenset({"per", "square", "cubic", "sq", "cu", "a", "an", "and"})
 _SPECIAL = frozenset({"infinity", "emptyset"})
 
 
@@ -110,7 +113,7 @@ def same_value(reference: Node, found: Node) -> Decision:
     is_word = any(len(name) > 2 and name.isalpha() for name in only_one_side)
     if only_one_side and (only_one_side <= _UNIT_LETTERS or is_word):
         return undecided("a unit or an unknown word")
-    return incorrect("expressions differ")
+    return (_with_pi(reference, found) if mentioned == {"pi"} else None) or incorrect("expressions differ")
 
 
 def _special(reference: Node, found: Node) -> Decision:
@@ -125,9 +128,20 @@ def _special(reference: Node, found: Node) -> Decision:
     return incorrect("expressions differ")
 
 
-def _written_number(quantity: Quantity) -> Number | None:
-    """The number that a quantity is, if it is written as one."""
-    return quantity.node if isinstance(quantity.node, Number) else None
+def _with_pi(reference: Node, found: Node) -> Decision | None:
+    """Decides a number against an expression of π from which it differs, as its rounded value it may stand for."""
+    for written, expression in ((reference, found), (found, reference)):
+        if not isinstance(written, Number):
+            continue
+        try:
+            value = exact(expression, {"pi": _PI})
+            coarse = [exact(expression, {"pi": pi}) for pi in _COARSE_PI]
+        except (NotExactError, TooCostlyError):
+            return None
+        if written.value in coarse:
+            return undecided("rounded")
+        return rounding(written, value)
+    return None
 
 
 def _significant(written: Number) -> int:
@@ -141,60 +155,103 @@ def _rounded(exact_value: Fraction, written: Number) -> bool:
 
 
 def same_decimal(reference: Quantity, found: Quantity) -> Decision | None:
-    """Decides numbers that differ, of which at least one is written as a decimal; `None` if that explains nothing.
-
-    A tail of binary floating point (14 or more digits written, 12 agree) is no difference. A fraction may be given as
-    a decimal of six or more significant digits, correctly rounded. A coarser rounding of either side by the other is
-    not for us to judge, as the problem may ask for it or not.
-    """
+    """Decides numbers that differ, of which at least one is written as a decimal; `None` if that explains nothing."""
     roundings = [
-        rounding
-        for first, second in ((reference, found), (found, reference))
-        if (rounding := _rounding(first, second)) is not None
+        decision
+        for first, second in ((reference.node, found.node), (found.node, reference.node))
+        if (decision := _rounding(first, second)) is not None
     ]
-    right = [rounding for rounding in roundings if rounding.verdict is Verdict.CORRECT]
+    right = [decision for decision in roundings if decision.verdict is Verdict.CORRECT]
     return next(iter(right or roundings), None)
 
 
-def _rounding(rounded: Quantity, other: Quantity) -> Decision | None:
-    """Decides whether `rounded` is a decimal that stands for `other`; `None` if it is none or another's."""
-    written, precise = _written_number(rounded), _written_number(other)
-    if written is None or not written.places:
+def _rounding(written: Node, other: Node) -> Decision | None:
+    if not isinstance(written, Number) or not written.places:
         return None
     try:
-        value = exact(other.node)
+        value = exact(other)
     except (NotExactError, TooCostlyError):
         return None
+    return rounding(written, value, other.places if isinstance(other, Number) else None)
+
+
+def rounding(written: Number, value: Fraction, places: int | None = None) -> Decision | None:
+    """Decides whether a decimal stands for a value that it is not; `None` if it does not.
+
+    A tail of binary floating point (14 or more digits written, off by less than one in 10^14) is no difference. A
+    fraction or an irrational number may be given as a decimal of six or more significant digits, correctly rounded. A
+    coarser rounding of either side by the other is not for us to judge, as the problem may ask for it or not.
+
+    Args:
+        written (`Number`): The decimal.
+        value (`Fraction`): The value, exact or to many more digits than `written` has.
+        places (`int`, *optional*): Decimals of the value if it is one too.
+    """
+    if not written.places:
+        return None
     digits = _significant(written)
-    if digits >= 14 and abs(value - written.value) * 10**12 <= abs(value):
+    if digits >= 14 and written.value.denominator > 1 and abs(value - written.value) * 10**14 <= abs(value):
         return correct("same number up to floating point")
     if not _rounded(value, written):
         return None
-    is_fraction = precise is None or precise.places is None
-    if digits >= 6 and is_fraction:
+    if digits >= 6 and places is None:
         return correct("same number, rounded")
-    if is_fraction or (precise is not None and (precise.places or 0) > written.places):
-        return undecided("rounded")
-    return None
+    return undecided("rounded") if places is None or places > written.places else None
 
 
 def same_quantity(reference: Quantity, found: Quantity, decide: Decide) -> Decision:
-    """Decides whether two quantities are equal, units and percent signs considered.
+    """Decides whether two quantities are equal, with what is written around them.
 
     A unit that only one side gives is no difference; two different units leave the matter undecided. A percent sign
     that only one side gives may be left out (`20` for `20%`) or worked out (`0.2` for `20%`); below 1 % both readings
-    compete, and nothing is decided.
+    compete, and nothing is decided. Nor is it for `5` and `5 million`, though `5,000,000` is the latter.
     """
     decision = decide(reference.node, found.node)
     if decision.verdict is Verdict.INCORRECT:
         decision = same_decimal(reference, found) or decision
     if reference.percent != found.percent:
         decision = _percent(reference, found, decision)
-    if reference.unit and found.unit and reference.unit != found.unit:
-        if {reference.unit, found.unit} == {"am", "pm"}:
-            return incorrect("times differ")
-        return undecided("units differ")
-    return decision
+    if reference.scale != found.scale:
+        decision = _scaled(reference, found, decision)
+    return _with_units(reference, found, decision)
+
+
+def _with_units(reference: Quantity, found: Quantity, decision: Decision) -> Decision:
+    first, second = reference.unit, found.unit
+    if first is None or second is None:
+        based = found if first is None else reference
+        return _based(based, reference if first is None else found, decision) if first or second else decision
+    if first == second or _is_part(first, second) or _is_part(second, first):
+        return decision
+    return incorrect("times differ") if {first, second} == {"am", "pm"} else undecided("units differ")
+
+
+def _is_part(unit: str, longer: str) -> bool:
+    """Whether a unit is another without words that only tell more about the same things: `clip` and `hair clip`."""
+    words, others = set(unit.split()), set(longer.split())
+    return words < others and not others & _CHANGES_UNIT
+
+
+def _based(based: Quantity, other: Quantity, decision: Decision) -> Decision:
+    """A number base that only one side gives may go without saying, unless the other side is the value in base ten."""
+    if decision.verdict is not Verdict.INCORRECT or based.unit is None or not based.unit.startswith("base "):
+        return decision
+    if not isinstance(based.node, Number) or not isinstance(other.node, Number):
+        return decision
+    value = int(str(based.node.value), int(based.unit.removeprefix("base ")))
+    return undecided("number bases differ") if value == other.node.value else decision
+
+
+def _scaled(reference: Quantity, found: Quantity, plain_reading: Decision) -> Decision:
+    try:
+        values = [exact(quantity.node) * quantity.scale for quantity in (reference, found)]
+    except (NotExactError, TooCostlyError):
+        return undecided("million of an expression")
+    if values[0] == values[1]:
+        return correct("same number")
+    # A dozen is as often the unit that was asked for as it is twelve.
+    is_unit = {reference.scale, found.scale} == {1, 12}
+    return undecided("million or not") if plain_reading.verdict is Verdict.CORRECT and not is_unit else plain_reading
 
 
 def _percent(reference: Quantity, found: Quantity, plain_reading: Decision) -> Decision:

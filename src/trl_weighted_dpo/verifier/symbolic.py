@@ -6,6 +6,7 @@ our own tree, never text that a model wrote, so nothing of that text reaches the
 """
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
@@ -15,7 +16,16 @@ from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
 from trl_weighted_dpo.verifier.equivalence import decide_texts
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation, TooCostlyError
-from trl_weighted_dpo.verifier.scalars import Decision, correct, incorrect, points, same_value, undecided
+from trl_weighted_dpo.verifier.scalars import (
+    Decision,
+    correct,
+    incorrect,
+    names,
+    points,
+    rounding,
+    same_value,
+    undecided,
+)
 
 DIGITS = 80
 MAX_EXPONENT = 1_000
@@ -42,10 +52,25 @@ def same_symbolically(reference: Node, found: Node) -> Decision:
     if close is None:
         return undecided("no numerical value")
     if not close:
-        return incorrect("expressions differ")
+        return _as_decimal(reference, found) or _as_decimal(found, reference) or incorrect("expressions differ")
     if _math_verify_agrees(first, second):
         return correct("same expression")
     return undecided("equality not proved")
+
+
+def _as_decimal(written: Node, other: Node) -> Decision | None:
+    """Decides a number against a constant expression that it differs from, whose rounded value it may be."""
+    if not isinstance(written, Number) or not set(names(other)) <= {"pi", "e"}:
+        return None
+    with mpmath.workdps(DIGITS):
+        try:
+            value = _number(other, {})
+        except (ZeroDivisionError, ValueError, OverflowError):
+            return None
+        if not isinstance(value, mpmath.mpf) or not mpmath.isfinite(value) or abs(value) > MAX_EXPONENT**3:
+            return None
+        scaled = int(mpmath.nint(value * 10 ** (DIGITS // 2)))
+    return rounding(written, Fraction(scaled, 10 ** (DIGITS // 2)))
 
 
 def _opaque(*nodes: Node) -> list[Node]:

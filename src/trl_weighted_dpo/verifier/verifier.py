@@ -1,18 +1,59 @@
 """The verifier: a solution in, an error profile out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from trl_weighted_dpo.verifier.dimensions import final_answer
+from trl_weighted_dpo.verifier.aggregates import (
+    Calibration,
+    absurdity,
+    default_calibration,
+    read_calibration,
+    wrongness,
+)
+from trl_weighted_dpo.verifier.dimensions import (
+    Judgement,
+    final_answer,
+    logical_consistency,
+    numerical_validity,
+    semantic_alignment,
+    step_ordering,
+    structural_integrity,
+)
 from trl_weighted_dpo.verifier.equivalence import compare, compare_answer, reference_text
+from trl_weighted_dpo.verifier.facts import (
+    Facts,
+    answer_value,
+    read_passage,
+    read_problem,
+    read_reference,
+    unknown_values,
+)
+from trl_weighted_dpo.verifier.localization import first_faulty_step
+from trl_weighted_dpo.verifier.many import VerificationReport, verify_many
+from trl_weighted_dpo.verifier.mapping import VerifyBatch
 from trl_weighted_dpo.verifier.profile import ErrorProfile, Verdict
 from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
+from trl_weighted_dpo.verifier.reading.passage import MAX_READ
 from trl_weighted_dpo.verifier.scalars import Decision, undecided
+from trl_weighted_dpo.verifier.tracing import read_trace
 from trl_weighted_dpo.verifier.workers import WorkerError, Workers
 
-VERIFIER_VERSION = "1"
+VERIFIER_VERSION = "2"
 """Names the verifier's behaviour in caches; it changes whenever a profile may."""
+
+_JUDGES: dict[str, Callable[[Facts], Judgement]] = {
+    module.DIMENSION: module.judge
+    for module in (
+        semantic_alignment,
+        structural_integrity,
+        step_ordering,
+        logical_consistency,
+        numerical_validity,
+        final_answer,
+    )
+}
 
 
 class MathVerifier:
@@ -31,6 +72,8 @@ class MathVerifier:
         max_workers (`int`, *optional*, defaults to `1`):
             Worker processes that may run at once, at least 1. They start with the first comparison that needs
             symbolic mathematics; plain numbers never do.
+        calibration (`Calibration`, *optional*):
+            The weights of wrongness; those that come with the package by default. [`from_calibration`] reads others.
 
     Raises:
         `ValueError`: If an argument is out of its range.
@@ -44,14 +87,33 @@ class MathVerifier:
     ```
     """
 
-    def __init__(self, timeout: float = 5.0, memory_mib: int = 2048, max_workers: int = 1) -> None:
+    def __init__(
+        self, timeout: float = 5.0, memory_mib: int = 2048, max_workers: int = 1, calibration: Calibration | None = None
+    ) -> None:
         if not timeout > 0:
             raise ValueError(f"timeout is {timeout}, but a comparison needs some seconds: pass a number above 0.")
         if memory_mib < 512:
             raise ValueError(f"memory_mib is {memory_mib}, but a worker cannot load below 512 MiB.")
         if max_workers < 1:
             raise ValueError(f"max_workers is {max_workers}, but symbolic comparisons need at least 1.")
+        self.timeout = timeout
+        self.memory_mib = memory_mib
         self._workers = Workers("trl_weighted_dpo.verifier.symbolic", timeout, memory_mib, max_workers)
+        self._calibration = calibration if calibration is not None else default_calibration()
+
+    @classmethod
+    def from_calibration(cls, path: str | Path, **options: Any) -> Self:
+        """Returns a verifier whose wrongness has the weights that `weighted-dpo calibrate` wrote to `path`.
+
+        Args:
+            path (`str` or `Path`): The file.
+            **options: The other arguments of [`MathVerifier`].
+
+        Raises:
+            `ValueError`: If it is no such file, or one for another version of the verifier.
+            `OSError`: If it cannot be read.
+        """
+        return cls(calibration=read_calibration(path, VERIFIER_VERSION), **options)
 
     def verify(
         self,
@@ -73,25 +135,41 @@ class MathVerifier:
             reference_solution (`str`, *optional*):
                 A worked solution.
         """
-        text = solution if isinstance(solution, str) else "\n".join(solution)
-        answer = read_answer(text)
-        expected = reference_answer
-        if expected is None and reference_solution is not None:
-            worked = read_answer(reference_solution)
-            expected = worked.text if worked is not None and not worked.is_weak else None
-        expected = reference_text(expected) if expected is not None else None
-        decision = self._decide(expected, answer)
-        found = answer.text if answer is not None else None
-        step = _step_at(solution, answer.span[0]) if answer is not None else None
+        passage = read_passage(solution)
+        answer = read_answer(passage.text)
+        expected = _expected(reference_answer, reference_solution)
+        target = answer_value(expected)
+        given_problem, given = read_problem(problem)
+        reference, route = read_reference(reference_solution, problem, target) if reference_solution else (None, None)
+        facts = Facts(
+            solution=passage,
+            problem=given_problem,
+            given=given,
+            reference=reference,
+            route=route,
+            trace=read_trace(passage, given_problem, given, route, unknown_values(problem, target)),
+            answer=answer,
+            expected=expected,
+            target=target,
+            decision=self._decide(expected, answer),
+        )
+        judgements = {dimension: judge(facts) for dimension, judge in _JUDGES.items()}
+        scores = {dimension: judgement.score for dimension, judgement in judgements.items()}
+        evidence = tuple(item for judgement in judgements.values() for item in judgement.evidence)
+        unavailable = dict.fromkeys(item for judgement in judgements.values() for item in judgement.unavailable)
+        if passage.was_cut:
+            unavailable[f"text after {MAX_READ} characters"] = None
         return ErrorProfile(
-            verdict=decision.verdict,
-            reason=decision.reason,
-            answer=found,
+            verdict=facts.decision.verdict,
+            reason=facts.decision.reason,
+            answer=answer.text if answer is not None else None,
             answer_is_weak=answer is not None and answer.is_weak,
-            scores={final_answer.DIMENSION: final_answer.score(decision.verdict, expected, found)},
-            evidence=final_answer.evidence(
-                decision.verdict, expected, found, step, answer.span if answer is not None else None
-            ),
+            scores=scores,
+            evidence=evidence,
+            first_faulty_step=first_faulty_step(facts, judgements.values()),
+            wrongness=wrongness(scores, self._calibration.weights(reference is not None)),
+            absurdity=absurdity(scores, evidence),
+            unavailable=tuple(unavailable),
         )
 
     def _decide(self, expected: str | None, answer: Answer | None) -> Decision:
@@ -110,6 +188,40 @@ class MathVerifier:
         """Decides whether `found` gives the same final answer as `reference`; both may be texts that end in one."""
         return compare(reference, found, self._symbolic)
 
+    def verify_many(
+        self,
+        rows: Iterable[Mapping[str, Any]],
+        workers: int = 1,
+        source: str = "rows",
+        report: VerificationReport | None = None,
+    ) -> Iterator[ErrorProfile]:
+        """Yields the profiles of many solutions, in order, as [`verify`] gives them.
+
+        Rows are read only a little ahead, so that memory stays flat however many there are. A solution that the
+        verifier fails on is undecided, with the reason `"error: ..."`; with several processes, one that ends its
+        process or hangs is undecided too, with the reason `"worker died"`, `"memory limit"` or `"timeout"`.
+
+        Args:
+            rows (`Iterable[Mapping[str, Any]]`):
+                Solution rows (see [`schema.check_solution_row`]).
+            workers (`int`, *optional*, defaults to `1`):
+                Processes to verify in, at least 1; 1 is this process.
+            source (`str`, *optional*, defaults to `"rows"`):
+                Where the rows come from, for messages.
+            report ([`VerificationReport`], *optional*):
+                Brought up to date with every profile.
+
+        Raises:
+            [`~schema.SchemaError`]: If a row is not a solution row; the profiles before it come first.
+            `ChildProcessError`: If the processes cannot start.
+            `ValueError`: If `workers` is out of its range.
+        """
+        return verify_many(self, rows, workers, source, report)
+
+    def map_function(self) -> VerifyBatch:
+        """Returns a function for `datasets.map(..., batched=True)` that adds profiles: see [`VerifyBatch`]."""
+        return VerifyBatch(self, VERIFIER_VERSION)
+
     def close(self) -> None:
         """Ends the worker processes; they also end with the verifier and with the interpreter."""
         self._workers.close()
@@ -123,13 +235,8 @@ class MathVerifier:
         self.close()
 
 
-def _step_at(solution: str | Sequence[str], position: int) -> int:
-    """The step that holds the character at `position`."""
-    if isinstance(solution, str):
-        return sum(1 for line in solution[:position].split("\n")[:-1] if line.strip())
-    start = 0
-    for index, step in enumerate(solution):
-        start += len(step) + 1
-        if position < start:
-            return index
-    return max(0, len(solution) - 1)
+def _expected(reference_answer: str | None, reference_solution: str | None) -> str | None:
+    if reference_answer is None and reference_solution is not None:
+        worked = read_answer(reference_solution)
+        reference_answer = worked.text if worked is not None and not worked.is_weak else None
+    return reference_text(reference_answer) if reference_answer is not None else None

@@ -10,6 +10,7 @@ import importlib
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 START_SECONDS = 120.0
 """How long a worker may take to start, which is not counted as time of its first task."""
+
+GRACE_SECONDS = 5.0
+"""How much longer than its time a task lives if nobody is left to kill it."""
 
 _SERVE = "from trl_weighted_dpo.verifier.workers import serve; serve()"
 
@@ -140,7 +144,8 @@ class Workers:
                 idle = self._idle.pop() if self._idle else None
             worker = idle or _Worker(self.preload, self.memory_mib * 2**20)
             try:
-                reply = worker.ask({"task": task, "arguments": arguments}, self.timeout)
+                seconds = self.timeout + GRACE_SECONDS
+                reply = worker.ask({"task": task, "arguments": arguments, "seconds": seconds}, self.timeout)
             except BaseException:
                 # Not only a failure: an interrupt, too, may leave half a reply in the pipe.
                 worker.close()
@@ -169,6 +174,12 @@ def _limit(memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def _alarm(seconds: float) -> None:
+    """Ends this process in `seconds`, even inside a long operation in C; 0 calls it off."""
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
         module, _, name = request["task"].partition(":")
@@ -191,6 +202,8 @@ def serve() -> None:
             _limit(request["memory_bytes"])
             reply: dict[str, Any] = {"result": None}
         else:
+            _alarm(request["seconds"])
             reply = _answer(request)
+            _alarm(0)
         replies.write(json.dumps(reply) + "\n")
         replies.flush()

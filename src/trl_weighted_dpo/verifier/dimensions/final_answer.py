@@ -2,11 +2,9 @@
 
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
+from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.facts import Facts, answer_value
 from trl_weighted_dpo.verifier.profile import Evidence, Verdict
-from trl_weighted_dpo.verifier.reading.grammar import TooCostlyError
-from trl_weighted_dpo.verifier.reading.structure import Labelled, Quantity, read_form
-from trl_weighted_dpo.verifier.reading.tokens import UnreadableError
 
 DIMENSION = "final_answer"
 _SHOWN = 80
@@ -29,7 +27,7 @@ def score(verdict: Verdict, expected: str | None, found: str | None) -> float | 
         return None
     if verdict is Verdict.CORRECT:
         return 0.0
-    values = _value(expected), _value(found)
+    values = answer_value(expected), answer_value(found)
     if values[0] is None or values[1] is None:
         return 1.0
     scale = max(abs(values[0]), abs(values[1]))
@@ -38,30 +36,51 @@ def score(verdict: Verdict, expected: str | None, found: str | None) -> float | 
     return 0.5 + 0.5 * float(distance)
 
 
-def evidence(
-    verdict: Verdict, expected: str | None, found: str | None, step: int | None, span: tuple[int, int] | None
-) -> tuple[Evidence, ...]:
-    """Returns what there is to show for an incorrect answer; nothing for any other."""
+def judge(facts: Facts) -> Judgement:
+    """Judges the final answer by its verdict; undecided ones have no score."""
+    verdict = facts.decision.verdict
+    found = facts.answer.text if facts.answer is not None else None
+    unavailable = ("reference answer",) if facts.expected is None else ()
+    value = score(verdict, facts.expected, found)
     if verdict is not Verdict.INCORRECT:
-        return ()
-    if found is None:
-        message = f"The solution ends without a final answer; it should be {_short(expected)}."
-    else:
-        message = f"The final answer is {_short(found)}, but it should be {_short(expected)}."
-    return (Evidence(DIMENSION, "rule", step, span, expected, found, message),)
+        return Judgement(value, (), unavailable)
+    if facts.answer is None or found is None:
+        message = f"The solution ends without a final answer; it should be {_short(facts.expected)}."
+        finding = Evidence(DIMENSION, "no_answer", "rule", None, None, facts.expected, None, message)
+        return Judgement(value, (finding,), unavailable)
+    kind, how = _how_far(facts, facts.target, answer_value(found))
+    message = f"The final answer is {_short(found)}, but it should be {_short(facts.expected)}{how}."
+    span = facts.answer.span
+    step = facts.solution.step_at(span[0])
+    return Judgement(
+        value, (Evidence(DIMENSION, kind, "rule", step, span, facts.expected, found, message),), unavailable
+    )
+
+
+def _how_far(facts: Facts, expected: Fraction | None, found: Fraction | None) -> tuple[str, str]:
+    """What kind of wrong answer it is, the most telling first, and how the message says so."""
+    if expected is None or found is None:
+        return "wrong_answer", ""
+    if found == -expected:
+        return "wrong_sign", ": the sign is wrong"
+    if facts.route is not None and found in facts.route.results:
+        return "intermediate_value", f": {_short(str(found))} is a value on the way to it"
+    if any(mention.value == found for mention in facts.problem.mentions):
+        return "given_value", ": that is a number of the problem"
+    if abs(found - expected) == 1:
+        return "off_by_one", ": it is off by one"
+    if expected and found:
+        ratio = max(found / expected, expected / found)
+        if ratio == 2:
+            return "factor_of_two", ": it is off by a factor of two"
+        if ratio in (10, 100, 1000):
+            return "factor_of_ten", f": it is off by a factor of {ratio}"
+        error = 100 * abs(found - expected) / abs(expected)
+        if error < 1_000:
+            return "wrong_answer", f": it is off by {float(error):.{0 if error >= 10 else 1}f} %"
+    return "wrong_answer", ""
 
 
 def _short(text: str | None) -> str:
     text = " ".join((text or "").split())
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "\u2026"
-
-
-def _value(text: str | None) -> Fraction | None:
-    if text is None:
-        return None
-    try:
-        form = read_form(text)
-        form = form.value if isinstance(form, Labelled) else form
-        return exact(form.node) if isinstance(form, Quantity) else None
-    except (UnreadableError, NotExactError, TooCostlyError):
-        return None

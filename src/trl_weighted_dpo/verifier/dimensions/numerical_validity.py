@@ -1,0 +1,209 @@
+"""The dimension `numerical_validity`: whether every equation and comparison of a solution holds as written."""
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+from trl_weighted_dpo.verifier.conversions import size
+from trl_weighted_dpo.verifier.dimensions import Judgement, combined
+from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier.profile import Evidence
+from trl_weighted_dpo.verifier.reading.grammar import Node, Number, Operation
+from trl_weighted_dpo.verifier.reading.passage import Passage, Side, Statement
+from trl_weighted_dpo.verifier.readings import Pair, is_about, is_hypothetical, may_equal, pair
+from trl_weighted_dpo.verifier.rewriting import Solution, are_identical, broken_step, restated, rewritten
+
+DIMENSION = "numerical_validity"
+
+SEVERITIES = {
+    "wrong_equation": 0.9,
+    "wrong_solving_step": 0.8,
+    "wrong_identity": 0.8,
+    "wrong_comparison": 0.6,
+    "wrong_rounding": 0.4,
+}
+"""How grave each kind of finding is. Ours: two numbers that differ leave no doubt that something is wrong; a step of
+algebra rests on a little more reading; a comparison is often a question or a trial; a result that is off in its last
+digits changes little."""
+
+MAX_FINDINGS = 50
+"""Findings of one solution at most."""
+
+MAX_CHECKS = 200
+"""Pairs of sides of one solution that are looked at twice at most, because they differ as written."""
+
+_SHOWN = 60
+_MAX_SHOWN_BITS = 1_000
+_NEARLY = Fraction(1, 100)
+_CALCULATOR = re.compile(r"<<[^<>]{0,400}>>")
+_EQUAL = frozenset({"=", "is", "approx", "<=", ">="})
+_SAID = {"<": "less than", ">": "more than", "<=": "at most", ">=": "at least", "!=": "different from"}
+
+
+def judge(facts: Facts) -> Judgement:
+    """Judges every two sides that the solution equates or compares; `None` if it does so nowhere."""
+    passage = facts.solution
+    findings: list[Evidence] = []
+    judged = False
+    checks = 0
+    before: Statement | None = None
+    for statement in passage.statements:
+        for index, sign in enumerate(statement.signs):
+            left, right = statement.sides[index], statement.sides[index + 1]
+            if left.node is None or right.node is None:
+                continue
+            if left.value is not None and left.value == right.value and sign in _EQUAL:
+                judged = True
+                continue
+            sides = pair(passage.plain, left, right)
+            if sides is not None:
+                judged = True
+                checks += 1
+                if not _is_style(statement, index):
+                    _add(findings, _check(passage, sides, sign))
+        if statement.source != "calculator":
+            for left, right in _said_again(passage, before, statement):
+                judged = True
+                _add(findings, _check_again(passage, left, right))
+            if before is not None and (broken := broken_step(passage, before, statement)) is not None:
+                judged = True
+                _add(findings, _broken(passage, before, statement, *broken))
+            before = statement
+        if len(findings) >= MAX_FINDINGS or checks >= MAX_CHECKS:
+            break
+    if not judged:
+        return Judgement(None, (), ("equations to compute",))
+    return Judgement(combined(SEVERITIES[item.kind] for item in findings), tuple(findings))
+
+
+def _said_again(passage: Passage, before: Statement | None, statement: Statement) -> Iterator[tuple[Side, Side]]:
+    if before is not None and (sides := restated(passage, before, statement)) is not None:
+        yield sides
+    yield from rewritten(statement)
+
+
+def _add(findings: list[Evidence], finding: Evidence | None) -> None:
+    """Adds a finding unless it is the same slip again: `<<3*4=13>>` within `3 * 4 = <<3*4=13>>13`."""
+    if finding is not None and not any(
+        (item.step, item.expected, item.found) == (finding.step, finding.expected, finding.found)
+        for item in findings[-3:]
+    ):
+        findings.append(finding)
+
+
+def _check(passage: Passage, sides: Pair, sign: str) -> Evidence | None:
+    """Judges two sides whose values differ, or that are compared."""
+    first, second = sides.values
+    if sign in ("=", "is"):
+        if may_equal(sides):
+            return None
+        return _unequal(passage, sides, "wrong_rounding" if _is_nearly(sides) else "wrong_equation")
+    if sign == "approx":
+        return None if is_about(first, second) or may_equal(sides) else _unequal(passage, sides, "wrong_equation")
+    holds = {
+        "<": first < second,
+        ">": first > second,
+        "<=": first <= second,
+        ">=": first >= second,
+        "!=": first != second,
+    }[sign]
+    span = (sides.left.span[0], sides.right.span[1])
+    if holds or not sides.is_exact or is_hypothetical(sides):
+        return None
+    left, right = _text(passage, sides.left), _text(passage, sides.right)
+    step = passage.step_at(sides.right.span[0])
+    message = f"{left} is not {_SAID[sign]} {right}."
+    return Evidence(DIMENSION, "wrong_comparison", "rule", step, span, None, f"{left} {sign} {right}", message)
+
+
+def _check_again(passage: Passage, left: Side, right: Side) -> Evidence | None:
+    """Judges two sides that must be the same though no sign joins them, or though they have names."""
+    if left.value is not None and left.value == right.value:
+        return None
+    sides = pair(passage.plain, left, right)
+    if sides is not None:
+        return _check(passage, sides, "=")
+    if left.node is None or right.node is None or are_identical(left.node, right.node):
+        return None
+    first, second = _text(passage, left), _text(passage, right)
+    step = passage.step_at(right.span[0])
+    message = f"{first} and {second} are not the same expression."
+    return Evidence(DIMENSION, "wrong_identity", "rule", step, (left.span[0], right.span[1]), None, second, message)
+
+
+def _broken(passage: Passage, before: Statement, statement: Statement, right: Solution, wrong: Solution) -> Evidence:
+    first, second = _quoted(passage, before.span), _quoted(passage, statement.span)
+    expected = f"{right.name} {right.sign} {_number(right.value, None)}"
+    found = f"{wrong.name} {wrong.sign} {_number(wrong.value, None)}"
+    message = f"From {first} follows {expected}, but {second} means {found}."
+    step = passage.step_at(statement.sides[1].span[0])
+    return Evidence(DIMENSION, "wrong_solving_step", "rule", step, statement.span, expected, second, message)
+
+
+def _is_style(statement: Statement, index: int) -> bool:
+    """Whether the sign is used for something else than equality: `4 boxes = 4 * 12`, `3 + 2 = 5 * 2 = 10`."""
+    left, right = statement.sides[index], statement.sides[index + 1]
+    if isinstance(right.node, Operation):
+        first: Node = right.node
+        while isinstance(first, Operation) and first.name in ("+", "*", "/"):
+            first = first.operands[0]
+        if isinstance(first, Number) and first.value == left.value:
+            return True
+    if left.places is None:
+        return False
+    if left.percent and not right.percent:
+        return True
+    if left.unit in ("", "dollar") or left.unit == right.unit:
+        return False
+    return right.unit == "" or size(left.unit, right.unit) is None
+
+
+def _is_nearly(sides: Pair) -> bool:
+    """Whether a decimal is off by less than a hundredth of what it should be."""
+    first, second = sides.values
+    return any((sides.left.places, sides.right.places)) and abs(first - second) < _NEARLY * abs(first)
+
+
+def _unequal(passage: Passage, sides: Pair, kind: str) -> Evidence:
+    computed, shown, value, other = sides.left, sides.right, *sides.values
+    if sides.right.places is None and sides.left.places is not None:
+        computed, shown, value, other = sides.right, sides.left, *reversed(sides.values)
+    expected = _number(value, shown)
+    computed_text, found = _text(passage, computed), _text(passage, shown)
+    if shown.places is None:
+        message = f"{computed_text} is {expected}, but {found} is {_number(other, None)}."
+    elif computed.places is not None:
+        message = f"{_text(passage, sides.left)} and {_text(passage, sides.right)} are not the same."
+    else:
+        message = f"{computed_text} is {expected}, not {found}."
+    step = passage.step_at(sides.right.span[0])
+    span = (sides.left.span[0], sides.right.span[1])
+    return Evidence(DIMENSION, kind, "rule", step, span, expected, found, message)
+
+
+def _text(passage: Passage, side: Side) -> str:
+    return _quoted(passage, side.span)
+
+
+def _quoted(passage: Passage, span: tuple[int, int]) -> str:
+    """A place as the solution writes it, on one line, without the calculator's marks and not too long."""
+    text = " ".join(_CALCULATOR.sub("", passage.text[span[0] : min(span[1], span[0] + 1_000)]).split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "\u2026"
+
+
+def _number(value: Fraction, like: Side | None) -> str:
+    """A value as a person writes it, in percent if the side that it should have been on is."""
+    places = 2
+    if like is not None:
+        places = max(places, like.places or 0)
+        if like.percent:
+            return _number(value * 100, None) + "%"
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MAX_SHOWN_BITS:
+        # Python refuses to write integers of more than 4300 digits.
+        return "another number"
+    if value.denominator == 1:
+        return str(value.numerator)
+    rounded = round(value, places)
+    whole, rest = divmod(abs(rounded.numerator) * 10**places // rounded.denominator, 10**places)
+    text = f"{'-' if value < 0 else ''}{whole}.{rest:0{places}d}".rstrip("0").rstrip(".")
+    return text if rounded == value else f"about {text}"

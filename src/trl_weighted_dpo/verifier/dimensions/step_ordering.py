@@ -1,0 +1,122 @@
+"""The dimension `step_ordering`: whether each step comes after what it needs."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.dimensions.form import judge_faults
+from trl_weighted_dpo.verifier.equivalence import compare_texts
+from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier.known import constants
+from trl_weighted_dpo.verifier.profile import Verdict
+from trl_weighted_dpo.verifier.reading.endings import given_answers
+from trl_weighted_dpo.verifier.reading.fault import Fault, shown
+from trl_weighted_dpo.verifier.reading.numbering import Marker, counted, numbering_faults, read_markers
+from trl_weighted_dpo.verifier.reading.passage import Statement
+from trl_weighted_dpo.verifier.scalars import names
+from trl_weighted_dpo.verifier.tracing import Derived
+
+DIMENSION = "step_ordering"
+
+KINDS: dict[str, tuple[str, float]] = {
+    "number_out_of_order": ("rule", 0.8),
+    "repeated_number": ("rule", 0.5),
+    "used_before_derived": ("heuristic", 0.4),
+    "answer_first": ("heuristic", 0.3),
+}
+"""Channel and severity of each kind of finding. Ours: numbers that go back contradict the order that the solution
+claims, and one that is given twice is a slip; a value or an answer that comes early may still be right."""
+
+_SMALL = 5
+_MAX_RESULTS = 12
+
+
+def judge(facts: Facts) -> Judgement:
+    """Judges the order of a solution; `None` if it is a single step, which has none."""
+    solution = facts.solution
+    markers = read_markers(solution.plain)
+    if len(solution.steps) < 2 and len(markers) < 2:
+        return Judgement(None, (), ("a second step",))
+    faults = [fault for fault in numbering_faults(solution.plain, markers) if fault.kind in KINDS]
+    faults += _early_values(facts, markers)
+    faults += _early_answer(facts)
+    return judge_faults(DIMENSION, KINDS, solution, faults)
+
+
+def _early_values(facts: Facts, markers: tuple[Marker, ...]) -> Iterator[Fault]:
+    """The first value that is computed with on one line and derived only on a later one.
+
+    That a value is found later proves little: small numbers meet by chance, and a check computes backwards. So it has
+    to be large or broken, said nowhere before, and derivable where it is used, from what is known there.
+    """
+    plain = facts.solution.plain
+    derived = facts.trace.derived
+    first: dict[Fraction, Derived] = {}
+    for item in derived:
+        first.setdefault(abs(item.value), item)
+    starts = _starts(facts.solution.statements)
+    mentions = counted(facts.solution.mentions, markers)
+    position = 0
+    before: Derived | None = None
+    known: frozenset[Fraction] | None = None
+    # What a computation may use: what is given, said before it, and computed before it.
+    ready = set(facts.given)
+    for item in derived:
+        start = starts[bisect_right(starts, item.span[0]) - 1] if starts else item.span[0]
+        while position < len(mentions) and mentions[position].span[0] < start:
+            ready.add(mentions[position].value)
+            position += 1
+        # In `3 + 2 * 10 = 3 + 20 = 23`, 20 comes from what stands before it.
+        is_simplified = before is not None and (before.step, before.exact) == (item.step, item.exact)
+        before = item
+        for operand in () if is_simplified else map(abs, item.operands):
+            later = first.get(operand)
+            if later is None or operand in ready or (operand.denominator == 1 and operand <= _SMALL):
+                continue
+            if plain.find("\n", item.span[1], later.span[0]) < 0 or not _finds_out(later, item):
+                continue
+            known = known or constants(facts.problem.plain, plain)
+            if operand in known or not all(abs(part) in ready or abs(part) in known for part in later.operands):
+                continue
+            place = next((m.span for m in mentions if m.value == operand and m.span[0] >= start), item.span)
+            found = shown(plain[slice(*place)])
+            message = f"{found} is used here, but where it comes from is only said later."
+            yield Fault("used_before_derived", place, None, found, message)
+            return
+        ready.update((abs(item.value), abs(item.exact)))
+
+
+def _starts(statements: Sequence[Statement]) -> list[int]:
+    """Where statements begin that are in no other, in order."""
+    starts: list[int] = []
+    end = -1
+    for statement in statements:
+        if statement.span[0] >= end:
+            starts.append(statement.span[0])
+        end = max(end, statement.span[1])
+    return starts
+
+
+def _finds_out(later: Derived, item: Derived) -> bool:
+    """Whether `later` finds out a value, from others and without the one that `item` computes with it."""
+    if abs(later.value) in map(abs, later.operands) or item.value in later.operands:
+        return False
+    # An equation in an unknown may be written before what it says is worked out.
+    return not any(True for node in (item.node, later.node) for _ in names(node))
+
+
+def _early_answer(facts: Facts) -> Iterator[Fault]:
+    """An answer in the first step that is computed only after it."""
+    solution = facts.solution
+    derived = facts.trace.derived
+    if len(solution.steps) < 2 or not derived:
+        return
+    first = next(iter(given_answers(solution.plain)), None)
+    if first is None or first.span[0] >= solution.steps[0].span[1] or derived[0].span[0] < first.span[1]:
+        return
+    for item in derived[-_MAX_RESULTS:]:
+        if item.value.denominator == 1 and compare_texts(first.text, str(item.value)).verdict is Verdict.CORRECT:
+            message = f"The answer {shown(first.text)} is given before it is derived."
+            yield Fault("answer_first", first.span, None, shown(first.text), message)
+            return

@@ -1,0 +1,136 @@
+"""The dimension `structural_integrity`: whether the text of a solution is whole, and ends when it is done."""
+
+import re
+from collections.abc import Iterator
+
+from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.dimensions.form import judge_faults
+from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier.reading.debris import debris_faults
+from trl_weighted_dpo.verifier.reading.delimiters import delimiter_faults
+from trl_weighted_dpo.verifier.reading.endings import Given, ending_faults, given_answers
+from trl_weighted_dpo.verifier.reading.fault import Fault, shown
+from trl_weighted_dpo.verifier.reading.numbering import Marker, bare, counted, numbering_faults, read_markers
+from trl_weighted_dpo.verifier.reading.repetition import read_loop, read_repetition
+
+DIMENSION = "structural_integrity"
+
+KINDS: dict[str, tuple[str, float]] = {
+    # Nothing that could be right is there, or what is there cannot be the end of a solution.
+    "no_answer": ("rule", 1.0),
+    "empty_answer": ("rule", 1.0),
+    "loop": ("rule", 1.0),
+    # Exact, and more than a slip: the text says two things, or goes on as another one.
+    "changed_answer": ("rule", 0.8),
+    "new_question": ("rule", 0.8),
+    "special_token": ("rule", 0.8),
+    # Exact, but a slip of form.
+    "missing_step": ("rule", 0.5),
+    "empty_latex": ("rule", 0.5),
+    "unbalanced_latex": ("rule", 0.5),
+    "unbalanced_calculation": ("rule", 0.5),
+    # Signs only.
+    "cut_off": ("heuristic", 0.5),
+    "garbled_text": ("heuristic", 0.5),
+    "repetition": ("heuristic", 0.4),
+    "several_answers": ("heuristic", 0.4),
+    "goes_on": ("heuristic", 0.3),
+    "broken_characters": ("heuristic", 0.2),
+}
+"""Channel and severity of each kind of finding. Ours: ordered by how little of a solution is left, see the groups."""
+
+_SHOWN_END = 30
+_ASKS_NUMBER = re.compile(
+    r"\bhow (?:many|much|long|old|far|tall|fast|big|large|heavy)\b|\b(?:calculate|compute|evaluate)\b"
+    r"|\bwhat (?:is|are|was|will be) the (?:\w{1,12} )?"
+    r"(?:value|number|total|sum|product|average|area|cost|price|amount)\b",
+    re.IGNORECASE,
+)
+_VALUE_AT_END = re.compile(r"\d[\d.,>]{0,30}(?: [\w-]{1,30}){0,4}$")
+_REVIEWS = re.compile(
+    r"\b(?:check|verif\w{1,9}|confirm\w{0,4}|indeed|because|since|explanation|reason\w{0,3}|note|alternative\w{0,2}"
+    r"|(?:other|another|different) (?:way|method)|round(?:s|ed|ing)?|approximately|about|equivalent|that is|answers?)\b"
+    r"|\\boxed|####",
+    re.IGNORECASE,
+)
+"""Words after an answer that announce a check of it, its reason, or it once more."""
+
+
+def judge(facts: Facts) -> Judgement:
+    """Judges the form of a solution; there always is one to judge."""
+    return judge_faults(DIMENSION, KINDS, facts.solution, _faults(facts))
+
+
+def _faults(facts: Facts) -> Iterator[Fault]:
+    plain = facts.solution.plain
+    markers = read_markers(plain)
+    content = bare(plain, markers)
+    yield from _answer_faults(facts)
+    loop = read_loop(content)
+    if loop is not None:
+        yield loop
+    else:
+        repetition = read_repetition(content)
+        if repetition is not None:
+            yield repetition
+    if not facts.solution.was_cut:
+        yield from delimiter_faults(plain)
+    yield from (fault for fault in numbering_faults(plain, markers) if fault.kind == "missing_step")
+    answers = given_answers(plain)
+    endings = list(ending_faults(plain, answers))
+    yield from endings
+    if answers and not endings:
+        yield from _going_on(facts, markers, answers[0])
+    yield from debris_faults(facts.solution.text[: len(plain)])
+
+
+def _answer_faults(facts: Facts) -> Iterator[Fault]:
+    answer = facts.answer
+    if answer is None:
+        # Without a number, the answer to another question may be among the words.
+        asks_number = any(map(str.isdigit, facts.expected or "")) or _ASKS_NUMBER.search(facts.problem.plain)
+        if asks_number or not any(map(str.isalnum, facts.solution.plain)):
+            yield Fault("no_answer", None, None, None, "The solution gives no answer.")
+    elif answer.text is None and not answer.is_weak:
+        yield Fault("empty_answer", answer.span, None, None, "There is a place for the answer, but nothing in it.")
+    elif answer.is_cut_off or (answer.is_weak and _ends_in_words(facts)):
+        end = len(facts.solution.text.rstrip())
+        start = max(0, end - _SHOWN_END)
+        last = shown(facts.solution.text[start:end])
+        yield Fault("cut_off", (start, end), None, last, f'The solution breaks off: it ends in "{last}".')
+
+
+def _ends_in_words(facts: Facts) -> bool:
+    """Whether the solution of a problem that asks for a number ends in an open sentence that comes to none: without any
+    number, or without the full stop that all its other lines have."""
+    solution = facts.solution
+    text = solution.plain.rstrip(" \n*_")
+    if solution.was_cut or not text[-1:].isalpha() or not _ASKS_NUMBER.search(facts.problem.plain):
+        return False
+    start = max(text.rfind("\n"), text.rfind(". "), text.rfind("? "), text.rfind(": ")) + 1
+    sentence = text[start:]
+    if len(sentence.split()) < 3 or _VALUE_AT_END.search(" ".join(sentence.split())):
+        return False
+    last = solution.mentions[-1].span[0] if solution.mentions else 0
+    if last < start and not any(sign in sentence for sign in "=$\\"):
+        return True
+    lines = [line.rstrip(" *_") for line in text.split("\n") if line.strip()]
+    return len(lines) >= 3 and all(line[-1:] in (".", "!", "?") for line in lines[:-1])
+
+
+def _going_on(facts: Facts, markers: tuple[Marker, ...], given: Given) -> Iterator[Fault]:
+    """What is computed after the answer and is neither a check of it nor the way to it."""
+    plain = facts.solution.plain
+    derived = facts.trace.derived
+    end = given.span[1]
+    if not derived or derived[0].span[0] > end or _REVIEWS.search(plain, end):
+        return
+    said = counted(facts.solution.mentions, markers)
+    known = {mention.value for mention in said if mention.span[0] < end}.union(facts.given)
+    known.update(value for item in derived if item.span[0] < end for value in (item.value, item.exact))
+    for item in derived:
+        if item.span[0] >= end and item.value not in known and item.exact not in known:
+            found = shown(plain[slice(*item.span)])
+            message = f"After the answer {shown(given.text)}, the solution goes on computing."
+            yield Fault("goes_on", item.span, None, found, message)
+            return

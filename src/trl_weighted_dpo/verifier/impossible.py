@@ -1,0 +1,179 @@
+"""Values that cannot be: fewer than none of a thing, a part of a person, a part that is more than the whole."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from trl_weighted_dpo.verifier.carrying import Clash, excerpt, shown
+from trl_weighted_dpo.verifier.facts import Facts, answer_value
+from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation
+from trl_weighted_dpo.verifier.reading.passage import Side
+from trl_weighted_dpo.verifier.reading.units import singular
+
+_AMOUNT_ASKED = re.compile(
+    r"\bhow (?:many|much|old|long|far|tall|heavy|big)\b"
+    r"|\b(?:what|calculate|find|determine)\b[^.?,]{0,20}"
+    r"\b(?:total|number|amount|cost|price|age|weight|length|distance|time)\b",
+    re.IGNORECASE,
+)
+# Where less than nothing has a meaning, or the numbers count nothing.
+_SIGNED = re.compile(
+    r"\b(?:profits?|loss|loses? money|temperatures?|degrees|celsius|fahrenheit|below|differences?|net|balance|debts?"
+    r"|owes?|negative|coordinates?|elevation|altitude|sea level|integers?|real|variable|equation)\b"
+    r"|[=\\^]|(?<![\w-])-\d",
+    re.IGNORECASE,
+)
+_MANY = re.compile(
+    r"\bhow many (?:more |fewer |less |total |other |of (?:the |these |those )?|new |different |extra |additional )?"
+    r"(?:[a-z]+ )?([a-z]+)\b",
+    re.IGNORECASE,
+)
+_ON_AVERAGE = re.compile(
+    r"\b(?:average|mean|expected|per|rate|estimat\w*|approx\w*|ratio|round\w*|nearest)\b", re.IGNORECASE
+)
+_WHOLE = frozenset([
+    "people", "person", "child", "children", "kid", "student", "pupil", "boy", "girl", "man", "men", "woman", "women",
+    "friend", "guest", "player", "customer", "employee", "worker", "teacher", "passenger", "member", "participant",
+    "visitor", "classmate", "adult", "baby", "parent", "sister", "brother", "sibling", "doctor", "nurse", "soldier",
+    "actor", "dancer", "singer", "runner", "car", "bus", "truck", "bike", "bicycle", "train", "plane", "dog", "cat",
+    "cow", "horse", "pig", "sheep", "goat", "bird", "chicken", "duck", "hen", "rabbit", "fish", "puppy", "kitten",
+    "animal", "pet", "egg", "coin", "ticket", "stamp", "sticker", "marble", "button", "doll", "toy", "card",
+    "balloon", "email", "letter", "gun", "pencil", "pen", "crayon", "shirt", "chair", "trophy", "medal", "key",
+    "spider", "ant", "bee", "butterfly",
+])  # fmt: skip
+_SHARE_ASKED = re.compile(
+    r"\bwhat (?:percent(?:age)?|fraction|share) of (?:the|his|her|their|its|all|these|those|students|people)\b",
+    re.IGNORECASE,
+)
+_GROWTH = re.compile(
+    r"\b(?:increas\w*|more|greater|growth|grow\w*|profit|gain\w*|mark\w*|original\w*|larger|higher|rise|rose|compar\w*)\b",
+    re.IGNORECASE,
+)
+_PROBABILITY = re.compile(r"\bprobab|\bchances?\b|\blikelihood\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a problem asks for.
+
+    Args:
+        is_amount (`bool`): Whether it is an amount that cannot be below none.
+        noun (`str`, *optional*): What is to be counted, if it surely comes whole.
+        is_share (`bool`): Whether it is which part of a whole.
+        is_chance (`bool`): Whether it is about probabilities.
+    """
+
+    is_amount: bool
+    noun: str | None
+    is_share: bool
+    is_chance: bool
+
+
+@lru_cache(maxsize=256)
+def _question(problem: str) -> _Question:
+    return _Question(
+        is_amount=_AMOUNT_ASKED.search(problem) is not None and _SIGNED.search(problem) is None,
+        noun=None if _ON_AVERAGE.search(problem) else _asked(problem),
+        is_share=_SHARE_ASKED.search(problem) is not None and _GROWTH.search(problem) is None,
+        is_chance=_PROBABILITY.search(problem) is not None,
+    )
+
+
+def impossible_values(facts: Facts) -> Iterator[Clash]:
+    """Values of a solution that cannot be what they are said to be."""
+    question = _question(facts.problem.plain)
+    if question.is_chance or "robab" in facts.solution.plain:
+        yield from _more_than_certain(facts)
+    if question.is_amount:
+        yield from _taken_away(facts)
+    answer = facts.answer
+    value = answer_value(answer.text) if answer is not None else None
+    if answer is None or value is None:
+        return
+    written = excerpt(facts.solution.text, answer.span)
+    if value < 0 and question.is_amount:
+        message = f"The answer is {written}, but an amount cannot be less than none."
+        channel = "heuristic" if answer.is_weak else "rule"
+        yield Clash("negative_count", channel, answer.span, None, written, message)
+    if value.denominator != 1 and question.noun and not (answer.is_weak and "/" in written):
+        message = f"The answer is {written}, but only whole numbers can count {question.noun}."
+        yield Clash("fractional_count", "heuristic", answer.span, None, written, message)
+    if question.is_share and value > (1 if value <= 2 and "%" not in written else 100):
+        message = f"The answer is {written}, but a part cannot be more than the whole."
+        yield Clash("share_above_100", "heuristic", answer.span, None, written, message)
+
+
+def _asked(problem: str) -> str | None:
+    """What the problem asks how many there are of, if it surely comes whole."""
+    found: str | None = None
+    for match in _MANY.finditer(problem):
+        words = match.group().split()[2:]
+        found = next((word for word in words if singular(word.lower()) in _WHOLE), None)
+    return found
+
+
+def _taken_away(facts: Facts) -> Iterator[Clash]:
+    """The first `a - b` below zero whose result is stated, with its sign or without."""
+    solution = facts.solution
+    for statement in solution.statements:
+        for side, stated in zip(statement.sides, statement.sides[1:], strict=False):
+            if side.value is None or side.value >= 0 or side.node is None or stated.value is None:
+                continue
+            pair = _difference(side.node)
+            if (
+                pair is None
+                or abs(stated.value) != -side.value
+                or any(s.value is None and s.node for s in statement.sides)
+            ):
+                continue
+            units = {m.unit for m in solution.mentions if m.unit and side.span[0] <= m.span[0] < side.span[1]}
+            if len(units) > 1:
+                continue
+            message = f"{shown(pair[1])} is taken from {shown(pair[0])}, but there is not that much."
+            written = excerpt(solution.text, side.span)
+            yield Clash("more_removed_than_there", "heuristic", side.span, None, written, message)
+            return
+
+
+def _difference(node: Node) -> tuple[Fraction, Fraction] | None:
+    """The two positive numbers of `a - b`."""
+    if not isinstance(node, Operation) or node.name != "+" or len(node.operands) != 2:
+        return None
+    there, taken = node.operands
+    if isinstance(taken, Operation) and taken.name == "neg" and isinstance(taken.operands[0], Number):
+        taken = Number(-taken.operands[0].value)
+    if not isinstance(there, Number) or not isinstance(taken, Number) or there.value <= 0 or taken.value >= 0:
+        return None
+    return there.value, -taken.value
+
+
+def _more_than_certain(facts: Facts) -> Iterator[Clash]:
+    """`P(A) = 3/2`, `probability of red = 120%`."""
+    solution = facts.solution
+    for statement in solution.statements:
+        first = statement.sides[0]
+        if not _is_event(first.node) and not _PROBABILITY.search(statement.label):
+            continue
+        for side, sign in zip(statement.sides[1:], statement.signs, strict=True):
+            if sign in ("=", "is") and side.value is not None and _is_no_share(side, side.value):
+                written = excerpt(solution.text, side.span)
+                message = f"{written} is given as a probability, but these lie between 0 and 1."
+                yield Clash("share_above_100", "rule", side.span, None, written, message)
+                return
+
+
+def _is_event(node: Node | None) -> bool:
+    """`P`, `P(A)`"""
+    if isinstance(node, Name):
+        return node.text in ("P", "Pr")
+    return isinstance(node, Operation) and node.name in ("apply P", "apply Pr")
+
+
+def _is_no_share(side: Side, value: Fraction) -> bool:
+    """Whether a value is no share of a whole, nor a percentage without its sign, such as 30."""
+    if side.percent or not 0 <= value <= 100:
+        return not 0 <= value <= 1
+    is_fraction = isinstance(side.node, Operation) and side.node.name == "/"
+    return value.denominator != 1 and value > 1 and (value <= 2 or is_fraction)

@@ -1,0 +1,269 @@
+"""The values that a problem gives and that its reference solution goes through: what a candidate may work with."""
+
+import itertools
+import math
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
+from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation, TooCostlyError
+from trl_weighted_dpo.verifier.reading.passage import Mention, Passage, Statement
+
+MAX_TERMS = 6
+"""Terms of a sum and factors of a product whose regroupings are considered: 2^6 of each."""
+
+_MAX_EXPRESSION = 24
+
+_CONSTANTS = {
+    # word of the problem or solution: values that it brings with it
+    "seconds": (60, 3600), "minute": (60,), "hour": (60, 24, 3600), "day": (24, 7, 30, 31, 365), "weekend": (2,),
+    "daily": (7, 30, 365), "morning": (7,), "night": (7,), "week": (7, 52, 5, 4), "weekday": (5,),
+    "fortnight": (14,), "month": (12, 30, 31, 28, 4), "monthly": (12,), "weekly": (52, 4), "year": (12, 365, 52),
+    "annual": (12,), "yearly": (12,), "decade": (10,), "century": (100,), "dozen": (12,), "foot": (12, 3, 5280),
+    "feet": (12, 3, 5280), "inch": (12, 36), "yard": (3, 36), "mile": (5280, 1760), "cent": (100,),
+    "dollar": (100,), "penny": (100,), "pennies": (100,), "nickel": (5,), "dime": (10,), "quarter": (4, 25),
+    "pound": (16,), "ounce": (16,), "gallon": (4, 8, 16, 128), "quart": (4, 2), "pint": (2, 16), "cup": (8, 16),
+    "kilometer": (1000,), "km": (1000,), "kilogram": (1000,), "kg": (1000,), "gram": (1000,), "liter": (1000,),
+    "meter": (100, 1000), "cm": (100,), "triangle": (3, 180), "square": (4,), "rectangle": (4, 2),
+    "cube": (6, 12, 8), "circle": (360,), "angle": (180, 90, 360), "degree": (180, 360, 90), "side": (4, 6),
+    "die": (6,), "dice": (6, 36), "coin": (2,), "deck": (52,), "card": (52,), "average": (2, 3, 4),
+    "mean": (2, 3), "half": (2,), "percent": (100,), "digit": (10, 9), "leap": (366,), "leg": (2, 4),
+    "wheel": (2, 4), "hand": (2,), "eye": (2,),
+}  # fmt: skip
+_UNIVERSAL = frozenset(map(Fraction, (0, 1, 2, 100)))
+_WORDS = re.compile(r"[a-z]{3,12}")
+_ASKED = re.compile(
+    r"unknown variable \$?([A-Za-z])\b|(?:value of|find|solve for|what is)\s{1,2}\$([A-Za-z])\$", re.IGNORECASE
+)
+_RATIO = re.compile(r"\s{0,2}(?:/|:|out of|to|}\s{0,2}{)\s{0,2}")
+
+
+def given_values(passage: Passage) -> frozenset[Fraction]:
+    """The values that a text gives: its quantities, and what is read off each at once.
+
+    `30%` gives 30, 0.3, 0.7, 1.3, 70 and 130; `a third` gives 1/3, 3 and 2/3; `3/4` gives 3, 4, 3/4 and 1/4.
+    """
+    values: set[Fraction] = set()
+    before: Mention | None = None
+    for mention in passage.mentions:
+        value = mention.value
+        values.add(value)
+        if mention.percent or value.denominator != 1:
+            share = value / 100 if mention.percent else value
+            values.update((share, 1 - share, 1 + share, 100 * share, 100 - 100 * share, 100 + 100 * share))
+            values.update((Fraction(share.numerator), Fraction(share.denominator)))
+        if mention.unit == "dozen":
+            values.add(12 * value)
+        if before is not None and value and _RATIO.fullmatch(passage.plain, before.span[1], mention.span[0]):
+            ratio = before.value / value
+            values.update((ratio, 1 - ratio, 1 + ratio, 100 * ratio))
+        before = mention
+    return frozenset(values)
+
+
+def constants(problem: str, solution: str = "") -> frozenset[Fraction]:
+    """The constants that the words of a text bring with them (60 for `minutes`), and 0, 1, 2 and 100."""
+    return _constants(_telling_words(problem) | _telling_words(solution))
+
+
+@lru_cache(maxsize=256)
+def _telling_words(text: str) -> frozenset[str]:
+    found = set()
+    for word in set(_WORDS.findall(text.lower())):
+        for form in (word, word[:-1], word[:-2]):
+            if form in _CONSTANTS:
+                found.add(form)
+                break
+    return frozenset(found)
+
+
+@lru_cache(maxsize=1024)
+def _constants(words: frozenset[str]) -> frozenset[Fraction]:
+    values = {Fraction(value) for word in words for value in _CONSTANTS[word]}
+    return _UNIVERSAL | values
+
+
+def asked_unknown(problem: str) -> str | None:
+    """The letter whose value a problem asks for, if it names one."""
+    asked = _ASKED.search(problem)
+    return next(filter(None, asked.groups())) if asked is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a reference solution goes through.
+
+    Args:
+        values (`frozenset[Fraction]`): The values that it writes or computes, parts of its expressions included.
+        computed (`frozenset[Fraction]`): Those of them that it computes, or writes though they are neither given nor
+            constants.
+        regrouped (`frozenset[Fraction]`): Further values that other routes to the same result go through: partial sums
+            and products of the result as one expression of given values.
+        operands (`frozenset[Fraction]`): The numbers that it computes with.
+        results (`tuple[Fraction, ...]`): The results that it computes, in order, each once.
+        last_operands (`frozenset[Fraction]`): The numbers that its last step computes with.
+        ending (`frozenset[Fraction]`): Those of them that it computed before.
+    """
+
+    values: frozenset[Fraction]
+    computed: frozenset[Fraction]
+    operands: frozenset[Fraction]
+    regrouped: frozenset[Fraction]
+    results: tuple[Fraction, ...]
+    last_operands: frozenset[Fraction]
+    ending: frozenset[Fraction]
+
+
+def approximate(value: Fraction) -> float:
+    """The nearest float, infinite for what is beyond all of them."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def evaluate(node: Node | None, values: Mapping[str, Fraction] | None = None) -> Fraction | None:
+    """The exact value of an expression with these values of its names, or `None`."""
+    if node is None:
+        return None
+    try:
+        return exact(node, values)
+    except (NotExactError, TooCostlyError):
+        return None
+
+
+def subtrees(node: Node) -> Iterator[Number | Operation]:
+    """The expression and every part of it that is not a name."""
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        if not isinstance(part, Name):
+            yield part
+        if isinstance(part, Operation):
+            stack.extend(part.operands)
+
+
+def computations(
+    statement: Statement, values: Mapping[str, Fraction] | None = None
+) -> Iterator[tuple[int, Node, Fraction]]:
+    """The computed sides of a statement that come to a value: index of the side, expression, exact value."""
+    for index, side in enumerate(statement.sides):
+        if isinstance(side.node, Operation) and side.node.name not in ("neg", "%"):
+            value = side.value if side.value is not None or not values else evaluate(side.node, values)
+            if value is not None:
+                yield index, side.node, value
+
+
+def stated_result(statement: Statement, index: int) -> Fraction | None:
+    """The value that is written right after side `index` as its result, if one is."""
+    if index + 1 >= len(statement.sides):
+        return None
+    side = statement.sides[index + 1]
+    return side.value if side.places is not None else None
+
+
+def read_route(reference: Passage, problem: Passage, values: Mapping[str, Fraction]) -> Route:
+    """What `reference` goes through, its expressions in the unknown that is asked for evaluated at `values`."""
+    written = {mention.value for mention in reference.mentions}
+    computed: set[Fraction] = set()
+    operands: set[Fraction] = set()
+    expressions: dict[Fraction, Node] = {}
+    results: dict[Fraction, None] = {}
+    earlier: frozenset[Fraction] = frozenset()
+    last: frozenset[Fraction] = frozenset()
+    for statement in reference.statements:
+        for index, node, value in computations(statement, values):
+            for part in subtrees(node):
+                if isinstance(part, Number):
+                    operands.add(abs(part.value))
+                elif part.name not in ("neg", "%") and (part_value := evaluate(part, values)) is not None:
+                    computed.add(part_value)
+            stated = stated_result(statement, index)
+            result = value if stated is None else stated
+            computed.add(result)
+            earlier = frozenset(results)
+            results[result] = None
+            last = frozenset(abs(part.value) for part in subtrees(node) if isinstance(part, Number))
+            spelled = _substitute(node, expressions)
+            expressions[value] = expressions[result] = spelled
+    mentioned = written | computed | operands
+    given = {mention.value for mention in problem.mentions}
+    computed |= mentioned - given - constants(problem.plain, reference.plain)
+    regrouped: set[Fraction] = set()
+    # One expression stands under the value that it comes to and under the one that is stated for it.
+    for node in list({id(node): node for node in expressions.values()}.values())[-2:]:
+        regrouped |= _regroupings(node)
+    return Route(
+        frozenset(mentioned),
+        frozenset(computed),
+        frozenset(operands),
+        frozenset(regrouped) - mentioned,
+        tuple(results),
+        last,
+        last & earlier,
+    )
+
+
+def _substitute(node: Node, expressions: dict[Fraction, Node]) -> Node:
+    """`node` with each number that was computed before replaced by what it was computed from."""
+    if isinstance(node, Number):
+        found = expressions.get(node.value)
+        return found if found is not None else node
+    if not isinstance(node, Operation):
+        return node
+    spelled = Operation(node.name, tuple(_substitute(operand, expressions) for operand in node.operands))
+    return spelled if sum(1 for _ in itertools.islice(subtrees(spelled), _MAX_EXPRESSION)) < _MAX_EXPRESSION else node
+
+
+def _regroupings(node: Node) -> set[Fraction]:
+    """Partial sums of the expression multiplied out, and partial products of its terms."""
+    found: set[Fraction] = set()
+    values = []
+    for factors in _terms(node)[:MAX_TERMS]:
+        found |= _subsets(factors[:MAX_TERMS], operator.mul)
+        values.append(math.prod(factors, start=Fraction(1)))
+    return found | _subsets(values, operator.add)
+
+
+def _subsets(
+    items: list[Fraction], combine: Callable[[Fraction | int, Fraction | int], Fraction | int]
+) -> set[Fraction]:
+    """The magnitudes of what the non-empty subsets of `items` combine to."""
+    found: list[Fraction | int] = []
+    for item in items:
+        # Whole numbers are combined as such: that is several times faster.
+        value = item.numerator if item.denominator == 1 else item
+        found += [value, *(combine(other, value) for other in found)]
+    return {abs(value) if isinstance(value, Fraction) else Fraction(abs(value)) for value in found}
+
+
+def _terms(node: Node) -> list[list[Fraction]]:
+    """The expression multiplied out: the factors of each term of the sum."""
+    if isinstance(node, Operation):
+        if node.name == "+":
+            return [term for operand in node.operands for term in _terms(operand)]
+        if node.name == "neg":
+            return [[Fraction(-1), *term] for term in _terms(node.operands[0])]
+        if node.name == "*":
+            product: list[list[Fraction]] = [[]]
+            for operand in node.operands:
+                product = [left + right for left in product for right in _terms(operand)]
+                if len(product) > MAX_TERMS:
+                    return _atom(node)
+            return product
+        if node.name == "/":
+            divisor = evaluate(node.operands[1])
+            if divisor:
+                below = _terms(node.operands[1])
+                factors = [1 / f for f in below[0] if f] if len(below) == 1 else [1 / divisor]
+                return [term + factors for term in _terms(node.operands[0])]
+    return _atom(node)
+
+
+def _atom(node: Node) -> list[list[Fraction]]:
+    value = evaluate(node)
+    return [[value]] if value is not None else []

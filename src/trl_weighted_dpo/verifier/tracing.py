@@ -1,0 +1,241 @@
+"""Where each value of a solution comes from: the problem, a constant, an earlier step, the reference, or nowhere."""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from trl_weighted_dpo.verifier.known import Route, approximate, computations, constants, evaluate, subtrees
+from trl_weighted_dpo.verifier.reading.blanks import after, before
+from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation
+from trl_weighted_dpo.verifier.reading.passage import MAX_READ, Mention, Passage
+
+_NUMBERING = re.compile(r"(?:^|\n|[.:;)][ ])[ \t>*#-]{0,8}(?:step[ ]?|\()?$", re.IGNORECASE)
+_REFERRED = re.compile(r"\b(?:steps?|equations?|eq\.?|parts?|cases?|lines?|conditions?|method)[ ]?\(?$", re.IGNORECASE)
+_MAX_EVENTS = 600
+MAX_COMPARED = 300
+"""Values up to which a rounded one is compared with each."""
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A value that a solution computes.
+
+    Args:
+        step (`int`): The step it is in.
+        span (`tuple[int, int]`): Where the result is written; the computation if it is not carried out.
+        value (`Fraction`): The result as stated, else what the computation comes to.
+        exact (`Fraction`): What the computation comes to.
+        places (`int`): Decimals that the stated result shows; 0 if none is stated.
+        operands (`tuple[Fraction, ...]`): The numbers that it is computed from.
+        node (`Node`): The computation.
+    """
+
+    step: int
+    span: tuple[int, int]
+    value: Fraction
+    exact: Fraction
+    places: int
+    operands: tuple[Fraction, ...]
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A number that comes from nowhere.
+
+    Args:
+        step (`int`): The step it is in.
+        mention (`Mention`): The number.
+        is_operand (`bool`): Whether something is computed with it; else it is only said.
+    """
+
+    step: int
+    mention: Mention
+    is_operand: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A value that is stated without a computation, and is no number of the problem.
+
+    Args:
+        step (`int`): The step it is in.
+        mention (`Mention`): The number.
+    """
+
+    step: int
+    mention: Mention
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The values of a solution with their sources.
+
+    Args:
+        derived (`tuple[Derived, ...]`): What it computes, in order.
+        claims (`tuple[Claim, ...]`): What it states without computing it, in order, each value once.
+        strays (`tuple[Stray, ...]`): What comes from nowhere, in order, each value once.
+        opened (`tuple[Fraction, ...]`): What it computes and does not compute with again, in order, each value once.
+        reached (`frozenset[Fraction]`): What it computes, parts of its expressions included, and claims.
+        used (`frozenset[Fraction]`): All values that it mentions or computes, parts of its expressions included.
+    """
+
+    derived: tuple[Derived, ...]
+    claims: tuple[Claim, ...]
+    strays: tuple[Stray, ...]
+    opened: tuple[Fraction, ...]
+    reached: frozenset[Fraction]
+    used: frozenset[Fraction]
+
+
+def read_trace(
+    solution: Passage,
+    problem: Passage,
+    given: frozenset[Fraction],
+    route: Route | None,
+    values: Mapping[str, Fraction],
+) -> Trace:
+    """Follows the values of a solution in the order of its text, with its expressions in the unknown that is asked for
+    evaluated at `values`."""
+    derived, operand_spans, algebra, results = _computed(solution, values)
+    known = set(given) | constants(problem.plain, solution.plain)
+    if route is not None:
+        known |= route.values | route.regrouped
+    recent = [mention.value for mention in problem.mentions]
+    strays: list[Stray] = []
+    claims: list[Claim] = []
+    pending = iter((*derived, None))
+    following = next(pending)
+    for mention in solution.mentions[:_MAX_EVENTS]:
+        while following is not None and following.span[0] <= mention.span[0]:
+            known.update((following.value, following.exact))
+            recent.append(following.value)
+            following = next(pending)
+        if mention.span in results or _is_known(mention, known):
+            continue
+        if is_label(solution.plain, mention) or _is_coefficient(solution.plain, mention):
+            continue
+        step = solution.step_at(mention.span[0]) or 0
+        if _inside(mention.span, algebra) and _one_operation(mention.value, recent):
+            continue
+        inside = _inside(mention.span, operand_spans) or _inside(mention.span, algebra)
+        if not inside and _one_operation(mention.value, recent):
+            claims.append(Claim(step, mention))
+        else:
+            strays.append(Stray(step, mention, inside))
+        known.add(mention.value)
+        recent.append(mention.value)
+    reached = {claim.mention.value for claim in claims}
+    for item in derived:
+        reached.update((item.value, item.exact))
+        if len(item.operands) > 2:
+            reached.update(value for part in subtrees(item.node) if (value := evaluate(part, values)) is not None)
+    used = reached.union(mention.value for mention in solution.mentions)
+    consumed = {operand for item in derived for operand in item.operands}
+    opened = dict.fromkeys(
+        item.value
+        for item in derived
+        if not (item.value in consumed or item.exact in consumed or -item.value in consumed)
+    )
+    return Trace(tuple(derived), tuple(claims), tuple(strays), tuple(opened), frozenset(reached), frozenset(used))
+
+
+def _computed(
+    solution: Passage, values: Mapping[str, Fraction]
+) -> tuple[list[Derived], list[Span], list[Span], set[Span]]:
+    derived: list[Derived] = []
+    operand_spans: list[Span] = []
+    algebra: list[Span] = []
+    results: set[Span] = set()
+    mentions = [mention.span for mention in solution.mentions]
+    for statement in solution.statements[:_MAX_EVENTS]:
+        for side in statement.sides:
+            if isinstance(side.node, Operation):
+                (operand_spans if side.value is not None else algebra).append(side.span)
+        for index, node, value in computations(statement, values):
+            following = statement.sides[index + 1] if index + 1 < len(statement.sides) else None
+            span, stated, places = statement.sides[index].span, value, 0
+            if following is not None and following.places is not None and following.value is not None:
+                span, stated, places = following.span, following.value, following.places
+                results.update(mentions[bisect_left(mentions, span) : bisect_left(mentions, (span[1], 0))])
+            derived.append(Derived(statement.step, span, stated, value, places, tuple(numbers_in(node)), node))
+    if values:
+        derived += _in_unknown(solution, values, derived)
+    derived.sort(key=lambda item: item.span)
+    return derived, sorted(operand_spans), sorted(algebra), results
+
+
+def _in_unknown(solution: Passage, values: Mapping[str, Fraction], derived: Sequence[Derived]) -> Iterator[Derived]:
+    """Terms such as `4x` in running text, in the unknown that is asked for."""
+    read = sorted(item.span for item in derived)
+    for mention in solution.mentions:
+        end = mention.span[1]
+        letter = solution.plain[end : end + 1]
+        if letter in values and not solution.plain[end + 1 : end + 2].isalnum() and not _inside(mention.span, read):
+            value = mention.value * values[letter]
+            step = solution.step_at(end) or 0
+            node = Operation("*", (Number(mention.value), Name(letter)))
+            yield Derived(step, (mention.span[0], end + 1), value, value, 0, (mention.value,), node)
+
+
+def _inside(span: tuple[int, int], spans: Sequence[tuple[int, int]]) -> bool:
+    position = bisect_right(spans, (span[0], MAX_READ))
+    return position > 0 and spans[position - 1][1] >= span[1]
+
+
+def _is_known(mention: Mention, known: set[Fraction]) -> bool:
+    value = mention.value
+    if value in known or -value in known:
+        return True
+    if mention.in_words:
+        return True
+    if (mention.percent or value.denominator != 1 or value > 100) and (value / 100 in known or 100 * value in known):
+        return True
+    if value.denominator != 1 and len(known) <= MAX_COMPARED:
+        near = approximate(value)
+        tolerance = 0.51 * 10.0**-mention.places
+        return any(abs(approximate(other) - near) <= tolerance for other in known if other.denominator != 1)
+    return False
+
+
+def _one_operation(value: Fraction, recent: Sequence[Fraction]) -> bool:
+    """Whether one operation on two of the last values gives `value`: a step that was done in the head."""
+    numbers = [approximate(number) for number in dict.fromkeys(recent[-12:])]
+    wanted = approximate(value)
+    for left in numbers:
+        for right in numbers:
+            if left + right == wanted or left - right == wanted or left * right == wanted:
+                return True
+            if right and abs(left / right - wanted) < 1e-9:
+                return True
+    return False
+
+
+def numbers_in(node: Node) -> Iterator[Fraction]:
+    """The numbers that an expression is written with, without their signs: the grammar reads `5 - 3` as `5 + -3`."""
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Number):
+            yield part.value if part.value.numerator >= 0 else -part.value
+        elif isinstance(part, Operation):
+            stack.extend(part.operands)
+
+
+def _is_coefficient(plain: str, mention: Mention) -> bool:
+    """Whether a variable is glued to a number, so that it is worked out by algebra."""
+    after = plain[mention.span[1] : mention.span[1] + 2]
+    return after[:1].isalpha() and not after[1:].isalnum() and after[0] not in "gmlLhs"
+
+
+def is_label(plain: str, mention: Mention) -> bool:
+    """Whether a number numbers a step, or refers to one, instead of counting something."""
+    ahead = before(plain, mention.span[0], 24)
+    behind = after(plain, mention.span[1], 2)
+    if _REFERRED.search(ahead):
+        return True
+    return bool(_NUMBERING.search(ahead)) and (behind[:1] in (":", ")", ".") and behind[1:] in ("", " ", "\n", "*"))
