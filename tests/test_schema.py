@@ -2,7 +2,14 @@
 
 import pytest
 
-from trl_weighted_dpo.schema import SchemaError, check_pair_row, check_profile_row, read_jsonl, write_jsonl
+from trl_weighted_dpo.schema import (
+    SchemaError,
+    check_pair_row,
+    check_profile_row,
+    read_jsonl,
+    solution_rows,
+    write_jsonl,
+)
 from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier
 
 PROFILE = MathVerifier().verify("What is 6 x 7?", "A: 43", "42").to_dict()
@@ -32,6 +39,13 @@ def test_bad_profiles_are_named(change, message):
 def test_a_profile_without_a_column_is_named():
     with pytest.raises(SchemaError, match=r"column 'evidence': the column is missing"):
         check_profile_row({name: value for name, value in PROFILE.items() if name != "evidence"}, 0)
+
+
+def test_the_solutions_of_a_row():
+    pool_row = {"id": "x", "problem": "p", "candidates": [{"solution": "s", "steps": 7}, {"solution": "t"}]}
+    shared = {"problem": "p", "reference_answer": None, "reference_solution": None}
+    assert solution_rows(pool_row) == [{**shared, "solution": "s"}, {**shared, "solution": "t"}]
+    assert solution_rows({"problem": "p", "steps": ["s"]}) == [{**shared, "solution": None, "steps": ["s"]}]
 
 
 def test_pairs_in_any_format():

@@ -77,7 +77,7 @@ def test_a_bad_row_keeps_what_came_before(tmp_path, mined):
 
 def test_killed_and_run_again_writes_the_same_pairs(tmp_path):
     pool, output = tmp_path / "pool.jsonl", tmp_path / "pairs.jsonl"
-    pool.write_text("".join(json.dumps(row) + "\n" for row in tiny_pool(6000)))
+    pool.write_text("".join(json.dumps(row) + "\n" for row in tiny_pool(2000)))
     command = [sys.executable, "-c", "from trl_weighted_dpo.cli import main; main()", "mine", str(pool)]
     process = subprocess.Popen([*command, "-o", str(output)], stderr=subprocess.DEVNULL)
     journal = tmp_path / "pairs.jsonl.journal"

@@ -2,7 +2,9 @@
 
 import typer
 
+from trl_weighted_dpo.cli.calibrate import calibrate
 from trl_weighted_dpo.cli.mine import mine
+from trl_weighted_dpo.cli.verify import verify
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -12,7 +14,9 @@ def describe() -> None:
     """Verifier-guided, hard-negative, per-pair weighted DPO for math."""
 
 
+app.command()(verify)
 app.command()(mine)
+app.command()(calibrate)
 
 
 def main() -> None:

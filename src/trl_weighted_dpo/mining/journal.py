@@ -1,19 +1,16 @@
-"""Mining that can be stopped: each row's result is on disk before the next is begun, and a later run takes it up.
+"""Mining that can be stopped: each row's pairs are in a [`~journal.Journal`] before the next row is begun."""
 
-A journal is a JSONL file: a line with what decides the pairs, then one line for each pool row, in order.
-"""
-
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo._version import __version__
+from trl_weighted_dpo.journal import Journal, digest
 from trl_weighted_dpo.mining.pairing import MiningReport, PairingConfig, mine_problem
 from trl_weighted_dpo.verifier import VERIFIER_VERSION, MathVerifier
 
@@ -27,7 +24,7 @@ def row_digest(row: Mapping[str, Any]) -> str:
     """Identity of a pool row: SHA-256 of its problem, references and solutions."""
     solutions = [candidate[schema.SOLUTION] for candidate in row.get(schema.CANDIDATES) or ()]
     references = [row.get(schema.REFERENCE_ANSWER), row.get(schema.REFERENCE_SOLUTION)]
-    return hashlib.sha256(json.dumps([row.get(schema.PROBLEM), references, solutions]).encode()).hexdigest()
+    return digest([row.get(schema.PROBLEM), references, solutions])
 
 
 def mine_into(
@@ -53,47 +50,21 @@ def mine_into(
         [`~schema.SchemaError`]: If a row is not a pool row; what was mined until then stays in the journal.
     """
     verifier, config, report = verifier or MathVerifier(), config or PairingConfig(), MiningReport()
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    journal.touch()
-    with journal.open("r+b") as file:
-        taking_up = _expect(file, {"key": mining_key(config)}) is not None
-        if not taking_up:
-            _write(file, {"key": mining_key(config)})
+    with Journal(journal, mining_key(config)) as entries:
         for index, row in enumerate(tqdm(rows, desc=f"Mining {source}", unit=" problems")):
             schema.check_pool_row(row, index, source)
-            digest = row_digest(row)
-            entry = _expect(file, {"row": digest}) if taking_up else None
+            identity = row_digest(row)
+            entry = entries.taken_up({"row": identity})
             if entry is None:
-                taking_up = False
                 counts = MiningReport()
                 pairs = mine_problem(row, index, verifier, config, counts)
-                entry = {"row": digest, "pairs": pairs, "report": counts.to_dict()}
-                _write(file, entry)
+                entry = {"row": identity, "pairs": pairs, "report": counts.to_dict()}
+                entries.write(entry)
             report.add(entry["report"])
-        file.truncate()
+        entries.finish()
     return report
 
 
 def mined_rows(journal: Path) -> Iterator[dict[str, Any]]:
     """The rows of a finished journal that gave pairs: each with `row` (its digest) and `pairs`, in the pool's order."""
     return (entry for entry in schema.read_jsonl(journal) if entry.get("pairs"))
-
-
-def _expect(file: BinaryIO, fields: Mapping[str, str]) -> dict[str, Any] | None:
-    """The next entry if it is whole and has these fields; else everything from there on is cut off."""
-    position = file.tell()
-    line = file.readline()
-    try:
-        entry = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
-        entry = None
-    if entry is not None and all(entry.get(name) == value for name, value in fields.items()):
-        return dict(entry)
-    file.seek(position)
-    file.truncate()
-    return None
-
-
-def _write(file: BinaryIO, entry: Mapping[str, Any]) -> None:
-    file.write(json.dumps(entry).encode() + b"\n")
-    file.flush()

@@ -1,0 +1,48 @@
+"""`weighted-dpo calibrate`: labelled solutions → the weights of wrongness."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def calibrate(
+    labelled: Annotated[
+        list[Path],
+        typer.Argument(help="Labelled solutions or pools, as JSONL (is_correct_answer, first_error_step, is_correct)."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the weights go, as JSON.")],
+    folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation, each with its own problems.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is written instead of tables.")] = False,
+) -> None:
+    """Fit the weights of wrongness to labelled solutions; MathVerifier.from_calibration reads what is written."""
+    import json
+
+    from rich.console import Console
+
+    from trl_weighted_dpo.report.tables import calibration_tables
+    from trl_weighted_dpo.verifier.calibration import calibrate as fitted_to
+    from trl_weighted_dpo.verifier.verifier import MathVerifier
+
+    names = " ".join(path.name for path in labelled)
+    command = f"weighted-dpo calibrate {names} -o {output.name} --folds {folds}"
+    partial = output.with_name(output.name + ".partial")
+    try:
+        with MathVerifier() as verifier:
+            content = fitted_to(labelled, verifier, folds, command, progress=True)
+        text = json.dumps(content, indent=2) + "\n"
+        output.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(output)
+    except (ValueError, OSError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(text, nl=False)
+        return
+    console = Console()
+    for table in calibration_tables(content):
+        console.print(table)
+    if content["never_judged"]:
+        typer.echo(f"Never judged in this data, so without weight: {', '.join(content['never_judged'])}")
+    typer.echo(f"Weights written to {output}")

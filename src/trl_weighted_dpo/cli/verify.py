@@ -1,0 +1,151 @@
+"""`weighted-dpo verify`: solutions → error profiles."""
+
+import io
+import itertools
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier
+    from trl_weighted_dpo.verifier.many import VerificationReport
+
+_Explained = tuple[dict[str, int], dict[str, Any], "ErrorProfile"]
+"""Where a solution stands in its file, its solution row and its profile."""
+
+
+def verify(
+    file: Annotated[
+        Path | None, typer.Argument(help="Pool or solutions, as JSONL: problem, candidates or solution or steps.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where the rows with profiles go.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes to verify in.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Verify the first rows only.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Weights of wrongness, as `weighted-dpo calibrate` writes them.")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show what was found in one row's solutions.")] = False,
+    row: Annotated[int, typer.Option(min=0, help="The row to explain, counted from 0.")] = 0,
+    candidate: Annotated[
+        int | None, typer.Option(min=0, help="The candidate to explain, counted from 0; all if left out.")
+    ] = None,
+    problem: Annotated[str | None, typer.Option(help="Explain one solution of this problem, without a file.")] = None,
+    solution: Annotated[str | None, typer.Option(help="That solution; - reads it from standard input.")] = None,
+    reference_answer: Annotated[str | None, typer.Option(help="Its right final answer.")] = None,
+    reference_solution: Annotated[str | None, typer.Option(help="A worked solution.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Verify the solutions of a file, or explain what is wrong with one.
+
+    Can be stopped and run again: what was verified lies in OUTPUT.journal until all is done.
+    """
+    from trl_weighted_dpo import schema
+    from trl_weighted_dpo.verifier import MathVerifier
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that lacks a character must not end the run.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        with MathVerifier.from_calibration(calibration) if calibration else MathVerifier() as verifier:
+            if problem is not None or solution is not None:
+                if problem is None or solution is None or file is not None or output is not None:
+                    raise ValueError("--problem and --solution belong together and stand for a file and its output.")
+                text = sys.stdin.read() if solution == "-" else solution
+                single = {
+                    schema.PROBLEM: problem,
+                    schema.SOLUTION: text,
+                    schema.REFERENCE_ANSWER: reference_answer,
+                    schema.REFERENCE_SOLUTION: reference_solution,
+                }
+                schema.check_solution_row(single, 0, "the options")
+                _show(None, 0.0, [_explained({}, single, verifier)], as_json)
+                return
+            if file is None:
+                raise ValueError("there is nothing to verify: give a file, or --problem and --solution.")
+            if output is None and not explain:
+                raise ValueError("say what is to be done: -o OUT.jsonl writes profiles, --explain shows one.")
+            started = time.perf_counter()
+            report = _verify_file(file, output, verifier, workers, limit) if output is not None else None
+            seconds = time.perf_counter() - started
+            explained = list(_explain_row(file, row, candidate, verifier)) if explain else []
+            _show(report, seconds, explained, as_json)
+    except (ValueError, OSError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+    if output is not None and report is not None:
+        typer.echo(f"{report.solutions} profiles written to {output}", err=as_json)
+
+
+def _verify_file(
+    file: Path, output: Path, verifier: "MathVerifier", workers: int, limit: int | None
+) -> "VerificationReport":
+    from trl_weighted_dpo import schema
+    from trl_weighted_dpo.verifier.files import rows_with_profiles, verify_into
+
+    def rows() -> Iterator[dict[str, Any]]:
+        return itertools.islice(schema.read_jsonl(file), limit)
+
+    with file.open("rb") as lines:
+        total = sum(1 for _ in itertools.islice(filter(bytes.strip, lines), limit))
+    journal = output.with_name(output.name + ".journal")
+    report = verify_into(journal, rows(), verifier, workers, str(file), total)
+    if not report.solutions:
+        raise ValueError(f"{file}: there are no solutions, so nothing was written.")
+    schema.write_jsonl(output, rows_with_profiles(rows(), journal))
+    journal.unlink()
+    return report
+
+
+def _explain_row(file: Path, index: int, candidate: int | None, verifier: "MathVerifier") -> Iterator[_Explained]:
+    from trl_weighted_dpo import schema
+
+    row = next(itertools.islice(schema.read_jsonl(file), index, None), None)
+    if row is None:
+        raise ValueError(f"{file}: there is no row {index}; rows are counted from 0.")
+    is_pool = schema.CANDIDATES in row
+    check = schema.check_pool_row if is_pool else schema.check_solution_row
+    check(row, index, str(file))
+    solutions = schema.solution_rows(row)
+    if candidate is not None and (not is_pool or candidate >= len(solutions)):
+        there = f"{len(solutions)} candidates, counted from 0" if is_pool else "no candidates but one solution"
+        raise ValueError(f"{file}: row {index} has {there}; got --candidate {candidate}.")
+    for position, solution in enumerate(solutions):
+        if candidate is None or position == candidate:
+            yield _explained({"row": index} | ({"candidate": position} if is_pool else {}), solution, verifier)
+
+
+def _explained(place: dict[str, int], row: dict[str, Any], verifier: "MathVerifier") -> _Explained:
+    from trl_weighted_dpo.verifier.many import verify_arguments
+
+    return place, row, verifier.verify(*verify_arguments(row))
+
+
+def _show(report: "VerificationReport | None", seconds: float, explained: list[_Explained], as_json: bool) -> None:
+    from rich.console import Console
+
+    from trl_weighted_dpo import schema
+    from trl_weighted_dpo.report.explain import explanation
+    from trl_weighted_dpo.report.tables import verification_table
+    from trl_weighted_dpo.verifier.many import verify_arguments
+
+    if as_json:
+        shown: dict[str, Any] = {}
+        if report is not None:
+            shown["report"] = report.to_dict() | {"seconds": round(seconds, 3)}
+        if explained:
+            shown["explained"] = [place | {schema.PROFILE: profile.to_dict()} for place, _, profile in explained]
+        typer.echo(json.dumps(shown, indent=2))
+        return
+    console = Console()
+    for place, row, profile in explained:
+        title = ", ".join(f"{name} {index}" for name, index in place.items()) or "solution"
+        problem, solution, reference_answer, _ = verify_arguments(row)
+        has_no_styles = console.color_system is None
+        console.print(explanation(title, problem, solution, reference_answer, profile, has_no_styles))
+    if report is not None:
+        console.print(verification_table(report.to_dict(), seconds))

@@ -1,0 +1,269 @@
+"""`weighted-dpo verify` as a person runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from tests.tiny import tiny_pool
+from trl_weighted_dpo.cli import app
+from trl_weighted_dpo.schema import read_jsonl, write_jsonl
+from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier, files
+
+POOL = [{**row, "note": {"kept": [index]}} for index, row in enumerate(tiny_pool(12))]
+POOL[3] = {**POOL[3], "candidates": []}
+POOL[5]["candidates"][0] |= {"generator": "g", "profile": "an old one"}
+POOL[7]["candidates"][0] |= {"solution": "It is \udc80.\nA: 7\udfff"}
+SOLUTIONS = [
+    {"id": 7, "problem": row["problem"], "solution": candidate["solution"], "reference_answer": row["reference_answer"]}
+    for row in POOL
+    for candidate in row["candidates"]
+] + [{"problem": "What is 6 x 7?", "steps": ["6 x 7 = 43", "A: 43"], "reference_answer": "42", "extra": None}]
+
+
+def run(*arguments, **settings):
+    return CliRunner().invoke(app, ["verify", *map(str, arguments)], **settings)
+
+
+def unmarked(text):
+    return text.replace("⟦", "").replace("⟧", "")
+
+
+def profile_of(row, candidate):
+    references = row.get("reference_answer"), row.get("reference_solution")
+    solution = candidate.get("steps") or candidate["solution"]
+    return MathVerifier().verify(row["problem"], solution, *references).to_dict()
+
+
+@pytest.fixture
+def pool(tmp_path):
+    write_jsonl(tmp_path / "pool.jsonl", POOL)
+    return tmp_path / "pool.jsonl"
+
+
+@pytest.fixture
+def verified(monkeypatch):
+    """Solutions that were really verified."""
+    solutions, kept = [], MathVerifier.verify
+    monkeypatch.setattr(MathVerifier, "verify", lambda *given: (solutions.append(given[2]), kept(*given))[1])
+    return solutions
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_pool_gets_its_profiles_and_keeps_all_else(pool, tmp_path, workers):
+    done = run(pool, "-o", tmp_path / "out.jsonl", "--workers", workers)
+    assert done.exit_code == 0, done.output
+    assert "profiles written to" in done.output
+    expected = [
+        {**row, "candidates": [{**entry, "profile": profile_of(row, entry)} for entry in row["candidates"]]}
+        for row in POOL
+    ]
+    assert list(read_jsonl(tmp_path / "out.jsonl")) == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "pool.jsonl"]
+
+
+def test_solutions_get_their_profiles_beside_pool_rows(tmp_path):
+    rows = [*SOLUTIONS, POOL[0]]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    assert run(tmp_path / "rows.jsonl", "-o", tmp_path / "out.jsonl").exit_code == 0
+    written = list(read_jsonl(tmp_path / "out.jsonl"))
+    assert written[:-1] == [{**row, "profile": profile_of(row, row)} for row in SOLUTIONS]
+    assert [entry["profile"] for entry in written[-1]["candidates"]] == [
+        profile_of(POOL[0], entry) for entry in POOL[0]["candidates"]
+    ]
+    for row in written[:-1]:
+        assert ErrorProfile.from_dict(row["profile"]).to_dict() == row["profile"]
+
+
+def test_the_file_may_be_its_own_output(pool):
+    assert run(pool, "-o", pool).exit_code == 0
+    once = pool.read_bytes()
+    assert b'"profile": {"verdict": "correct"' in once
+    assert run(pool, "-o", pool).exit_code == 0
+    assert pool.read_bytes() == once
+
+
+def test_the_summary_counts_as_json(pool, tmp_path):
+    done = run(pool, "-o", tmp_path / "out.jsonl", "--json")
+    report = json.loads(done.stdout)["report"]
+    profiles = [entry["profile"] for row in read_jsonl(tmp_path / "out.jsonl") for entry in row["candidates"]]
+    assert report["solutions"] == len(profiles) == sum(len(row["candidates"]) for row in POOL)
+    for verdict, count in report["verdicts"].items():
+        assert count == sum(profile["verdict"] == verdict for profile in profiles)
+    for dimension, count in report["found"].items():
+        assert count == sum(any(i["dimension"] == dimension for i in profile["evidence"]) for profile in profiles)
+    assert report["found"]["final_answer"] > 0
+    assert report["taken_up"] == 0
+    assert report["seconds"] > 0
+
+
+def test_the_summary_counts_for_a_person(pool, tmp_path):
+    done = run(pool, "-o", tmp_path / "out.jsonl")
+    for part in ("│ solutions ", "│   correct ", "│   final_answer ", " solutions/s ", "profiles written to"):
+        assert part in done.output
+
+
+def test_a_limit_takes_the_first_rows(pool, tmp_path):
+    assert run(pool, "-o", tmp_path / "out.jsonl", "--limit", 2).exit_code == 0
+    assert [row["id"] for row in read_jsonl(tmp_path / "out.jsonl")] == [row["id"] for row in POOL[:2]]
+
+
+def test_a_bad_row_is_named_and_what_came_before_is_kept(tmp_path, verified):
+    path = tmp_path / "rows.jsonl"
+    write_jsonl(path, [*SOLUTIONS[:5], {"problem": "p", "solution": 7}, *SOLUTIONS[5:]])
+    done = run(path, "-o", tmp_path / "out.jsonl")
+    assert done.exit_code == 1
+    assert f"Error: {path}: row 5, column 'solution': got 7. Give a text, or its steps" in done.output
+    assert not (tmp_path / "out.jsonl").exists()
+    assert len(verified) == 5
+    write_jsonl(path, SOLUTIONS)
+    done = run(path, "-o", tmp_path / "out.jsonl", "--json")
+    assert json.loads(done.stdout)["report"]["taken_up"] == 5
+    assert len(verified) == len(SOLUTIONS)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 60])
+def test_a_cut_journal_is_taken_up(pool, tmp_path, monkeypatch, verified, cut):
+    def interrupted(*_):
+        raise OSError("no space left")
+
+    assert run(pool, "-o", tmp_path / "whole.jsonl").exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "rows_with_profiles", interrupted)
+        assert "Error: no space left" in run(pool, "-o", tmp_path / "out.jsonl").output
+    journal = tmp_path / "out.jsonl.journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:7]) + lines[7][:cut])
+    verified.clear()
+    assert run(pool, "-o", tmp_path / "out.jsonl").exit_code == 0
+    assert verified == [entry["solution"] for row in POOL[6:] for entry in row["candidates"]]
+    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_other_settings_begin_anew(pool, tmp_path, verified):
+    journal = tmp_path / "out.jsonl.journal"
+    files.verify_into(journal, POOL)
+    count = len(verified)
+    files.verify_into(journal, POOL)
+    assert len(verified) == count
+    files.verify_into(journal, POOL, MathVerifier(timeout=4.0))
+    assert len(verified) == 2 * count
+
+
+@pytest.mark.parametrize("change", [POOL[:-1], [*POOL, POOL[0]], [*POOL[:-1], POOL[0]]])
+def test_rows_that_changed_meanwhile_are_refused(tmp_path, change):
+    files.verify_into(tmp_path / "j", POOL)
+    with pytest.raises(ValueError, match=r"changed while they were verified. Run again"):
+        list(files.rows_with_profiles(change, tmp_path / "j"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_and_run_again_writes_the_same_file(tmp_path, workers):
+    write_jsonl(tmp_path / "pool.jsonl", tiny_pool(1500))
+    command = [sys.executable, "-c", "from trl_weighted_dpo.cli import main; main()", "verify", "pool.jsonl"]
+    command += ["--workers", str(workers), "-o"]
+    settings = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([*command, "out.jsonl"], **settings)
+    journal = tmp_path / "out.jsonl.journal"
+    while process.poll() is None and not (journal.is_file() and journal.stat().st_size > 100_000):
+        time.sleep(0.01)
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(children) >= (workers if workers > 1 else 0)
+    assert journal.is_file()
+    assert not (tmp_path / "out.jsonl").exists()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
+    subprocess.run([*command, "out.jsonl"], check=True, **settings)
+    subprocess.run([*command, "whole.jsonl"], check=True, **settings)
+    assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert not journal.exists()
+
+
+def test_candidates_are_explained(pool):
+    done = run(pool, "--explain", "--row", 1, "--candidate", 2)
+    assert done.exit_code == 0, done.output
+    assert "row 1, candidate 2" in done.output
+    assert POOL[1]["candidates"][2]["solution"].split("\n")[0] in unmarked(done.output)
+    assert run(pool, "--explain").output.count("── row 0, candidate ") == len(POOL[0]["candidates"])
+
+
+def test_a_surrogate_is_explained(pool):
+    done = run(pool, "--explain", "--row", 7, "--candidate", 0)
+    assert done.exit_code == 0, done.output
+    assert "It is \\udc80." in unmarked(done.output)
+
+
+def test_profiles_are_explained_as_json(pool):
+    done = run(pool, "--explain", "--row", 1, "--json")
+    assert json.loads(done.output) == {
+        "explained": [
+            {"row": 1, "candidate": index, "profile": profile_of(POOL[1], entry)}
+            for index, entry in enumerate(POOL[1]["candidates"])
+        ]
+    }
+
+
+def test_a_file_is_written_and_a_row_explained_at_once(pool, tmp_path):
+    done = run(pool, "-o", tmp_path / "out.jsonl", "--explain", "--row", 2, "--candidate", 0, "--json")
+    shown = json.loads(done.stdout)
+    assert shown["report"]["solutions"] > 0
+    assert [entry["row"] for entry in shown["explained"]] == [2]
+    assert (tmp_path / "out.jsonl").exists()
+
+
+def test_a_single_solution_is_explained():
+    options = ("--problem", "What is 6 x 7? [b]", "--reference-answer", "42")
+    text = "6 x 7 = 43\x1b[2J [bold]\nA: 43"
+    done = run(*options, "--solution", "-", input=text)
+    assert done.exit_code == 0, done.output
+    assert "\\x1b[2J [bold]" in unmarked(done.output)
+    assert "\x1b" not in done.output
+    assert "Verdict: incorrect" in done.output
+    profile = MathVerifier().verify("What is 6 x 7? [b]", text, "42").to_dict()
+    assert json.loads(run(*options, "--solution", text, "--json").output) == {"explained": [{"profile": profile}]}
+
+
+def test_a_calibration_is_used(tmp_path, pool):
+    (tmp_path / "bad.json").write_text("{}")
+    done = run(pool, "-o", tmp_path / "out.jsonl", "--calibration", tmp_path / "bad.json")
+    assert done.exit_code == 1
+    assert "bad.json" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "there is nothing to verify: give a file, or --problem and --solution"),
+        (["pool.jsonl"], "say what is to be done: -o OUT.jsonl writes profiles, --explain shows one"),
+        (["nowhere.jsonl", "-o", "out.jsonl"], "No such file or directory: 'nowhere.jsonl'"),
+        (["nowhere.jsonl", "--explain"], "No such file or directory: 'nowhere.jsonl'"),
+        (["pool.jsonl", "--explain", "--row", "99"], "pool.jsonl: there is no row 99; rows are counted from 0"),
+        (["pool.jsonl", "--explain", "--candidate", "9"], "pool.jsonl: row 0 has 4 candidates, counted from 0; got"),
+        (["rows.jsonl", "--explain", "--candidate", "0"], "rows.jsonl: row 0 has no candidates but one solution; got"),
+        (["bad.jsonl", "--explain"], "bad.jsonl: row 0, column 'problem': the column is missing"),
+        (["bad.jsonl", "-o", "out.jsonl"], "bad.jsonl: row 0, column 'problem': the column is missing"),
+        (["broken.jsonl", "-o", "out.jsonl"], "broken.jsonl: row 1, column '(whole row)'"),
+        (["empty.jsonl", "-o", "out.jsonl"], "empty.jsonl: there are no solutions, so nothing was written"),
+        (["--problem", "p"], "--problem and --solution belong together"),
+        (["pool.jsonl", "--problem", "p", "--solution", "s"], "--problem and --solution belong together"),
+        (["--problem", " ", "--solution", "s"], "the options: row 0, column 'problem': got ' '"),
+    ],
+)
+def test_what_cannot_be_done_is_explained(pool, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    write_jsonl("rows.jsonl", SOLUTIONS)
+    write_jsonl("bad.jsonl", [{"text": "x"}])
+    (tmp_path / "broken.jsonl").write_text(json.dumps(SOLUTIONS[0]) + "\n{")
+    (tmp_path / "empty.jsonl").write_text("\n")
+    done = run(*arguments)
+    assert done.exit_code == 1
+    assert message in done.output
+    assert not (tmp_path / "out.jsonl").exists()
