@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/verifier.py`: one module for each measure."""
