@@ -44,7 +44,7 @@ def report(paths: list[Path], passes: int) -> list[str]:
         lines += ["## False alarms on sound solutions", "", *false_alarms(alarms, summary)]
         lines += ["## Wrong answers from process signals alone", "", *hidden_answers(verifier, pools, summary)]
         lines += ["## Answers and speed", "", *answers(verifier, files, passes, summary)]
-        lines += ["## What each dimension adds to the first faulty step", "", *ablation(verifier, stepwise)]
+        lines += ["## What each dimension adds to the first faulty step", "", *ablation(stepwise)]
     return [*table(SUMMARY, summary), *lines]
 
 

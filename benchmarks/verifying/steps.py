@@ -1,11 +1,10 @@
 """How well the first faulty step is found, with references and without, and what each dimension adds."""
 
 from collections.abc import Mapping, Sequence
-from unittest import mock
 
 from trl_weighted_dpo.verifier import DIMENSIONS, ErrorProfile, MathVerifier, Verdict
-from trl_weighted_dpo.verifier import verifier as wiring
 from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.facts import Facts
 
 from . import baselines
 from .data import File, Solution, profile_of
@@ -84,9 +83,8 @@ def _by_kind(name: str, view: str, items: Sequence[Solution], guess: Sequence[in
     return found
 
 
-def ablation(verifier: MathVerifier, files: Sequence[File]) -> list[str]:
-    """Table of first-error F1 with each dimension left out, and with it alone; what traces values through the steps
-    stays."""
+def ablation(files: Sequence[File]) -> list[str]:
+    """Table of first-error F1 with each dimension left out, and with it alone."""
     variants: dict[str, tuple[str, ...]] = {"all six": DIMENSIONS}
     variants |= {f"without {name}": tuple(other for other in DIMENSIONS if other != name) for name in DIMENSIONS}
     variants |= {f"{name} alone": (name,) for name in DIMENSIONS}
@@ -95,14 +93,18 @@ def ablation(verifier: MathVerifier, files: Sequence[File]) -> list[str]:
         cells = []
         for file in files:
             for view in (True, False):
-                cells.append(percent(_f1(verifier, file.stepwise, dimensions, view)))
+                cells.append(percent(_f1(file.stepwise, dimensions, view)))
         rows.append([variant, *cells])
     header = [f"{file.name}, {view}" for file in files for view in (FULL, NO_REFERENCE)]
     return table(["F1", *header], rows)
 
 
-def _f1(verifier: MathVerifier, items: Sequence[Solution], dimensions: Sequence[str], with_reference: bool) -> float:
-    left_out = dict.fromkeys(set(DIMENSIONS) - set(dimensions), lambda facts: Judgement(None))
-    with mock.patch.dict(wiring._JUDGES, left_out):
+def _no_judgement(facts: Facts) -> Judgement:
+    return Judgement(None)
+
+
+def _f1(items: Sequence[Solution], dimensions: Sequence[str], with_reference: bool) -> float:
+    left_out = dict.fromkeys(set(DIMENSIONS) - set(dimensions), _no_judgement)
+    with MathVerifier(judges=left_out) as verifier:
         guess = predicted([profile_of(verifier, item, with_reference) for item in items])
     return first_errors(guess, [item.first_error for item in items]).f1

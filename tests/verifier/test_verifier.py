@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import trl_weighted_dpo.verifier
-from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier, Verdict
+from trl_weighted_dpo.verifier import ErrorProfile, Evidence, MathVerifier, Verdict
+from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.facts import Facts
 
 SURDS = (r"\frac{1}{\sqrt{2}}", r"The answer is $\frac{\sqrt{2}}{2}$.")
 
@@ -215,3 +217,25 @@ def test_importing_the_verifier_is_light() -> None:
         "assert not {'sympy', 'math_verify', 'mpmath', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+def no_hurry(facts: Facts) -> Judgement:
+    """Solutions of fewer than three steps are in a hurry."""
+    if len(facts.solution.steps) >= 3:
+        return Judgement(0.0)
+    message = "This solution is in a hurry."
+    return Judgement(0.7, (Evidence("step_ordering", "hurry", "heuristic", 0, None, None, None, message),))
+
+
+def test_a_dimension_can_be_judged_by_a_function_of_ones_own() -> None:
+    rows = [{"problem": "3 bags of 5?", "solution": "3 * 5 = 15\nA: 15", "reference_answer": "15"}] * 2
+    with MathVerifier(judges={"step_ordering": no_hurry}) as verifier:
+        for workers in (1, 2):
+            for profile in verifier.verify_many(rows, workers=workers):
+                assert profile.scores["step_ordering"] == 0.7
+                assert [item.kind for item in profile.evidence] == ["hurry"]
+
+
+def test_a_judge_of_an_unknown_dimension_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'style'.*semantic_alignment"):
+        MathVerifier(judges={"style": no_hurry})

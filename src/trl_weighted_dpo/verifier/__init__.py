@@ -1,6 +1,8 @@
 """The verifier: rule-based error profiles of solutions to math problems."""
 
+from trl_weighted_dpo.verifier.dimensions import Judgement
 from trl_weighted_dpo.verifier.equivalence import compare
+from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.many import VerificationReport
 from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Evidence, Verdict
 from trl_weighted_dpo.verifier.scalars import Decision
@@ -12,6 +14,8 @@ __all__ = [
     "Decision",
     "ErrorProfile",
     "Evidence",
+    "Facts",
+    "Judgement",
     "MathVerifier",
     "Verdict",
     "VerificationReport",

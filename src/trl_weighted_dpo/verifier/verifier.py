@@ -33,7 +33,7 @@ from trl_weighted_dpo.verifier.facts import (
 from trl_weighted_dpo.verifier.localization import first_faulty_step
 from trl_weighted_dpo.verifier.many import VerificationReport, verify_many
 from trl_weighted_dpo.verifier.mapping import VerifyBatch
-from trl_weighted_dpo.verifier.profile import ErrorProfile, Verdict
+from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Verdict
 from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ
 from trl_weighted_dpo.verifier.scalars import Decision, undecided
@@ -43,7 +43,9 @@ from trl_weighted_dpo.verifier.workers import WorkerError, Workers
 VERIFIER_VERSION = "2"
 """Names the verifier's behaviour in caches; it changes whenever a profile may."""
 
-_JUDGES: dict[str, Callable[[Facts], Judgement]] = {
+Judge = Callable[[Facts], Judgement]
+
+JUDGES: dict[str, Judge] = {
     module.DIMENSION: module.judge
     for module in (
         semantic_alignment,
@@ -74,9 +76,13 @@ class MathVerifier:
             symbolic mathematics; plain numbers never do.
         calibration (`Calibration`, *optional*):
             The weights of wrongness; those that come with the package by default. [`from_calibration`] reads others.
+        judges (`Mapping[str, Callable[[Facts], Judgement]]`, *optional*):
+            Functions that judge dimensions in place of the package's own, by dimension. For several processes they
+            have to be functions of a module, which can be pickled. The weights of wrongness are then no longer
+            calibrated.
 
     Raises:
-        `ValueError`: If an argument is out of its range.
+        `ValueError`: If an argument is out of its range, or `judges` names an unknown dimension.
 
     Example:
 
@@ -88,7 +94,12 @@ class MathVerifier:
     """
 
     def __init__(
-        self, timeout: float = 5.0, memory_mib: int = 2048, max_workers: int = 1, calibration: Calibration | None = None
+        self,
+        timeout: float = 5.0,
+        memory_mib: int = 2048,
+        max_workers: int = 1,
+        calibration: Calibration | None = None,
+        judges: Mapping[str, Judge] | None = None,
     ) -> None:
         if not timeout > 0:
             raise ValueError(f"timeout is {timeout}, but a comparison needs some seconds: pass a number above 0.")
@@ -96,10 +107,14 @@ class MathVerifier:
             raise ValueError(f"memory_mib is {memory_mib}, but a worker cannot load below 512 MiB.")
         if max_workers < 1:
             raise ValueError(f"max_workers is {max_workers}, but symbolic comparisons need at least 1.")
+        for dimension in judges or ():
+            if dimension not in DIMENSIONS:
+                raise ValueError(f"judges has {dimension!r}, but the dimensions are {', '.join(DIMENSIONS)}.")
         self.timeout = timeout
         self.memory_mib = memory_mib
         self._workers = Workers("trl_weighted_dpo.verifier.symbolic", timeout, memory_mib, max_workers)
         self._calibration = calibration if calibration is not None else default_calibration()
+        self._judges = {**JUDGES, **(judges or {})}
 
     @classmethod
     def from_calibration(cls, path: str | Path, **options: Any) -> Self:
@@ -153,7 +168,7 @@ class MathVerifier:
             target=target,
             decision=self._decide(expected, answer),
         )
-        judgements = {dimension: judge(facts) for dimension, judge in _JUDGES.items()}
+        judgements = {dimension: judge(facts) for dimension, judge in self._judges.items()}
         scores = {dimension: judgement.score for dimension, judgement in judgements.items()}
         evidence = tuple(item for judgement in judgements.values() for item in judgement.evidence)
         unavailable = dict.fromkeys(item for judgement in judgements.values() for item in judgement.unavailable)
