@@ -4,7 +4,8 @@
 
 Reads pool files (rows with `candidates`) and solution files (rows with `solution`); without any, it makes up solutions.
 Mutation `i` of a seed is always the same. A watchdog ends a worker that is at one solution for `--limit` seconds, notes
-it as a hang and goes on behind it. Prints a Markdown summary; inputs that failed are written to `--failures`.
+it as a hang and goes on behind it. Prints a Markdown summary; inputs that failed are written to `--failures`. Times are
+processor times of the verifying process, so that other work on the machine does not count, nor do symbolic workers.
 """
 
 import argparse
@@ -79,10 +80,10 @@ def check(verifier: MathVerifier, arguments: dict[str, Any], index: int, tally: 
     """Verifies one mutation and counts what came of it in `tally`."""
     solution = arguments["solution"]
     length = len(solution if isinstance(solution, str) else "\n".join(solution))
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         profile = verifier.verify(**arguments)
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         for item in profile.evidence:
             start, end = item.span or (0, 0)
             if not 0 <= start <= end <= length or (item.step is not None and item.step < 0):

@@ -46,6 +46,17 @@ def test_what_is_no_entry_is_worked_out_anew(tmp_path, rest):
     assert len((tmp_path / "j").read_text().splitlines()) == 4
 
 
+@pytest.mark.parametrize("before", ["", "ab"])
+def test_an_error_leaves_no_journal_without_rows(tmp_path, before):
+    path = tmp_path / "j"
+    if before:
+        written(path, before)
+    with pytest.raises(OSError, match="no space"), Journal(path, "k"):
+        raise OSError("no space")
+    assert path.exists() == bool(before)
+    assert written(path, "abc") == list("abc"[len(before) :])
+
+
 def test_a_digest_takes_any_text_and_tells_values_apart():
     values = ([], ["a", "b"], ["ab"], [["a"], "b"], [None], ["\udc80"])
     assert len({digest(value) for value in values}) == len(values)

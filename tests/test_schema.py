@@ -1,11 +1,16 @@
 """Rows are checked with file, row, column, value and a way out."""
 
+import bz2
+import gzip
+import lzma
+
 import pytest
 
 from trl_weighted_dpo.schema import (
     SchemaError,
     check_pair_row,
     check_profile_row,
+    check_solution_row,
     read_jsonl,
     solution_rows,
     write_jsonl,
@@ -24,7 +29,7 @@ def test_a_written_profile_is_a_profile_row():
     ("change", "message"),
     [
         ({"verdict": "right"}, "p.jsonl: row 3, column 'verdict': got 'right'. Give one of correct, incorrect"),
-        ({"verdict": None}, "column 'verdict': got None. Write profiles with ErrorProfile.to_dict"),
+        ({"verdict": None}, "column 'verdict': got null. Write profiles with ErrorProfile.to_dict"),
         ({"scores": {"final_answer": 1.5}}, "column 'scores.final_answer': got 1.5. Give a number in"),
         ({"scores": [1]}, "column 'scores': got"),
         ({"first_faulty_step": "2"}, "column 'first_faulty_step': got '2'"),
@@ -77,6 +82,32 @@ def test_files_are_replaced_only_when_complete(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_jsonl(path, broken())
     assert list(read_jsonl(path)) == [{"a": "é"}]
+
+
+@pytest.mark.parametrize("row", [{"problem": "p", "steps": []}, {"problem": "p", "steps": [], "solution": None}])
+def test_empty_steps_are_named(row):
+    with pytest.raises(SchemaError) as error:
+        check_solution_row(row, 2, "s.jsonl")
+    assert str(error.value) == (
+        "s.jsonl: row 2, column 'steps': got []. It is empty: give at least one text, or a text as 'solution'. "
+        "(Rows are counted from 0.)"
+    )
+    check_solution_row({**row, "solution": "A: 7"}, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(b"{}"), r"p: this is no JSONL file but compressed \(gzip\); unpack it first, as with `gunzip"),
+        (bz2.compress(b"{}"), r"compressed \(bzip2\)"),
+        (lzma.compress(b"{}"), r"compressed \(xz\)"),
+        (b"PAR1\x15\x04", r"Parquet; write it as JSONL first"),
+    ],
+)
+def test_files_of_other_formats_are_named(tmp_path, content, message):
+    (tmp_path / "p").write_bytes(content)
+    with pytest.raises(SchemaError, match=message):
+        list(read_jsonl(tmp_path / "p"))
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path):

@@ -1,6 +1,7 @@
 """Work that can be stopped: each row's result is on disk before the next is begun, and a later run takes it up."""
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ class Journal:
     """A JSONL file: a line with what decides all results, then one line for each row, in order.
 
     Rows are asked for with [`taken_up`] until it gives none; from there on each is worked out and given to [`write`].
+    As a context, it removes its file if an error ends it before there is a row.
 
     Args:
         path (`Path`):
@@ -32,6 +34,7 @@ class Journal:
         self._is_taking_up = True
         if self.taken_up({"key": key}) is None:
             self.write({"key": key})
+        self._path, self._first_row = path, self._file.tell()
 
     def taken_up(self, fields: Mapping[str, str]) -> dict[str, Any] | None:
         """Returns the next entry of an earlier run if it is whole and has these fields.
@@ -69,4 +72,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        is_empty = self._file.seek(0, io.SEEK_END) == self._first_row
         self._file.close()
+        if kind is not None and is_empty:
+            self._path.unlink(missing_ok=True)

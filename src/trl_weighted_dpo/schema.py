@@ -70,23 +70,38 @@ REFERENCE_INDEX = -1
 """`chosen_index` of a pair whose chosen completion is the reference solution."""
 
 
+_NOT_LINES = {
+    b"\x1f\x8b": "compressed (gzip); unpack it first, as with `gunzip -k`",
+    b"BZh": "compressed (bzip2); unpack it first",
+    b"\xfd7zXZ": "compressed (xz); unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed (zstd); unpack it first",
+    b"PK\x03\x04": "compressed (zip); unpack it first",
+    b"PAR1": "Parquet; write it as JSONL first, as with `datasets.Dataset.to_json`",
+}
+"""What files of other formats begin with."""
+
+
 class SchemaError(ValueError):
     """A row that is not what the schema asks for. The message names file, row, column, value and a way out."""
 
 
 def row_error(source: str, row: int, column: str, value: object, hint: str) -> SchemaError:
     """The error for a bad value: names source, 0-based row, column and value (cut to 80 characters), then the hint."""
-    shown = repr(value)
+    # As JSON writes them; numbers and texts look alike in both.
+    shown = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     if len(shown) > 80:
         shown = shown[:77] + "..."
-    return SchemaError(f"{source}: row {row}, column {column!r}: got {shown}. {hint}")
+    return _error(source, row, column, f"got {shown}. {hint}")
+
+
+def _error(source: str, row: int, column: str, what: str) -> SchemaError:
+    counted = "" if "counted from 0" in source else " (Rows are counted from 0.)"
+    return SchemaError(f"{source}: row {row}, column {column!r}: {what}{counted}")
 
 
 def _missing(source: str, index: int, column: str, row: Mapping[str, Any], hint: str = "") -> SchemaError:
     there = ", ".join(sorted(map(str, row))) or "none"
-    return SchemaError(
-        f"{source}: row {index}, column {column!r}: the column is missing; there are: {there}. {hint}".strip()
-    )
+    return _error(source, index, column, f"the column is missing; there are: {there}. {hint}".strip())
 
 
 def check_pool_row(row: Mapping[str, Any], index: int, source: str = "pool") -> None:
@@ -144,6 +159,8 @@ def check_solution_row(row: Mapping[str, Any], index: int, source: str = "soluti
     if not isinstance(row, Mapping):
         raise row_error(source, index, "(whole row)", row, "A solution row is a JSON object.")
     steps = row.get(STEPS)
+    if steps is not None and not steps and row.get(SOLUTION) is None:
+        raise row_error(source, index, STEPS, steps, f"It is empty: give at least one text, or a text as {SOLUTION!r}.")
     for column in (PROBLEM,) if steps else (PROBLEM, SOLUTION):
         if column not in row:
             hint = (
@@ -238,7 +255,8 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a JSONL file; empty lines are passed over.
 
     Raises:
-        [`SchemaError`]: If a line is not a JSON object. Rows are counted from 0, as elsewhere.
+        [`SchemaError`]: If a line is not a JSON object, or the file is compressed. Rows are counted from 0, as
+            elsewhere.
         `FileNotFoundError`: If there is no such file.
     """
     with Path(path).open("rb") as file:
@@ -247,6 +265,9 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
             try:
                 row = json.loads(line)
             except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                kind = next((kind for start, kind in _NOT_LINES.items() if index == 0 and line.startswith(start)), None)
+                if kind is not None:
+                    raise SchemaError(f"{path}: this is no JSONL file but {kind}.") from error
                 hint = f"This line is not valid JSON in UTF-8 ({error}). Mend or remove it."
                 raise row_error(str(path), index, "(whole row)", line.strip().decode(errors="replace"), hint) from error
             if not isinstance(row, dict):

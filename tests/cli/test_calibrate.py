@@ -68,17 +68,25 @@ def test_json_is_what_is_written(pool, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([pool_row(index, 3) for index in range(6)], "examples are wrong: to tell wrong from right, both are needed"),
-        ([pool_row(index, 0) for index in range(6)], "examples are right: to tell wrong from right, both are needed"),
+        (
+            [pool_row(index, 3) for index in range(6)],
+            "all 6 labelled solutions are wrong: to tell wrong from right, both",
+        ),
+        ([pool_row(index, 0) for index in range(6)], "Add solutions that are labelled wrong"),
         (
             [pool_row(index, 0, 3) for index in range(4)],
-            "4 problems cannot be dealt to 5 folds: give more, or fewer folds",
+            "of 4 problems, which cannot be dealt to 5 folds: give more problems, or --folds 4",
         ),
-        ([], "no row has a label. Label solutions by 'is_correct_answer' or 'first_error_step', and candidates"),
-        ([{"problem": "p", "solution": "1"}], "no row has a label"),
+        ([pool_row(0, 3)], "the only labelled solution is wrong: to tell"),
+        ([pool_row(0, 0, 3)], "of 1 problem, which cannot be dealt to 5 folds: give more problems."),
+        ([], "labelled.jsonl: the file is empty. Give labelled solutions"),
+        (
+            [{"problem": "p", "solution": "1"}],
+            "no row has a label. Label solutions by 'is_correct_answer' or 'first_error_step', and candidates",
+        ),
         ([{"problem": "p", "is_correct_answer": True}], "row 0, column 'solution': the column is missing"),
         ([{"problem": "p", "solution": "1", "first_error_step": "2"}], "row 0, column 'first_error_step': got '2'"),
-        ([*(pool_row(index, 0) for index in range(9)), pool_row(9, 0, 3)], "examples are right"),
+        ([*(pool_row(index, 0) for index in range(9)), pool_row(9, 0, 3)], "of 5: the weights"),
     ],
 )
 def test_unusable_input_is_explained_and_leaves_no_file(tmp_path, rows, message):
@@ -90,8 +98,14 @@ def test_unusable_input_is_explained_and_leaves_no_file(tmp_path, rows, message)
     assert list(tmp_path.iterdir()) == [tmp_path / "labelled.jsonl"]
 
 
-def test_a_missing_file_and_too_few_folds_are_explained(pool, tmp_path):
+def test_files_and_folds_that_cannot_be_are_explained(pool, tmp_path):
     done = run(tmp_path / "nowhere.jsonl", "-o", tmp_path / "calibration.json")
     assert done.exit_code == 1
-    assert "No such file" in done.output
+    assert "nowhere.jsonl: there is no such file. Is the path right" in done.output
+    before = pool.read_bytes()
+    done = run(pool, "-o", pool.parent / ".." / pool.parent.name / pool.name)
+    assert done.exit_code == 1
+    assert "writing there would replace the input" in done.output
+    assert pool.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [pool.name]
     assert run(pool, "-o", tmp_path / "calibration.json", "--folds", 1).exit_code == 2

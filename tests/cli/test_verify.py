@@ -1,5 +1,6 @@
 """`weighted-dpo verify` as a person runs it."""
 
+import gzip
 import json
 import os
 import signal
@@ -81,12 +82,45 @@ def test_solutions_get_their_profiles_beside_pool_rows(tmp_path):
         assert ErrorProfile.from_dict(row["profile"]).to_dict() == row["profile"]
 
 
-def test_the_file_may_be_its_own_output(pool):
-    assert run(pool, "-o", pool).exit_code == 0
-    once = pool.read_bytes()
-    assert b'"profile": {"verdict": "correct"' in once
-    assert run(pool, "-o", pool).exit_code == 0
-    assert pool.read_bytes() == once
+@pytest.mark.parametrize("way", ["same", "relative", "link", "journal", "calibration"])
+def test_an_input_is_never_overwritten(pool, tmp_path, monkeypatch, verified, way):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.jsonl").symlink_to(pool)
+    (tmp_path / "out.jsonl.journal").write_bytes(pool.read_bytes())
+    (tmp_path / "weights.json").write_text("{}")
+    arguments = {
+        "same": (pool, "-o", pool),
+        "relative": (pool, "-o", "./../" + tmp_path.name + "/pool.jsonl"),
+        "link": (pool, "-o", "link.jsonl"),
+        "journal": ("out.jsonl.journal", "-o", "out.jsonl"),
+        "calibration": (pool, "--calibration", "weights.json", "-o", "weights.json"),
+    }[way]
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    done = run(*arguments)
+    assert done.exit_code == 1
+    assert "writing there would replace the input" in done.output
+    assert verified == []
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (".", ".: this is a directory. Name a file in it as output, such as out.jsonl"),
+        ("folder", "folder: this is a directory. Name a file in it as output, such as folder/out.jsonl"),
+        ("/proc/o.jsonl", "/proc/o.jsonl: nothing can be written there ("),
+        ("pool.jsonl/o.jsonl", "pool.jsonl/o.jsonl: nothing can be written there ("),
+        ("/dev/null", "/dev/null: this is a device and no file"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_named(pool, tmp_path, monkeypatch, verified, output, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    done = run(pool, "-o", output)
+    assert done.exit_code == 1
+    assert message in done.output
+    assert ".journal" not in done.output
+    assert verified == []
 
 
 def test_the_summary_counts_as_json(pool, tmp_path):
@@ -126,6 +160,23 @@ def test_a_bad_row_is_named_and_what_came_before_is_kept(tmp_path, verified):
     done = run(path, "-o", tmp_path / "out.jsonl", "--json")
     assert json.loads(done.stdout)["report"]["taken_up"] == 5
     assert len(verified) == len(SOLUTIONS)
+
+
+@pytest.mark.parametrize("rows", [[], [{"text": "x"}], [{**POOL[0], "candidates": []}]], ids=["none", "bad", "empty"])
+def test_a_run_that_verified_nothing_leaves_nothing(tmp_path, rows):
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    assert run(tmp_path / "rows.jsonl", "-o", tmp_path / "out.jsonl").exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_a_solution_beside_candidates_stays_as_it_is(tmp_path):
+    row = {**POOL[0], "solution": "The reference, maybe."}
+    write_jsonl(tmp_path / "rows.jsonl", [row])
+    assert run(tmp_path / "rows.jsonl", "-o", tmp_path / "out.jsonl").exit_code == 0
+    (written,) = read_jsonl(tmp_path / "out.jsonl")
+    assert written["solution"] == row["solution"]
+    assert "profile" not in written
+    assert all("profile" in candidate for candidate in written["candidates"])
 
 
 @pytest.mark.parametrize("cut", [0, 1, 60])
@@ -243,24 +294,40 @@ def test_a_calibration_is_used(tmp_path, pool):
     [
         ([], "there is nothing to verify: give a file, or --problem and --solution"),
         (["pool.jsonl"], "say what is to be done: -o OUT.jsonl writes profiles, --explain shows one"),
-        (["nowhere.jsonl", "-o", "out.jsonl"], "No such file or directory: 'nowhere.jsonl'"),
-        (["nowhere.jsonl", "--explain"], "No such file or directory: 'nowhere.jsonl'"),
+        (["nowhere.jsonl", "-o", "out.jsonl"], "nowhere.jsonl: there is no such file. Is the path right"),
+        (["nowhere.jsonl", "--explain"], "nowhere.jsonl: there is no such file. Is the path right"),
+        (["pool.jsonl", "--explain", "--calibration", "no.json"], "no.json: there is no such file"),
+        ([".", "-o", "out.jsonl"], ".: this is a directory. Name a file in it"),
+        (["/dev/null", "-o", "out.jsonl"], "/dev/null: this is a pipe or device, but it is read more than once"),
+        (["pool.gz", "-o", "out.jsonl"], "pool.gz: this is no JSONL file but compressed (gzip); unpack it first"),
+        (["pool.jsonl", "-o", "out.jsonl", "--row", "0"], "--row needs a file and --explain"),
+        (["pool.jsonl", "-o", "out.jsonl", "--candidate", "0"], "--candidate needs a file and --explain"),
+        (["pool.jsonl", "--explain", "--limit", "1"], "--limit needs a file and -o OUT.jsonl"),
+        (["pool.jsonl", "--explain", "--workers", "1"], "--workers needs a file and -o OUT.jsonl"),
+        (["pool.jsonl", "--explain", "--reference-answer", "1"], "--reference-answer needs --problem and --solution"),
+        (["pool.jsonl", "--explain", "--reference-solution", "1"], "--reference-solution needs --problem and"),
+        (["--problem", "p", "--solution", "s", "--row", "1"], "--row needs a file and --explain"),
+        (["--problem", "p", "--solution", "s", "--limit", "1"], "--limit needs a file and -o OUT.jsonl"),
+        (["pool.jsonl", "--explain", "--row", "3"], "row 3 has no solutions: its 'candidates' is empty"),
         (["pool.jsonl", "--explain", "--row", "99"], "pool.jsonl: there is no row 99; rows are counted from 0"),
         (["pool.jsonl", "--explain", "--candidate", "9"], "pool.jsonl: row 0 has 4 candidates, counted from 0; got"),
         (["rows.jsonl", "--explain", "--candidate", "0"], "rows.jsonl: row 0 has no candidates but one solution; got"),
         (["bad.jsonl", "--explain"], "bad.jsonl: row 0, column 'problem': the column is missing"),
         (["bad.jsonl", "-o", "out.jsonl"], "bad.jsonl: row 0, column 'problem': the column is missing"),
         (["broken.jsonl", "-o", "out.jsonl"], "broken.jsonl: row 1, column '(whole row)'"),
-        (["empty.jsonl", "-o", "out.jsonl"], "empty.jsonl: there are no solutions, so nothing was written"),
+        (["empty.jsonl", "-o", "out.jsonl"], "empty.jsonl: the file is empty, so there are no solutions"),
+        (["hollow.jsonl", "-o", "out.jsonl"], "hollow.jsonl: 'candidates' is empty in all 2 rows, so there are no"),
         (["--problem", "p"], "--problem and --solution belong together"),
         (["pool.jsonl", "--problem", "p", "--solution", "s"], "--problem and --solution belong together"),
-        (["--problem", " ", "--solution", "s"], "the options: row 0, column 'problem': got ' '"),
+        (["--problem", " ", "--solution", "s"], "--problem is blank. Give the text of the problem"),
     ],
 )
 def test_what_cannot_be_done_is_explained(pool, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     write_jsonl("rows.jsonl", SOLUTIONS)
     write_jsonl("bad.jsonl", [{"text": "x"}])
+    write_jsonl("hollow.jsonl", [POOL[3]] * 2)
+    (tmp_path / "pool.gz").write_bytes(gzip.compress(pool.read_bytes()))
     (tmp_path / "broken.jsonl").write_text(json.dumps(SOLUTIONS[0]) + "\n{")
     (tmp_path / "empty.jsonl").write_text("\n")
     done = run(*arguments)

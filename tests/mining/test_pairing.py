@@ -49,6 +49,21 @@ def test_report_says_why_problems_gave_no_pair():
     assert json.loads(json.dumps(report.to_dict()))["verdicts"] == {"correct": 2, "incorrect": 2, "undecided": 3}
 
 
+def test_a_guessed_answer_rejects_only_when_asked_to():
+    pool = [row("A: 7", "So 8."), row("So 8."), row("So 7.", "A: 9", "So 8.")]
+    pairs, report = mine(*pool, pairs_per_problem=9)
+    assert [(pair["chosen"], pair["rejected"]) for pair in pairs] == [("So 7.", "A: 9")]
+    assert report.verdicts == {"correct": 2, "incorrect": 4}
+    assert report.problems_without_pairs == {
+        "incorrect candidates with weak answers only": 1,
+        "no correct candidate": 1,
+    }
+    assert report.weak_answers == 3
+    pairs, report = mine(*pool, pairs_per_problem=9, allow_weak_answers=True)
+    assert {pair["rejected"] for pair in pairs} == {"So 8.", "A: 9"}
+    assert report.weak_answers == 0
+
+
 def test_every_rejected_is_used_before_one_is_used_again():
     pool_row = row("x A: 7\nA: 7", "A: 7", "A: 1", "A: 2", "A: 3")
     pairs, _ = mine(pool_row, pairs_per_problem=3)
@@ -114,7 +129,7 @@ def test_reference_solution_is_chosen_only_when_asked_for():
         ({"problem": "p"}, "column 'candidates'"),
         ({"problem": " ", "candidates": []}, "Give the text of the problem"),
         ({"problem": "p", "candidates": "x"}, "Give a list of objects with 'solution'"),
-        ({"problem": "p", "candidates": [{"text": "x"}]}, r"column 'candidates\[0\]\.solution': got None"),
+        ({"problem": "p", "candidates": [{"text": "x"}]}, r"column 'candidates\[0\]\.solution': got null"),
         ({"problem": "p", "candidates": ["x"]}, r"candidates\[0\]\.solution': got 'x'"),
         ({"problem": "p", "candidates": [], "reference_answer": 7}, "'reference_answer': got 7. Give a text or null"),
     ],

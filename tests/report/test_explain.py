@@ -78,6 +78,13 @@ def test_a_sound_solution_without_an_answer_is_said_to_be_so():
     assert "the answer was guessed: 7" in shown("7", ErrorProfile(Verdict.CORRECT, "same", "7", answer_is_weak=True))
 
 
+def test_a_first_faulty_step_without_a_finding_says_so():
+    profile = ErrorProfile(Verdict.INCORRECT, "numbers differ", "74", evidence=(WRONG_SUM,), first_faulty_step=0)
+    line = "First faulty step: [0] (no finding of its own; as the answer is wrong, the first step that may be to blame)"
+    assert line in shown(profile=profile, width=200)
+    assert "no finding" not in shown()
+
+
 def test_spans_are_coloured_by_channel():
     text = shown(colours=True)
     assert "\x1b[4;33mSo\x1b[0m \x1b[1;4;31m48 + 24 = 74\x1b[0m." in text

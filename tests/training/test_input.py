@@ -34,9 +34,8 @@ def test_bad_pairs_are_named_when_the_dataset_enters(tmp_path, bad):
         rows = [
             {**row, "prompt": [{"role": "user", "content": row["prompt"]}] if row["prompt"] else []} for row in rows
         ]
-    with pytest.raises(
-        SchemaError, match=rf"the train dataset: row 4, column '{column}': got {re.escape(repr(value))}"
-    ):
+    shown = "null" if value is None else re.escape(repr(value))
+    with pytest.raises(SchemaError, match=rf"the train dataset: row 4, column '{column}': got {shown}"):
         make(tmp_path, rows)
 
 

@@ -123,7 +123,7 @@ def test_problems_are_dealt_evenly_and_the_same_in_any_order() -> None:
 
     assert folds == folds_of(reversed(problems), 5)
     assert sorted(list(folds.values()).count(fold) for fold in range(5)) == [10, 10, 11, 11, 11]
-    with pytest.raises(ValueError, match="53 problems cannot be dealt to 54 folds"):
+    with pytest.raises(ValueError, match="53 problems, which cannot be dealt to 54 folds"):
         folds_of(problems, 54)
 
 
@@ -195,7 +195,7 @@ def test_candidates_with_a_label_are_taken_from_pools() -> None:
         ),
         (
             {"problem": "p", "solution": "a", "first_error_step": True},
-            "column 'first_error_step': got True. Give the 0-b",
+            "column 'first_error_step': got true. Give the 0-b",
         ),
         ({"problem": "p", "is_correct_answer": True}, "column 'solution': the column is missing"),
         ({"problem": "p", "candidates": [{"solution": "a", "is_correct": 1}]}, r"candidates\[0\].is_correct': got 1"),

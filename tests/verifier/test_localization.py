@@ -9,6 +9,14 @@ SEEDS = (
     "What is the value of unknown variable x?"
 )
 COLLECTED = "Apples give 4 * 6 = 24 seeds.\nGrapes give 9 * 3 = 27 seeds.\nx = 24 + 27 + 9 = 60\n#### 60"
+PENS = "Ann buys 4 packs of 6 pens, gives 8 away, finds 5 and sells the rest for $2 each. How many dollars is that?"
+SOLD = "4*6=<<4*6=24>>24\n24-8=<<24-8=16>>16\n16+5=<<16+5=21>>21\n21*2=<<21*2=42>>42\n#### 42"
+VANS = "2 vans carry 9 people each, 2 buses 30 people each. How many people do they carry?"
+CARRIED = "2*9=<<2*9=18>>18\n2*30=<<2*30=60>>60\n18+60=<<18+60=78>>78\n#### 78"
+ROWS = "A garden has 3 rows of 4 roses and 8 tulips. There is room for 32 plants. How many more fit?"
+FITTED = "3*4=<<3*4=12>>12\n12+8=<<12+8=20>>20\n32-20=<<32-20=12>>12\n#### 12"
+BOX = "A box is 8 by 10 by 12 inches. How many blocks of 24 cubic inches fill it?"
+FILLED = "8*10*12=<<8*10*12=960>>960\n960/24=<<960/24=40>>40\n#### 40"
 
 CASES = {
     "sound": (BAKER, BAKED, ["15 * 8 = 120", "120 * 3/4 = 90", "120 - 90 = 30. A: 30"], None),
@@ -23,6 +31,16 @@ CASES = {
     "only the answer": (BAKER, BAKED, ["Let us think.", "The answer is 77."], 1),
     "nothing at all": (BAKER, BAKED, [""], 0),
     "term in the unknown": (SEEDS, COLLECTED, ["4 * 6 = 24", "9 * 3 = 27", "x - 51 = 19", "A: 70"], 2),
+    # Values of the reference, but come by in another way, so that the reference's next step goes wrong.
+    "set-up with the result of a later step": (
+        PENS, SOLD, ["4 * 6 - 8 = 16", "16 - 8 = 8", "8 + 5 = 13", "13 * 2 = 26", "A: 26"], 0),
+    "set-up with the result of a step, two steps before": (
+        PENS, SOLD, ["4 + 6 + 14 - 3 = 21", "21 - 8 = 13", "13 + 5 = 18", "18 * 2 = 36", "A: 36"], 0),
+    "step done twice": (VANS, CARRIED, ["2 * 9 = 18", "2 * 9 = 18", "18 + 18 = 36", "A: 36"], 1),
+    "step left out": (PENS, SOLD, ["4 * 6 = 24", "24 - 8 = 16", "16 * 2 = 32", "A: 32"], 2),
+    "other result put in": (VANS, CARRIED, ["2 * 9 = 18", "2 * 30 = 60", "18 + 18 = 36", "A: 36"], 2),
+    "answer that is a value on the way too": (ROWS, FITTED, ["3 * 4 = 12", "12 + 8 = 20", "32 + 20 = 52", "A: 52"], 2),
+    "hundredth of a value of the reference": (BOX, FILLED, ["8 / 10 * 12 = 9.6", "9.6 / 24 = 0.4", "A: 0.4"], 0),
     "equation in the unknown": (SEEDS, COLLECTED, ["4 * 6 = 24", "9 * 3 = 27", "x + 24 + 27 = 9", "A: -42"], 2),
 }  # fmt: skip
 

@@ -210,6 +210,12 @@ HOSTILE = COSTLY | LONG_TEXT
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_text_is_not_correct(verifier: MathVerifier, text: str) -> None:
+    assert verifier.verify("", text, "42").verdict is not Verdict.CORRECT
+    assert verifier.compare(text, "42").verdict is not Verdict.CORRECT
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_text_costs_a_bounded_number_of_calls(verifier: MathVerifier, text: str) -> None:
     assert _calls(verifier, text) < CALLS
 

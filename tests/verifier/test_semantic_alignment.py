@@ -39,6 +39,11 @@ SOUND = {
     "reference to a step": (RUNS, "3 * 3 = 9\nBy step 17, 9 * 60 = 540\nA: 540", RAN),
     "rounded share": ("3 friends split 10 pounds.", "10 / 3 = 3.33 pounds\n3.33 pounds each.\nA: 3.33", None),
     "a distractor in words": ("Two men have 5 nets. Each net holds 6 fish.", "5 * 6 = 30\nA: 30", None),
+    "product in words": ("Half of 14 pens cost $3 each.", "14 divided by 2 is 7.\n7 times 3 is $21.\nA: 21", None),
+    "ordinals": ("The third shop sells 8 cups, the fourth twice as many.", "8 * 2 = 16\nThe fourth sells 16.", None),
+    "year": ("In 2010, a team won 70 games, then 5 more. How many?", "70 + 5 = 75\nA: 75", None),
+    "percentage of what is raised": ("A bill of $50 rises by 10%.", "50 * 110 / 100 = 55\nA: 55", None),
+    "right, with nothing computed": (BAKER, "A quarter of the rolls is left, so 30.\nA: 30", BAKED),
     "asked unit": (TRIP, "3 * 60 = 180\nThe answer is 180 minutes.", None),
 }  # fmt: skip
 
@@ -69,6 +74,9 @@ FAULTY = {
     "last step wrong": (RUNS, "3 * 3 = 9\n9 + 60 = 69\nA: 69", RAN, {"off_route", "dead_end"}),
     "gone on from the answer": (RUNS, "3 * 3 = 9\n9 * 60 = 540\n540 * 7 = 3780\nA: 3780", RAN,
                                 {"off_route", "left_behind"}),
+    "answer that is a value on the way too": (
+        "3 rows of 4 roses, 8 tulips, room for 32 plants. How many more fit?", "3 * 4 = 12\n12 + 8 = 20\nA: 20",
+        "3*4=<<3*4=12>>12\n12+8=<<12+8=20>>20\n32-20=<<32-20=12>>12\n#### 12", set()),
     "other unit": (TRIP, "It takes 3 hours.\nThe answer is 3 hours.", None, {"other_unit"}),
     "cents for dollars": ("How many dollars are 300 cents?", "The answer is 300 cents.", None, {"other_unit"}),
 }  # fmt: skip

@@ -1,14 +1,11 @@
-import ast
 import multiprocessing
 import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-import trl_weighted_dpo.verifier
 from trl_weighted_dpo.verifier import ErrorProfile, Evidence, MathVerifier, Verdict
 from trl_weighted_dpo.verifier.dimensions import Judgement
 from trl_weighted_dpo.verifier.facts import Facts
@@ -150,65 +147,6 @@ def test_a_verifier_survives_pickling(verifier) -> None:
 def test_arguments_out_of_range_are_named(arguments) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
         MathVerifier(**arguments)
-
-
-HOSTILE = {
-    "import": "__import__('os').system('exit 1')",
-    "attributes": r"\boxed{().__class__.__bases__[0].__subclasses__()}",
-    "format": "A: {0.__class__}",
-    "tower": r"\boxed{9^{9^{9^9}}}",
-    "tower of e": r"\boxed{e^{e^{e^{e^{e}}}}}",
-    "factorial": "A: 999999999!",
-    "factorials": r"\boxed{((((9!)!)!)!)!}",
-    "binomial": r"\boxed{\binom{10^9}{10^8}}",
-    "power": r"\boxed{(x+y+z)^{1999}}",
-    "digits": "A: " + "9" * 10**5,
-    "exponent": "A: 1e999999999",
-    "long line": "x" * 10**6,
-    "long number": "1" * 10**6,
-    "many numbers": "1 " * 500_000,
-    "many dollars": "$1" * 500_000,
-    "many boxes": r"\boxed{1}," * 100_000,
-    "open boxes": r"\boxed{" * 100_000,
-    "open brackets": r"\boxed{" + "(" * 1_000,
-    "deep brackets": r"\boxed{" + "(" * 900 + "1" + ")" * 900 + "}",
-    "deep fractions": r"\boxed{" + r"\frac{1}{" * 100 + "1" + "}" * 101,
-    "deep lists": r"\boxed{" + "(1," * 200 + "1" + ")" * 200 + "}",
-    "many cues": "the answer is " * 70_000,
-    "many markers": "#### \n" * 100_000,
-    "many turns": "<|a" * 300_000,
-    "newlines": "\n" * 10**6,
-    "delimiters": r"\(" * 300_000,
-    "NUL": "A: 4\x002",
-    "right to left": "A: \u202e24",
-    "lone surrogate": "A: \ud8004",
-    "surrogate in a box": "\\boxed{\udfff}",
-}
-
-
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_text_gets_a_verdict(verifier, text: str) -> None:
-    profile = verifier.verify(text, text, "42")
-
-    assert profile.verdict is not Verdict.CORRECT
-    assert ErrorProfile.from_dict(profile.to_dict()) == profile
-    assert verifier.compare(text, "42").verdict is not Verdict.CORRECT
-
-
-FORBIDDEN = {"eval", "exec", "compile", "__import__", "sympify", "parse_expr", "literal_eval", "lambdify", "S"}
-
-
-@pytest.mark.parametrize(
-    "path", sorted(Path(trl_weighted_dpo.verifier.__path__[0]).rglob("*.py")), ids=lambda path: path.stem
-)
-def test_nothing_evaluates_text(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = {
-            ast.Name: lambda n: [n.id],
-            ast.Attribute: lambda n: [] if getattr(n.value, "id", "") == "re" else [n.attr],
-            ast.ImportFrom: lambda n: [alias.name for alias in n.names],
-        }.get(type(node), lambda n: [])(node)
-        assert not FORBIDDEN & set(names), f"line {node.lineno}"
 
 
 def test_importing_the_verifier_is_light() -> None:

@@ -7,7 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from trl_weighted_dpo.mining.pairing import PairingConfig
 from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
 
-MINING_FIELDS = ("pairs_per_problem", "chosen_fallback", "seed", "prompt_template", "system_prompt")
+MINING_FIELDS = (
+    "pairs_per_problem",
+    "chosen_fallback",
+    "seed",
+    "allow_weak_answers",
+    "prompt_template",
+    "system_prompt",
+)
 """Settings that decide which pairs there are and how they read; the others only weigh them."""
 
 
@@ -38,6 +45,9 @@ class WeightedDPOSettings(BaseModel):
         default="none", description="What is chosen where no candidate is correct"
     )
     seed: int = Field(default=PairingConfig.seed, description="Seed of the choice among candidates")
+    allow_weak_answers: bool = Field(
+        default=False, description="Reject also by wrong answers that were guessed, because no answer line gives them"
+    )
     prompt_template: str = Field(
         default=DEFAULT_PROMPT_TEMPLATE,
         description="How a problem becomes a prompt where the tokenizer has no chat template; holds {problem}",

@@ -44,7 +44,9 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
         `ValueError`: If mining leaves no pair.
     """
     settings = WeightedDPOSettings(**(cfg.get("weighted_dpo") or {}))
-    pairing = PairingConfig(settings.pairs_per_problem, settings.chosen_fallback, settings.seed)
+    pairing = PairingConfig(
+        settings.pairs_per_problem, settings.chosen_fallback, settings.seed, settings.allow_weak_answers
+    )
     folder = Path(cfg.dataset_prepared_path)
     files = [
         str(mined_file(dataset_config, pairing, folder, cfg.hf_use_auth_token))
@@ -123,7 +125,8 @@ def _mine(pool: Dataset, pairing: PairingConfig, path: Path, source: str) -> Non
         raise ValueError(
             f"{source}: mining left no pair. Of {report.problems} problems, {dict(report.problems_without_pairs)}; "
             f"verdicts on {report.candidates} candidates: {dict(report.verdicts)}. A pair needs a correct and an "
-            "incorrect candidate of a problem with a reference answer; see also `chosen_fallback`."
+            "incorrect candidate of a problem with a reference answer; see also `chosen_fallback` and "
+            "`allow_weak_answers`."
         )
     path.with_suffix(".report.json").write_text(json.dumps({"source": source, **report.to_dict()}, indent=2) + "\n")
     # The file of pairs comes last: where it is, the mining is complete.

@@ -20,18 +20,19 @@ def calibrate(
 
     from rich.console import Console
 
+    from trl_weighted_dpo.cli.paths import check_paths
     from trl_weighted_dpo.report.tables import calibration_tables
     from trl_weighted_dpo.verifier.calibration import calibrate as fitted_to
     from trl_weighted_dpo.verifier.verifier import MathVerifier
 
     names = " ".join(path.name for path in labelled)
     command = f"weighted-dpo calibrate {names} -o {output.name} --folds {folds}"
-    partial = output.with_name(output.name + ".partial")
     try:
+        check_paths(labelled, output)
         with MathVerifier() as verifier:
             content = fitted_to(labelled, verifier, folds, command, progress=True)
         text = json.dumps(content, indent=2) + "\n"
-        output.parent.mkdir(parents=True, exist_ok=True)
+        partial = output.with_name(output.name + ".partial")
         partial.write_text(text, encoding="utf-8")
         partial.replace(output)
     except (ValueError, OSError) as error:

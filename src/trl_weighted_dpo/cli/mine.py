@@ -14,6 +14,9 @@ def mine(
         str, typer.Option(help="Chosen where no candidate is correct: none or reference_solution.")
     ] = "none",
     seed: Annotated[int, typer.Option(help="Seed of the choice among candidates.")] = 42,
+    allow_weak_answers: Annotated[
+        bool, typer.Option("--allow-weak-answers", help="Reject also by answers that were guessed.")
+    ] = False,
 ) -> None:
     """Verify the candidates of a pool and pair the correct with the incorrect ones.
 
@@ -22,15 +25,19 @@ def mine(
     from rich.console import Console
 
     from trl_weighted_dpo import schema
+    from trl_weighted_dpo.cli.paths import check_paths
     from trl_weighted_dpo.mining.journal import mine_into, mined_rows
     from trl_weighted_dpo.mining.pairing import PairingConfig
     from trl_weighted_dpo.report.tables import mining_table
 
     try:
-        config = PairingConfig(pairs_per_problem, chosen_fallback, seed)
+        config = PairingConfig(pairs_per_problem, chosen_fallback, seed, allow_weak_answers)
+        check_paths([pool], output)
         journal = output.with_name(output.name + ".journal")
         report = mine_into(journal, schema.read_jsonl(pool), config=config, source=str(pool))
         Console().print(mining_table(report.to_dict()))
+        if not report.problems:
+            journal.unlink()
         if not report.pairs:
             raise ValueError("no pair could be made, so nothing was written. See the counts above.")
         schema.write_jsonl(output, (pair for row in mined_rows(journal) for pair in row["pairs"]))

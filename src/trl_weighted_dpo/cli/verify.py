@@ -24,13 +24,13 @@ def verify(
         Path | None, typer.Argument(help="Pool or solutions, as JSONL: problem, candidates or solution or steps.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Where the rows with profiles go.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes to verify in.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes to verify in; 1 if left out.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Verify the first rows only.")] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Weights of wrongness, as `weighted-dpo calibrate` writes them.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show what was found in one row's solutions.")] = False,
-    row: Annotated[int, typer.Option(min=0, help="The row to explain, counted from 0.")] = 0,
+    row: Annotated[int | None, typer.Option(min=0, help="The row to explain, counted from 0; 0 if left out.")] = None,
     candidate: Annotated[
         int | None, typer.Option(min=0, help="The candidate to explain, counted from 0; all if left out.")
     ] = None,
@@ -45,16 +45,22 @@ def verify(
     Can be stopped and run again: what was verified lies in OUTPUT.journal until all is done.
     """
     from trl_weighted_dpo import schema
+    from trl_weighted_dpo.cli.paths import check_paths
     from trl_weighted_dpo.verifier import MathVerifier
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that lacks a character must not end the run.
         sys.stdout.reconfigure(errors="backslashreplace")
+    is_single = problem is not None or solution is not None
+    references = {"--reference-answer": reference_answer, "--reference-solution": reference_solution}
     try:
+        _check_mode(file, output, problem, solution, explain)
+        _refuse(references, not is_single, "--problem and --solution; the rows of a file have columns for it")
+        _refuse({"--row": row, "--candidate": candidate}, is_single or not explain, "a file and --explain")
+        _refuse({"--workers": workers, "--limit": limit}, output is None, "a file and -o OUT.jsonl")
+        check_paths([path for path in (file, calibration) if path is not None], output)
         with MathVerifier.from_calibration(calibration) if calibration else MathVerifier() as verifier:
-            if problem is not None or solution is not None:
-                if problem is None or solution is None or file is not None or output is not None:
-                    raise ValueError("--problem and --solution belong together and stand for a file and its output.")
+            if problem is not None and solution is not None:
                 text = sys.stdin.read() if solution == "-" else solution
                 single = {
                     schema.PROBLEM: problem,
@@ -62,23 +68,39 @@ def verify(
                     schema.REFERENCE_ANSWER: reference_answer,
                     schema.REFERENCE_SOLUTION: reference_solution,
                 }
-                schema.check_solution_row(single, 0, "the options")
                 _show(None, 0.0, [_explained({}, single, verifier)], as_json)
                 return
-            if file is None:
-                raise ValueError("there is nothing to verify: give a file, or --problem and --solution.")
-            if output is None and not explain:
-                raise ValueError("say what is to be done: -o OUT.jsonl writes profiles, --explain shows one.")
+            assert file is not None
             started = time.perf_counter()
-            report = _verify_file(file, output, verifier, workers, limit) if output is not None else None
+            report = _verify_file(file, output, verifier, workers or 1, limit) if output is not None else None
             seconds = time.perf_counter() - started
-            explained = list(_explain_row(file, row, candidate, verifier)) if explain else []
+            explained = list(_explain_row(file, row or 0, candidate, verifier)) if explain else []
             _show(report, seconds, explained, as_json)
     except (ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
     if output is not None and report is not None:
         typer.echo(f"{report.solutions} profiles written to {output}", err=as_json)
+
+
+def _check_mode(
+    file: Path | None, output: Path | None, problem: str | None, solution: str | None, explain: bool
+) -> None:
+    if problem is not None or solution is not None:
+        if problem is None or solution is None or file is not None or output is not None:
+            raise ValueError("--problem and --solution belong together and stand for a file and its output.")
+        if not problem.strip():
+            raise ValueError("--problem is blank. Give the text of the problem.")
+    elif file is None:
+        raise ValueError("there is nothing to verify: give a file, or --problem and --solution.")
+    elif output is None and not explain:
+        raise ValueError("say what is to be done: -o OUT.jsonl writes profiles, --explain shows one.")
+
+
+def _refuse(options: dict[str, Any], when: bool, needs: str) -> None:
+    for name, value in options.items():
+        if when and value is not None:
+            raise ValueError(f"{name} needs {needs}.")
 
 
 def _verify_file(
@@ -95,7 +117,9 @@ def _verify_file(
     journal = output.with_name(output.name + ".journal")
     report = verify_into(journal, rows(), verifier, workers, str(file), total)
     if not report.solutions:
-        raise ValueError(f"{file}: there are no solutions, so nothing was written.")
+        journal.unlink()
+        what = f"{schema.CANDIDATES!r} is empty in all {total} rows" if total else "the file is empty"
+        raise ValueError(f"{file}: {what}, so there are no solutions and nothing was written.")
     schema.write_jsonl(output, rows_with_profiles(rows(), journal))
     journal.unlink()
     return report
@@ -114,6 +138,10 @@ def _explain_row(file: Path, index: int, candidate: int | None, verifier: "MathV
     if candidate is not None and (not is_pool or candidate >= len(solutions)):
         there = f"{len(solutions)} candidates, counted from 0" if is_pool else "no candidates but one solution"
         raise ValueError(f"{file}: row {index} has {there}; got --candidate {candidate}.")
+    if not solutions:
+        raise ValueError(
+            f"{file}: row {index} has no solutions: its {schema.CANDIDATES!r} is empty. Try another --row."
+        )
     for position, solution in enumerate(solutions):
         if candidate is None or position == candidate:
             yield _explained({"row": index} | ({"candidate": position} if is_pool else {}), solution, verifier)

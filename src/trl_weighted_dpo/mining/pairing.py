@@ -45,6 +45,9 @@ class PairingConfig:
         seed (`int`, *optional*, defaults to `42`):
             Decides which of several candidates is taken. The choice depends on the seed and the texts of the problem
             and its candidates only, not on their order.
+        allow_weak_answers (`bool`, *optional*, defaults to `False`):
+            Whether a candidate is rejected whose wrong answer was guessed from its text, because no answer line gives
+            it. Such a guess can be misread, and a right solution as rejected completion teaches the opposite.
 
     Raises:
         `ValueError`: If a value is out of its range.
@@ -53,6 +56,7 @@ class PairingConfig:
     pairs_per_problem: int = 1
     chosen_fallback: str = "none"
     seed: int = 42
+    allow_weak_answers: bool = False
 
     def __post_init__(self) -> None:
         if self.pairs_per_problem < 1:
@@ -65,11 +69,15 @@ class PairingConfig:
 
 @dataclass
 class MiningReport:
-    """What became of a pool: counts of problems, candidates, verdicts and pairs, and why problems gave no pair."""
+    """What became of a pool: counts of problems, candidates, verdicts and pairs, and why problems gave no pair.
+
+    `weak_answers` counts the incorrect candidates that were not rejected, because their answer was guessed.
+    """
 
     problems: int = 0
     candidates: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
+    weak_answers: int = 0
     problems_without_pairs: Counter[str] = field(default_factory=Counter)
     pairs: int = 0
 
@@ -78,6 +86,7 @@ class MiningReport:
         self.problems += counts["problems"]
         self.candidates += counts["candidates"]
         self.pairs += counts["pairs"]
+        self.weak_answers += counts["weak_answers"]
         self.verdicts.update(counts["verdicts"])
         self.problems_without_pairs.update(counts["problems_without_pairs"])
 
@@ -144,6 +153,7 @@ def mine_problem(
     report.problems += 1
     groups: dict[Verdict, list[_Candidate]] = {verdict: [] for verdict in Verdict}
     seen: set[str] = set()
+    has_weak = False
     for position, entry in enumerate(row[schema.CANDIDATES]):
         text = entry[schema.SOLUTION]
         report.candidates += 1
@@ -152,6 +162,10 @@ def mine_problem(
             continue
         profile = verifier.verify(problem, text, reference, row.get(schema.REFERENCE_SOLUTION))
         report.verdicts[profile.verdict.value] += 1
+        if profile.verdict is Verdict.INCORRECT and profile.answer_is_weak and not config.allow_weak_answers:
+            has_weak = True
+            report.weak_answers += 1
+            continue
         if text not in seen:
             seen.add(text)
             groups[profile.verdict].append(_Candidate(position, text, profile.answer, profile))
@@ -161,7 +175,7 @@ def mine_problem(
     if not chosen and rejected and config.chosen_fallback == "reference_solution":
         chosen = _reference_candidate(row, verifier)
     if not chosen or not rejected:
-        report.problems_without_pairs[_why_no_pair(row, chosen, rejected)] += 1
+        report.problems_without_pairs[_why_no_pair(row, chosen, rejected, has_weak)] += 1
         return []
     problem_id = row.get(schema.ID) or str(index)
     combinations = itertools.islice(_combinations(chosen, rejected), config.pairs_per_problem)
@@ -197,14 +211,14 @@ def _reference_candidate(row: Mapping[str, Any], verifier: MathVerifier) -> list
     return [_Candidate(schema.REFERENCE_INDEX, text, profile.answer, None)]
 
 
-def _why_no_pair(row: Mapping[str, Any], chosen: list[_Candidate], rejected: list[_Candidate]) -> str:
+def _why_no_pair(row: Mapping[str, Any], chosen: list[_Candidate], rejected: list[_Candidate], has_weak: bool) -> str:
     if not row.get(schema.REFERENCE_ANSWER) and not row.get(schema.REFERENCE_SOLUTION):
         return "no reference"
     if not row[schema.CANDIDATES]:
         return "no candidates"
     if chosen:
-        return "no incorrect candidate"
-    return "no correct candidate" if rejected else "neither a correct nor an incorrect candidate"
+        return "incorrect candidates with weak answers only" if has_weak else "no incorrect candidate"
+    return "no correct candidate" if rejected or has_weak else "neither a correct nor an incorrect candidate"
 
 
 def _pair(problem: str, problem_id: str, chosen: _Candidate, rejected: _Candidate) -> dict[str, Any]:

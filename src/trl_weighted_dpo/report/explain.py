@@ -135,7 +135,10 @@ def _judgement(profile: ErrorProfile) -> Iterator[Text]:
         verdict.append(one_line(profile.answer))
     yield verdict
     first = profile.first_faulty_step
-    yield Text.assemble(("First faulty step: ", "bold"), "none found" if first is None else f"[{first}]")
+    place = Text.assemble(("First faulty step: ", "bold"), "none found" if first is None else f"[{first}]")
+    if first is not None and all(item.step != first for item in profile.evidence):
+        place.append(" (no finding of its own; as the answer is wrong, the first step that may be to blame)")
+    yield place
     if profile.unavailable:
         yield Text.assemble(("Not available: ", "bold"), one_line(", ".join(profile.unavailable)))
 

@@ -16,6 +16,8 @@ def mining_table(report: Mapping[str, Any]) -> Table:
     table.add_row("candidates", f"{report['candidates']}")
     for verdict, count in sorted(report["verdicts"].items()):
         table.add_row(f"  {verdict}", f"{count} ({count / report['candidates']:.1%})")
+    if report["weak_answers"]:
+        table.add_row("  incorrect by a weak answer: not rejected", f"{report['weak_answers']}")
     for reason, count in sorted(report["problems_without_pairs"].items()):
         table.add_row(f"problems left out: {reason}", f"{count}")
     table.add_row("pairs", f"{report['pairs']}")

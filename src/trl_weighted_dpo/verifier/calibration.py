@@ -158,9 +158,7 @@ def fit(data: Sequence[Example], l2: float = L2) -> Weights:
     labels = np.array([example.is_wrong for example in data], dtype=np.float64)
     if len(labels) == 0:
         raise ValueError("no dimension could be judged in any solution, so there is nothing to fit.")
-    if len(set(labels.tolist())) < 2:
-        which = "wrong" if labels.any() else "right"
-        raise ValueError(f"all {len(data)} examples are {which}: to tell wrong from right, both are needed.")
+    _check_both(labels.tolist(), "all labelled solutions are")
     inputs = np.array([features(example.scores) for example in data])
     count = inputs.shape[1]
     result = minimize(
@@ -179,6 +177,14 @@ def fit(data: Sequence[Example], l2: float = L2) -> Weights:
     return Weights(bias, {name: Weight(*pair) for name, pair in zip(DIMENSIONS, pairs, strict=True)})
 
 
+def _check_both(are_wrong: Sequence[Any], which: str) -> None:
+    if len(set(are_wrong)) < 2:
+        there, lacking = ("wrong", "right") if any(are_wrong) else ("right", "wrong")
+        raise ValueError(
+            f"{which} {there}: to tell wrong from right, both are needed. Add solutions that are labelled {lacking}."
+        )
+
+
 def folds_of(problems: Iterable[str], folds: int) -> dict[str, int]:
     """Deals problems to folds of equal size, in the order of a hash of their text: the same every time.
 
@@ -187,7 +193,11 @@ def folds_of(problems: Iterable[str], folds: int) -> dict[str, int]:
     """
     ordered = sorted(set(problems), key=lambda problem: hashlib.sha256(problem.encode(errors="replace")).digest())
     if len(ordered) < folds:
-        raise ValueError(f"{len(ordered)} problems cannot be dealt to {folds} folds: give more, or fewer folds.")
+        way_out = f"give more problems, or --folds {len(ordered)}" if len(ordered) > 1 else "give more problems"
+        raise ValueError(
+            f"the labelled solutions are of {len(ordered)} problem{'s' * (len(ordered) > 1)}, which cannot be dealt to "
+            f"{folds} folds: {way_out}."
+        )
     return {problem: position % folds for position, problem in enumerate(ordered)}
 
 
@@ -216,7 +226,12 @@ def cross_validated(data: Sequence[Example], folds: int) -> tuple[list[Calibrati
             problem.
     """
     fold_of = folds_of((example.problem for example in data), folds)
-    fitted = [fit_cases([example for example in data if fold_of[example.problem] != fold]) for fold in range(folds)]
+    fitted = []
+    for fold in range(folds):
+        try:
+            fitted.append(fit_cases([example for example in data if fold_of[example.problem] != fold]))
+        except ValueError as error:
+            raise ValueError(f"without the problems of fold {fold + 1} of {folds}: {error}") from error
     return fitted, fold_of
 
 
@@ -268,17 +283,23 @@ def calibrate(
     """
     data: list[Example] = []
     sources = []
+    are_wrong: list[bool] = []
     for path in paths:
         items = list(labelled(schema.read_jsonl(path), str(path)))
         if not items:
+            if next(schema.read_jsonl(path), None) is None:
+                raise ValueError(f"{path}: the file is empty. Give labelled solutions, one JSON object on each line.")
             raise ValueError(
                 f"{path}: no row has a label. Label solutions by {schema.IS_CORRECT_ANSWER!r} or "
                 f"{schema.FIRST_ERROR_STEP!r}, and candidates of a pool by {schema.IS_CORRECT!r}."
             )
         for item in tqdm(items, desc=path.name, unit=" solutions", disable=None if progress else True):
             data += examples(item, verifier)
+        are_wrong += (item.is_wrong for item in items)
         sources.append(_described(path, items))
     try:
+        count = len(are_wrong)
+        _check_both(are_wrong, f"all {count} labelled solutions are" if count > 1 else "the only labelled solution is")
         fitted, probabilities = fit_cases(data), predicted(data, folds)
     except ValueError as error:
         raise ValueError(f"{', '.join(map(str, paths))}: {error}") from error

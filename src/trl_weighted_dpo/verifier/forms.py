@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.arithmetic import exact
+from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
 from trl_weighted_dpo.verifier.profile import Verdict
-from trl_weighted_dpo.verifier.reading.grammar import Name, Number, Operation
+from trl_weighted_dpo.verifier.reading.grammar import Name, Number, Operation, TooCostlyError
 from trl_weighted_dpo.verifier.reading.mentions import read_mentions
 from trl_weighted_dpo.verifier.reading.structure import (
     Choice,
@@ -210,21 +210,35 @@ def _relation_and_other(reference: Form, found: Form, decide: Decide) -> Decisio
     return incorrect("no relation expected")
 
 
+_YES_OR_NO = frozenset({"yes", "no"})
+
+
 def _words(reference: Form, found: Form) -> Decision:
     left, right = _spoken(reference), _spoken(found)
     if left is not None and right is not None:
         if left == right:
             return correct("same words")
+        said = _YES_OR_NO.intersection(right.split())
+        if left in _YES_OR_NO and len(said) == 1 and right.split()[0] in said:
+            return correct("same words") if left in said else incorrect("words differ")
         if " " in left or " " in right or sorted(left) == sorted(right):
             return undecided("words differ")
         return incorrect("words differ")
     words, other = (left, found) if left is not None else (right, reference)
     number = _number_in_words(words or "")
-    if number is not None and isinstance(other, Quantity) and isinstance(other.node, Number):
-        return correct("same number") if number == exact(other.node) else incorrect("numbers differ")
+    value = _value(other) if number is not None else None
+    if value is not None:
+        return correct("same number") if number == value else incorrect("numbers differ")
     if len(words or "") == 1:
         return incorrect("forms differ")
     return undecided("forms differ")
+
+
+def _value(form: Form) -> Fraction | None:
+    try:
+        return exact(form.node) * form.scale if isinstance(form, Quantity) and not form.percent else None
+    except (NotExactError, TooCostlyError):
+        return None
 
 
 def _number_in_words(words: str) -> Fraction | None:
@@ -268,6 +282,8 @@ def _many(reference: Form, found: Form, decide: Decide) -> Decision:
     kinds = {first.kind, second.kind}
     if kinds == {"ratio"}:
         decision = _ordered(first.items, second.items, decide)
+        if not _is_correct(decision):
+            decision = _ordered(_on_24_hours(first), _on_24_hours(second), decide)
         if _proportional(first, second) and not _is_correct(decision):
             return undecided("ratio not reduced")
         return decision
@@ -293,6 +309,16 @@ def _many(reference: Form, found: Form, decide: Decide) -> Decision:
     return decision
 
 
+def _on_24_hours(time: Many) -> tuple[Form, ...]:
+    """The items of a ratio, or of a time of day in the afternoon counted from midnight."""
+    hour, last = time.items[0], time.items[-1]
+    if not isinstance(last, Quantity) or last.unit != "pm" or not isinstance(hour, Quantity):
+        return time.items
+    if not isinstance(hour.node, Number) or hour.node.value >= 12:
+        return time.items
+    return (Quantity(Number(hour.node.value + 12, 0)), *time.items[1:-1], Quantity(last.node))
+
+
 def _is_correct(decision: Decision) -> bool:
     return decision.verdict is Verdict.CORRECT
 
@@ -310,6 +336,11 @@ def _one_and_many(reference: Form, found: Form, decide: Decide) -> Decision:
     if len(many.items) == 1:
         pair = (many.items[0], other) if many is reference else (other, many.items[0])
         return same_form(*pair, decide)
+    if all(isinstance(item, Labelled) for item in many.items) and any(
+        same_form(*((item, other) if many is reference else (other, item)), decide).verdict is Verdict.CORRECT
+        for item in many.items
+    ):
+        return undecided("several values")
     if many.kind == "ratio" and isinstance(other, Quantity):
         return undecided("ratio and number")
     if len({item.unit for item in many.items if isinstance(item, Quantity) and item.unit}) > 1:

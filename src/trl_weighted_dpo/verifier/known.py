@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation, TooCostlyError
@@ -15,6 +15,9 @@ from trl_weighted_dpo.verifier.reading.passage import Mention, Passage, Statemen
 
 MAX_TERMS = 6
 """Terms of a sum and factors of a product whose regroupings are considered: 2^6 of each."""
+
+MAX_STEPS = 16
+"""Computations of a reference that those of a solution are compared with one by one."""
 
 _MAX_EXPRESSION = 24
 
@@ -26,12 +29,13 @@ _CONSTANTS = {
     "annual": (12,), "yearly": (12,), "decade": (10,), "century": (100,), "dozen": (12,), "foot": (12, 3, 5280),
     "feet": (12, 3, 5280), "inch": (12, 36), "yard": (3, 36), "mile": (5280, 1760), "cent": (100,),
     "dollar": (100,), "penny": (100,), "pennies": (100,), "nickel": (5,), "dime": (10,), "quarter": (4, 25),
-    "pound": (16,), "ounce": (16,), "gallon": (4, 8, 16, 128), "quart": (4, 2), "pint": (2, 16), "cup": (8, 16),
+    "pound": (16,), "ounce": (16,), "gallon": (4, 8, 16, 128), "quart": (4, 2, 32), "pint": (2, 16), "cup": (8, 16),
+    "quarterly": (3, 4),
     "kilometer": (1000,), "km": (1000,), "kilogram": (1000,), "kg": (1000,), "gram": (1000,), "liter": (1000,),
     "meter": (100, 1000), "cm": (100,), "triangle": (3, 180), "square": (4,), "rectangle": (4, 2),
     "cube": (6, 12, 8), "circle": (360,), "angle": (180, 90, 360), "degree": (180, 360, 90), "side": (4, 6),
     "die": (6,), "dice": (6, 36), "coin": (2,), "deck": (52,), "card": (52,), "average": (2, 3, 4),
-    "mean": (2, 3), "half": (2,), "percent": (100,), "digit": (10, 9), "leap": (366,), "leg": (2, 4),
+    "mean": (2, 3), "half": (2,), "percent": (100,), "digit": (10, 9), "state": (50,), "leap": (366,), "leg": (2, 4),
     "wheel": (2, 4), "hand": (2,), "eye": (2,),
 }  # fmt: skip
 _UNIVERSAL = frozenset(map(Fraction, (0, 1, 2, 100)))
@@ -74,10 +78,10 @@ def constants(problem: str, solution: str = "") -> frozenset[Fraction]:
 def _telling_words(text: str) -> frozenset[str]:
     found = set()
     for word in set(_WORDS.findall(text.lower())):
-        for form in (word, word[:-1], word[:-2]):
-            if form in _CONSTANTS:
-                found.add(form)
-                break
+        if word in _CONSTANTS:
+            found.add(word)
+        elif word[-1] in "sd":
+            found.update([form for form in (word[:-1], word[:-2]) if form in _CONSTANTS][:1])
     return frozenset(found)
 
 
@@ -93,7 +97,28 @@ def asked_unknown(problem: str) -> str | None:
     return next(filter(None, asked.groups())) if asked is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+Shape = tuple[tuple[Fraction, ...], tuple[str, ...]]
+"""What a computation is made of, however it is written: its numbers by size and its operations by name."""
+
+
+def shape_of(node: Node) -> Shape:
+    """The numbers and the operations of a computation: `3 * 4 + 5` and `5 + 4 * 3` have the same."""
+    numbers: list[Fraction] = []
+    names: list[str] = []
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Number):
+            numbers.append(abs(part.value))
+            if part.value.numerator < 0:
+                names.append("neg")
+        elif isinstance(part, Operation):
+            names += [part.name] * max(1, len(part.operands) - 1)
+            stack.extend(part.operands)
+    return tuple(sorted(numbers)), tuple(sorted(names))
+
+
+@dataclass(frozen=True)
 class Route:
     """What a reference solution goes through.
 
@@ -101,24 +126,43 @@ class Route:
         values (`frozenset[Fraction]`): The values that it writes or computes, parts of its expressions included.
         computed (`frozenset[Fraction]`): Those of them that it computes, or writes though they are neither given nor
             constants.
-        regrouped (`frozenset[Fraction]`): Further values that other routes to the same result go through: partial sums
-            and products of the result as one expression of given values.
         operands (`frozenset[Fraction]`): The numbers that it computes with.
         results (`tuple[Fraction, ...]`): The results that it computes, in order, each once.
         last_operands (`frozenset[Fraction]`): The numbers that its last step computes with.
         ending (`frozenset[Fraction]`): Those of them that it computed before.
+        steps (`tuple[tuple[Fraction, Node], ...]`): Its computations in order, each with its result.
+        whole (`tuple[Node, ...]`): Its last two results, each as one expression of given values.
     """
 
-    values: frozenset[Fraction]
-    computed: frozenset[Fraction]
-    operands: frozenset[Fraction]
-    regrouped: frozenset[Fraction]
+    values: frozenset[Fraction | int]
+    computed: frozenset[Fraction | int]
+    operands: frozenset[Fraction | int]
     results: tuple[Fraction, ...]
-    last_operands: frozenset[Fraction]
-    ending: frozenset[Fraction]
+    last_operands: frozenset[Fraction | int]
+    ending: frozenset[Fraction | int]
+    steps: tuple[tuple[Fraction, Node], ...]
+    whole: tuple[Node, ...]
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[Fraction, Shape], ...]:
+        """Its first `MAX_STEPS` computations, each as its result and what it is made of."""
+        return tuple((result, shape_of(node)) for result, node in self.steps[:MAX_STEPS])
+
+    @cached_property
+    def regrouped(self) -> frozenset[Fraction | int]:
+        """Further values that other routes to the same result go through: partial sums and products of `whole`."""
+        found: set[Fraction | int] = set()
+        for node in self.whole:
+            found |= _regroupings(node)
+        return frozenset(found) - self.values
 
 
-def approximate(value: Fraction) -> float:
+def key(value: Fraction) -> Fraction | int:
+    """A value as sets are searched for it: whole ones as `int`, which equals it and is hashed several times faster."""
+    return value.numerator if value.denominator == 1 else value
+
+
+def approximate(value: Fraction | int) -> float:
     """The nearest float, infinite for what is beyond all of them."""
     try:
         return float(value)
@@ -168,50 +212,59 @@ def stated_result(statement: Statement, index: int) -> Fraction | None:
 
 def read_route(reference: Passage, problem: Passage, values: Mapping[str, Fraction]) -> Route:
     """What `reference` goes through, its expressions in the unknown that is asked for evaluated at `values`."""
-    written = {mention.value for mention in reference.mentions}
-    computed: set[Fraction] = set()
-    operands: set[Fraction] = set()
-    expressions: dict[Fraction, Node] = {}
+    written = {key(mention.value) for mention in reference.mentions}
+    computed: set[Fraction | int] = set()
+    operands: set[Fraction | int] = set()
+    expressions: dict[Fraction | int, Node] = {}
     results: dict[Fraction, None] = {}
+    steps: list[tuple[Fraction, Node]] = []
+    step = -1
     earlier: frozenset[Fraction] = frozenset()
-    last: frozenset[Fraction] = frozenset()
+    last: frozenset[Fraction | int] = frozenset()
     for statement in reference.statements:
         for index, node, value in computations(statement, values):
+            numbers: set[Fraction | int] = set()
             for part in subtrees(node):
                 if isinstance(part, Number):
-                    operands.add(abs(part.value))
-                elif part.name not in ("neg", "%") and (part_value := evaluate(part, values)) is not None:
-                    computed.add(part_value)
+                    numbers.add(key(abs(part.value)))
+                elif part is not node and part.name not in ("neg", "%"):
+                    part_value = evaluate(part, values)
+                    if part_value is not None:
+                        computed.add(key(part_value))
+            operands |= numbers
             stated = stated_result(statement, index)
             result = value if stated is None else stated
-            computed.add(result)
+            computed.update((key(value), key(result)))
+            if statement.step != step or steps[-1][0] != result:
+                # `3 * 4 = <<3*4=12>>12` is one computation.
+                steps.append((result, node))
+                step = statement.step
             earlier = frozenset(results)
             results[result] = None
-            last = frozenset(abs(part.value) for part in subtrees(node) if isinstance(part, Number))
+            last = frozenset(numbers)
             spelled = _substitute(node, expressions)
-            expressions[value] = expressions[result] = spelled
+            expressions[key(value)] = expressions[key(result)] = spelled
     mentioned = written | computed | operands
-    given = {mention.value for mention in problem.mentions}
+    given = {key(mention.value) for mention in problem.mentions}
     computed |= mentioned - given - constants(problem.plain, reference.plain)
-    regrouped: set[Fraction] = set()
     # One expression stands under the value that it comes to and under the one that is stated for it.
-    for node in list({id(node): node for node in expressions.values()}.values())[-2:]:
-        regrouped |= _regroupings(node)
+    whole = list({id(node): node for node in expressions.values()}.values())[-2:]
     return Route(
         frozenset(mentioned),
         frozenset(computed),
         frozenset(operands),
-        frozenset(regrouped) - mentioned,
         tuple(results),
         last,
         last & earlier,
+        tuple(steps),
+        tuple(whole),
     )
 
 
-def _substitute(node: Node, expressions: dict[Fraction, Node]) -> Node:
+def _substitute(node: Node, expressions: Mapping[Fraction | int, Node]) -> Node:
     """`node` with each number that was computed before replaced by what it was computed from."""
     if isinstance(node, Number):
-        found = expressions.get(node.value)
+        found = expressions.get(key(node.value))
         return found if found is not None else node
     if not isinstance(node, Operation):
         return node
@@ -219,9 +272,9 @@ def _substitute(node: Node, expressions: dict[Fraction, Node]) -> Node:
     return spelled if sum(1 for _ in itertools.islice(subtrees(spelled), _MAX_EXPRESSION)) < _MAX_EXPRESSION else node
 
 
-def _regroupings(node: Node) -> set[Fraction]:
+def _regroupings(node: Node) -> set[Fraction | int]:
     """Partial sums of the expression multiplied out, and partial products of its terms."""
-    found: set[Fraction] = set()
+    found: set[Fraction | int] = set()
     values = []
     for factors in _terms(node)[:MAX_TERMS]:
         found |= _subsets(factors[:MAX_TERMS], operator.mul)
@@ -231,14 +284,13 @@ def _regroupings(node: Node) -> set[Fraction]:
 
 def _subsets(
     items: list[Fraction], combine: Callable[[Fraction | int, Fraction | int], Fraction | int]
-) -> set[Fraction]:
+) -> set[Fraction | int]:
     """The magnitudes of what the non-empty subsets of `items` combine to."""
     found: list[Fraction | int] = []
     for item in items:
-        # Whole numbers are combined as such: that is several times faster.
-        value = item.numerator if item.denominator == 1 else item
+        value = key(item)
         found += [value, *(combine(other, value) for other in found)]
-    return {abs(value) if isinstance(value, Fraction) else Fraction(abs(value)) for value in found}
+    return {value if value >= 0 else -value for value in found}
 
 
 def _terms(node: Node) -> list[list[Fraction]]:

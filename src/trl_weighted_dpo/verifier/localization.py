@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from trl_weighted_dpo.verifier.dimensions import Judgement
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.profile import Verdict
+from trl_weighted_dpo.verifier.reach import reached_at, source_of
 
 _EXACT = frozenset({"numerical_validity", "logical_consistency"})
 _TELLING = frozenset({"misquoted_quantity"})
@@ -25,21 +26,33 @@ def first_faulty_step(facts: Facts, judgements: Iterable[Judgement]) -> int | No
     found = exact + [step for item, step in placed if item.kind in _TELLING]
     if facts.decision.verdict is Verdict.UNDECIDED:
         return min(found, default=None)
-    if not found:
-        found = [step for judgement in judgements for step in judgement.doubts]
-    found += [step for judgement in judgements for step in judgement.suspects]
+    suspects = [step for judgement in judgements for step in judgement.suspects]
+    doubts = [] if found else [step for judgement in judgements for step in judgement.doubts]
+    if doubts and not suspects and (traced := _traced(facts)) is not None:
+        return traced
+    found += suspects + doubts
     return min(found) if found else _last_resort(facts)
+
+
+def _traced(facts: Facts) -> int | None:
+    """The step that the last result goes back to as one of the reference's with a wrong number; `None` if it is not."""
+    if facts.route is None or not facts.trace.derived:
+        return None
+    last = len(facts.trace.derived) - 1
+    source = source_of(last, facts.trace, facts.route)
+    return facts.trace.derived[source].step if source != last else None
 
 
 def _last_resort(facts: Facts) -> int | None:
     """Of a wrong answer whose values are all right: the step after the one that reaches the reference answer, where it
     is left behind, else the last that computes, else the one that gives the answer."""
     derived = facts.trace.derived
-    reached = next((index for index, item in enumerate(derived) if item.value == facts.target), None)
+    reached = reached_at(facts.target, facts.trace, facts.route) if facts.target is not None else None
     if reached is not None and reached + 1 < len(derived):
         return derived[reached + 1].step
     if derived:
-        return derived[-1].step
+        traced = _traced(facts)
+        return traced if traced is not None else derived[-1].step
     if facts.answer is not None:
         return facts.solution.step_at(facts.answer.span[0])
     return facts.solution.steps[-1].index if facts.solution.steps else None

@@ -90,6 +90,8 @@ def verify_many(
     report: VerificationReport | None = None,
 ) -> Iterator[ErrorProfile]:
     """See [`MathVerifier.verify_many`]."""
+    if type(workers) is not int:
+        raise TypeError(f"workers is {workers!r}, but it is a whole number: how many processes there are to be.")
     if workers < 1:
         raise ValueError(f"workers is {workers}, but someone has to do the work: pass at least 1.")
     if workers > 1 and type(verifier).__module__ == "__main__":

@@ -28,7 +28,8 @@ _PASSING = re.compile(
 # Where a name may begin to stand for something else.
 _ANEW = re.compile(
     r"\blet(?!'?s (?!denote|say|call|define|assume|use))"
-    r"|\b(?:denote|define|case|scenario|method|approach|option|alternatively|similarly|another|part \(?[a-e1-9])\b",
+    r"|\b(?:denote|define|case|scenario|method|approach|option|alternatively|similarly|another|part \(?[a-e1-9]"
+    r"|ago|later|in \w{1,8} (?:years|months|weeks|days|hours))\b",
     re.IGNORECASE,
 )
 _NO_SOLUTION = re.compile(
@@ -67,11 +68,13 @@ def contradictions(passage: Passage) -> Iterator[Clash]:
         return
     system = System()
     passing: set[str] = set()
+    defined: set[str] = set()
     has_decimals = False
     position = equations[0].span[0]
     for equation in equations:
         if _ANEW.search(passage.plain, position, equation.span[0]):
             system = System()
+            defined = set()
         position = equation.span[1]
         names = equation.names
         if len(names) > MAX_NAMES or any(name in _UNIT_LETTERS and name not in alone for name in names):
@@ -81,6 +84,13 @@ def contradictions(passage: Passage) -> Iterator[Clash]:
             passing |= names
             continue
         known = system.values()
+        if isinstance(equation.left, Name) and not _names(equation.right):
+            if equation.left.text in defined:
+                # `x = 2 and x = 3`, `Monday: n = 5 ... Tuesday: n = 8`: given again, not derived from anything.
+                passing |= names
+                continue
+            if equation.left.text not in known:
+                defined.add(equation.left.text)
         left, right = (linear_form(side, {}) or linear_form(side, known) for side in (equation.left, equation.right))
         if left is None or right is None:
             if not (isinstance(equation.left, Name) and equation.left.text not in system.solved):

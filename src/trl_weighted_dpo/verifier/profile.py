@@ -78,7 +78,7 @@ class ErrorProfile:
             One score in [0, 1] per dimension, 0 for no sign of an error, `None` where nothing could be judged. A
             dimension that is left out counts as not judged.
         evidence (`tuple[Evidence, ...]`):
-            What was found.
+            What was found, in the order of the text; what is in no step comes last.
         first_faulty_step (`int`, *optional*):
             0-based index of the first step with an error; `None` if there is none or none is known.
         wrongness (`float`, *optional*):

@@ -7,8 +7,9 @@ reference answer, is derived from it, or is one step away from the values that t
 from collections.abc import Sequence, Set
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 
-from trl_weighted_dpo.verifier.known import Route, approximate
+from trl_weighted_dpo.verifier.known import Route, approximate, key, shape_of
 from trl_weighted_dpo.verifier.tracing import MAX_COMPARED, Derived, Trace
 
 MAX_VALUES = 16
@@ -29,9 +30,9 @@ class End(Enum):
 def on_the_way(derived: Sequence[Derived], route: Route) -> tuple[bool, ...]:
     """For each derived value, whether it is a computed value of the reference, or a later one that is comes from it."""
     found = [False] * len(derived)
-    origins: dict[Fraction, int] = {}
+    origins: dict[Fraction | int, int] = {}
     for index, item in enumerate(derived):
-        origins[_magnitude(item.exact)] = origins[_magnitude(item.value)] = index
+        origins[key(_magnitude(item.exact))] = origins[key(_magnitude(item.value))] = index
     for index in range(len(derived) - 1, -1, -1):
         item = derived[index]
         # A computation that comes to a value of the reference clears what it was computed from, even if it was then
@@ -39,7 +40,7 @@ def on_the_way(derived: Sequence[Derived], route: Route) -> tuple[bool, ...]:
         if matches(item.exact, route.computed, item.places):
             found[index] = True
             for operand in item.operands:
-                source = origins.get(operand)
+                source = origins.get(key(operand))
                 if source is not None and source < index:
                     found[source] = True
     return tuple(found)
@@ -49,9 +50,81 @@ def _magnitude(value: Fraction) -> Fraction:
     return value if value.numerator >= 0 else -value
 
 
-def matches(value: Fraction, values: Set[Fraction], places: int) -> bool:
-    """Whether `value`, or it as a percentage or share, is one of `values`, to the decimals it shows."""
-    if value in values or -value in values or 100 * value in values or value / 100 in values:
+def source_of(index: int, trace: Trace, route: Route) -> int:
+    """Where a wrong value comes from: `index`, or the earlier computation of a number that it has in another's place.
+
+    A computation that differs from one of the reference's in a single number, which stands for a result that the
+    solution never reaches, was rightly set up; what is wrong is how its number was come by. That is looked for in
+    turn, up to a computation that is none of the reference's.
+    """
+    derived = trace.derived[:MAX_COMPARED]
+    if index >= len(derived):
+        return index
+    for _ in range(MAX_VALUES):
+        numbers, names = shape_of(derived[index].node)
+        earlier = None
+        for _, (others, other_names) in route.shapes:
+            if names == other_names and (pair := _only_difference(numbers, others)) is not None:
+                mine, right = pair
+                if right in route.results and not any(right in (item.value, item.exact) for item in derived[:index]):
+                    earlier = _origin(mine, index, derived, route)
+                    if earlier is not None:
+                        break
+        if earlier is None:
+            return index
+        index = earlier
+    return index
+
+
+def reached_at(target: Fraction, trace: Trace, route: Route | None) -> int | None:
+    """The index of the computation that comes to the reference answer, where that is no value on the way to it too."""
+    times = 1 if route is None else max(1, sum(result == target for result, _ in route.shapes))
+    step = -1
+    for index, item in enumerate(trace.derived):
+        if item.step != step and target in (item.value, item.exact):
+            step = item.step
+            times -= 1
+            if not times:
+                return index
+    return None
+
+
+def _origin(value: Fraction, index: int, derived: Sequence[Derived], route: Route) -> int | None:
+    """The last computation before `index` that comes to `value` and is none of the reference's, or that does one of
+    them once more."""
+    left = [shape for result, shape in route.shapes if result == value]
+    repeated, step = None, -1
+    for position, item in enumerate(derived[:index]):
+        if value in (item.value, item.exact) and item.step != step:
+            step = item.step
+            shape = shape_of(item.node)
+            if shape in left:
+                left.remove(shape)
+            else:
+                repeated = position
+    return repeated
+
+
+def _only_difference(numbers: Sequence[Fraction], others: Sequence[Fraction]) -> tuple[Fraction, Fraction] | None:
+    """The one number of the first that is another one in the second, and that other one."""
+    if len(numbers) != len(others) or len(numbers) > MAX_VALUES:
+        return None
+    left, mine = list(others), []
+    for number in numbers:
+        if number in left:
+            left.remove(number)
+        else:
+            mine.append(number)
+    return (mine[0], left[0]) if len(mine) == 1 else None
+
+
+def matches(value: Fraction, values: Set[Fraction | int], places: int) -> bool:
+    """Whether `value`, or it as a percentage or share up to 200 %, is one of `values`, to the decimals it shows."""
+    exact = key(value)
+    if exact in values or -exact in values:
+        return True
+    size = _magnitude(value)
+    if (size <= 2 and key(100 * value) in values) or (size <= 200 and key(value / 100) in values):
         return True
     if value.denominator == 1 or len(values) > MAX_COMPARED:
         return False
@@ -78,13 +151,13 @@ def end_of(
     goal = approximate(target)
     derived = [approximate(item.value) for item in trace.derived[-MAX_VALUES:]]
     claims = [approximate(claim.mention.value) for claim in trace.claims[-4:]]
-    unused = {_rounded(approximate(value)) for value in given[:MAX_VALUES] if value not in trace.used}
+    unused = {_rounded(approximate(value)) for value in given[:MAX_VALUES] if key(value) not in trace.used}
     others = {_rounded(approximate(value)) for value in given[:MAX_VALUES]}
     others.update(map(_rounded, (*derived, *claims)))
     constants = {_rounded(approximate(value)) for value in constant}
     last = derived[-1:] or claims[-1:] or sorted(others)
     is_one_step = any(_one_step(value, others | constants, goal) for value in last)
-    if route.ending <= trace.used and {_magnitude(value) for value in trace.opened} <= route.last_operands:
+    if route.ending <= trace.used and {key(_magnitude(value)) for value in trace.opened} <= route.last_operands:
         return End.HERE if is_one_step else End.LATER
     if not is_one_step:
         return End.NOWHERE
@@ -122,5 +195,6 @@ def _one_step(value: float, others: set[float], goal: float) -> bool:
     return any(_rounded(other) in others for other in wanted)
 
 
+@lru_cache(maxsize=4096)
 def _rounded(value: float) -> float:
     return float(f"{value:.6g}")

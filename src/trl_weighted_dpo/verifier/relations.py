@@ -43,6 +43,11 @@ def excluded_point(relation: Relation) -> Form | None:
     return relation.sides[1] if _is_named(relation.sides[0]) else relation.sides[0]
 
 
+def bounded(relation: Relation) -> frozenset[Form]:
+    """The names that a relation bounds."""
+    return frozenset(side for side in relation.sides if _is_named(side))
+
+
 def _is_named(side: Form) -> bool:
     if not isinstance(side, Quantity):
         return False

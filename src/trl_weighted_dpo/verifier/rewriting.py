@@ -150,9 +150,9 @@ class Solution:
     value: Fraction
 
 
-def solution(left: Node, sign: str, right: Node) -> Solution | None:
+def solution(left: Node | None, sign: str, right: Node | None) -> Solution | None:
     """Solves a linear equation or inequality in one name; `None` if it is none."""
-    if sign not in _FLIPPED or has_percent(left) or has_percent(right):
+    if left is None or right is None or sign not in _FLIPPED or has_percent(left) or has_percent(right):
         # `x - 25% = 15` takes 25 % of x.
         return None
     forms = linear_form(left, {}), linear_form(right, {})
@@ -172,11 +172,14 @@ def has_percent(node: Node) -> bool:
     return isinstance(node, Operation) and (node.name == "%" or any(map(has_percent, node.operands)))
 
 
-def broken_step(passage: Passage, before: Statement, statement: Statement) -> tuple[Solution, Solution] | None:
+def broken_step(
+    passage: Passage, earlier: Statement | None, before: Statement, statement: Statement
+) -> tuple[Solution, Solution] | None:
     """The solutions of two successive equations in one name, if the second should follow from the first and does not.
 
     It should if nothing stands between them but the words of solving (`Divide both sides by 3`). The equation before
-    must not be solved already: what comes after `x = 5` may be about something else.
+    must not be solved already: what comes after `x = 5` may be about something else. Nor may another one with another
+    solution stand right before it: `x - 2 = 0, x - 3 = 0` are cases.
     """
     left, right = before.sides[-2].node, before.sides[-1].node
     after, other = statement.sides[0].node, statement.sides[1].node
@@ -202,6 +205,10 @@ def broken_step(passage: Passage, before: Statement, statement: Statement) -> tu
         return None
     if first == second or (first.sign == second.sign and _is_rounded(first.value, second.value)):
         return None
+    if earlier is not None and len(_gap(passage, earlier, before)) <= _MAX_GAP:
+        case = solution(earlier.sides[-2].node, earlier.signs[-1], earlier.sides[-1].node)
+        if case is not None and case.name == first.name and case != first:
+            return None
     return first, second
 
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
 from trl_weighted_dpo.verifier.reading.grammar import Name, Operation, TooCostlyError
 from trl_weighted_dpo.verifier.reading.structure import Form, Interval, Many, Quantity, Relation
-from trl_weighted_dpo.verifier.relations import as_interval, excluded_point, solution_interval
+from trl_weighted_dpo.verifier.relations import as_interval, bounded, excluded_point, solution_interval
 
 Cut = tuple[int, Fraction, int]
 """A place on the real line: -1, 0 or 1 for minus infinity, a number, infinity; the number; 0 before it, 1 after it."""
@@ -19,7 +19,7 @@ def number_set(form: Form) -> tuple[tuple[Cut, Cut], ...] | None:
     """Returns the set that `form` describes as disjoint intervals in order, so that equal sets are equal values; `None`
     if it describes none, or if its ends are no exact numbers.
 
-    A list of conditions is their union if they exclude each other; else it may mean their intersection.
+    A list of conditions on one name is their union if they exclude each other; else it may mean their intersection.
     """
     if isinstance(form, Relation):
         return _of_relation(form)
@@ -27,10 +27,10 @@ def number_set(form: Form) -> tuple[tuple[Cut, Cut], ...] | None:
     if isinstance(form, Interval):
         pieces = [_of_interval(form)]
     elif isinstance(form, Many) and form.kind in ("union", "list") and form.items:
+        if form.kind == "list" and not _bound_one_name(form):
+            return None
         parts = [number_set(item) for item in form.items]
         pieces = [piece for part in parts for piece in part or (None,)]
-        if form.kind == "list" and not all(isinstance(item, Relation) for item in form.items):
-            return None
     elif isinstance(form, Many) and form.kind == "set" and form.items:
         pieces = [_of_interval(Interval(item, item, True, True)) for item in form.items]
     else:
@@ -42,6 +42,11 @@ def number_set(form: Form) -> tuple[tuple[Cut, Cut], ...] | None:
     if isinstance(form, Many) and form.kind == "list" and len(merged) < len(known):
         return None
     return merged
+
+
+def _bound_one_name(many: Many) -> bool:
+    conditions = [item for item in many.items if isinstance(item, Relation)]
+    return len(conditions) == len(many.items) and len({bounded(condition) for condition in conditions}) == 1
 
 
 def _merged(pieces: Sequence[tuple[Cut, Cut]]) -> tuple[tuple[Cut, Cut], ...]:

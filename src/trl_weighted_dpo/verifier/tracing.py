@@ -2,11 +2,12 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
-from trl_weighted_dpo.verifier.known import Route, approximate, computations, constants, evaluate, subtrees
+from trl_weighted_dpo.verifier.known import Route, approximate, computations, constants, evaluate, key, subtrees
 from trl_weighted_dpo.verifier.reading.blanks import after, before
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ, Mention, Passage
@@ -14,6 +15,7 @@ from trl_weighted_dpo.verifier.reading.passage import MAX_READ, Mention, Passage
 _NUMBERING = re.compile(r"(?:^|\n|[.:;)][ ])[ \t>*#-]{0,8}(?:step[ ]?|\()?$", re.IGNORECASE)
 _REFERRED = re.compile(r"\b(?:steps?|equations?|eq\.?|parts?|cases?|lines?|conditions?|method)[ ]?\(?$", re.IGNORECASE)
 _MAX_EVENTS = 600
+_RECENT = 12
 MAX_COMPARED = 300
 """Values up to which a rounded one is compared with each."""
 
@@ -71,7 +73,7 @@ class Claim:
     mention: Mention
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trace:
     """The values of a solution with their sources.
 
@@ -79,17 +81,46 @@ class Trace:
         derived (`tuple[Derived, ...]`): What it computes, in order.
         claims (`tuple[Claim, ...]`): What it states without computing it, in order, each value once.
         strays (`tuple[Stray, ...]`): What comes from nowhere, in order, each value once.
-        opened (`tuple[Fraction, ...]`): What it computes and does not compute with again, in order, each value once.
-        reached (`frozenset[Fraction]`): What it computes, parts of its expressions included, and claims.
-        used (`frozenset[Fraction]`): All values that it mentions or computes, parts of its expressions included.
+        mentioned (`tuple[Fraction, ...]`): All values that it mentions, in order.
+        values (`Mapping[str, Fraction]`): The values at which its expressions in an unknown are evaluated.
     """
 
     derived: tuple[Derived, ...]
     claims: tuple[Claim, ...]
     strays: tuple[Stray, ...]
-    opened: tuple[Fraction, ...]
-    reached: frozenset[Fraction]
-    used: frozenset[Fraction]
+    mentioned: tuple[Fraction, ...]
+    values: Mapping[str, Fraction]
+
+    @cached_property
+    def opened(self) -> tuple[Fraction, ...]:
+        """What it computes and does not compute with again, in order, each value once."""
+        consumed = {key(operand) for item in self.derived for operand in item.operands}
+        opened = (
+            item.value
+            for item in self.derived
+            if consumed.isdisjoint((key(item.value), key(item.exact), key(-item.value)))
+        )
+        return tuple(dict.fromkeys(opened))
+
+    @cached_property
+    def reached(self) -> frozenset[Fraction | int]:
+        """What it computes, parts of its expressions included, and claims."""
+        reached = {key(claim.mention.value) for claim in self.claims}
+        for item in self.derived:
+            reached.update((key(item.value), key(item.exact)))
+            if len(item.operands) > 2:
+                reached.update(map(key, item.operands))
+                for part in subtrees(item.node):
+                    if isinstance(part, Operation) and part is not item.node:
+                        value = evaluate(part, self.values)
+                        if value is not None:
+                            reached.add(key(value))
+        return frozenset(reached)
+
+    @cached_property
+    def used(self) -> frozenset[Fraction | int]:
+        """All values that it mentions or computes, parts of its expressions included."""
+        return self.reached.union(map(key, self.mentioned))
 
 
 def read_trace(
@@ -102,9 +133,9 @@ def read_trace(
     """Follows the values of a solution in the order of its text, with its expressions in the unknown that is asked for
     evaluated at `values`."""
     derived, operand_spans, algebra, results = _computed(solution, values)
-    known = set(given) | constants(problem.plain, solution.plain)
+    known: set[Fraction | int] = {*given, *constants(problem.plain, solution.plain)}
     if route is not None:
-        known |= route.values | route.regrouped
+        known |= route.values
     recent = [mention.value for mention in problem.mentions]
     strays: list[Stray] = []
     claims: list[Claim] = []
@@ -112,10 +143,13 @@ def read_trace(
     following = next(pending)
     for mention in solution.mentions[:_MAX_EVENTS]:
         while following is not None and following.span[0] <= mention.span[0]:
-            known.update((following.value, following.exact))
+            known.add(key(following.value))
+            known.add(key(following.exact))
             recent.append(following.value)
             following = next(pending)
-        if mention.span in results or _is_known(mention, known):
+        if mention.in_words or mention.span in results or key(mention.value) in known or _is_known(mention, known):
+            continue
+        if route is not None and _is_known(mention, route.regrouped):
             continue
         if is_label(solution.plain, mention) or _is_coefficient(solution.plain, mention):
             continue
@@ -127,21 +161,10 @@ def read_trace(
             claims.append(Claim(step, mention))
         else:
             strays.append(Stray(step, mention, inside))
-        known.add(mention.value)
+        known.add(key(mention.value))
         recent.append(mention.value)
-    reached = {claim.mention.value for claim in claims}
-    for item in derived:
-        reached.update((item.value, item.exact))
-        if len(item.operands) > 2:
-            reached.update(value for part in subtrees(item.node) if (value := evaluate(part, values)) is not None)
-    used = reached.union(mention.value for mention in solution.mentions)
-    consumed = {operand for item in derived for operand in item.operands}
-    opened = dict.fromkeys(
-        item.value
-        for item in derived
-        if not (item.value in consumed or item.exact in consumed or -item.value in consumed)
-    )
-    return Trace(tuple(derived), tuple(claims), tuple(strays), tuple(opened), frozenset(reached), frozenset(used))
+    mentioned = tuple([mention.value for mention in solution.mentions])
+    return Trace(tuple(derived), tuple(claims), tuple(strays), mentioned, values)
 
 
 def _computed(
@@ -187,13 +210,13 @@ def _inside(span: tuple[int, int], spans: Sequence[tuple[int, int]]) -> bool:
     return position > 0 and spans[position - 1][1] >= span[1]
 
 
-def _is_known(mention: Mention, known: set[Fraction]) -> bool:
-    value = mention.value
-    if value in known or -value in known:
+def _is_known(mention: Mention, known: Set[Fraction | int]) -> bool:
+    value, exact = mention.value, key(mention.value)
+    if exact in known or -exact in known:
         return True
-    if mention.in_words:
-        return True
-    if (mention.percent or value.denominator != 1 or value > 100) and (value / 100 in known or 100 * value in known):
+    if (mention.percent or value.denominator != 1 or value > 100) and (
+        key(value / 100) in known or key(100 * value) in known
+    ):
         return True
     if value.denominator != 1 and len(known) <= MAX_COMPARED:
         near = approximate(value)
@@ -204,7 +227,7 @@ def _is_known(mention: Mention, known: set[Fraction]) -> bool:
 
 def _one_operation(value: Fraction, recent: Sequence[Fraction]) -> bool:
     """Whether one operation on two of the last values gives `value`: a step that was done in the head."""
-    numbers = [approximate(number) for number in dict.fromkeys(recent[-12:])]
+    numbers = list(dict.fromkeys(map(approximate, recent[-_RECENT:])))
     wanted = approximate(value)
     for left in numbers:
         for right in numbers:
@@ -215,15 +238,17 @@ def _one_operation(value: Fraction, recent: Sequence[Fraction]) -> bool:
     return False
 
 
-def numbers_in(node: Node) -> Iterator[Fraction]:
+def numbers_in(node: Node) -> list[Fraction]:
     """The numbers that an expression is written with, without their signs: the grammar reads `5 - 3` as `5 + -3`."""
+    found = []
     stack = [node]
     while stack:
         part = stack.pop()
         if isinstance(part, Number):
-            yield part.value if part.value.numerator >= 0 else -part.value
+            found.append(part.value if part.value.numerator >= 0 else -part.value)
         elif isinstance(part, Operation):
             stack.extend(part.operands)
+    return found
 
 
 def _is_coefficient(plain: str, mention: Mention) -> bool:

@@ -1,6 +1,7 @@
 """The verifier: a solution in, an error profile out."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,7 +34,7 @@ from trl_weighted_dpo.verifier.facts import (
 from trl_weighted_dpo.verifier.localization import first_faulty_step
 from trl_weighted_dpo.verifier.many import VerificationReport, verify_many
 from trl_weighted_dpo.verifier.mapping import VerifyBatch
-from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Verdict
+from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Evidence, Verdict
 from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ
 from trl_weighted_dpo.verifier.scalars import Decision, undecided
@@ -83,6 +84,7 @@ class MathVerifier:
 
     Raises:
         `ValueError`: If an argument is out of its range, or `judges` names an unknown dimension.
+        `TypeError`: If one of `judges` cannot be called.
 
     Example:
 
@@ -107,14 +109,20 @@ class MathVerifier:
             raise ValueError(f"memory_mib is {memory_mib}, but a worker cannot load below 512 MiB.")
         if max_workers < 1:
             raise ValueError(f"max_workers is {max_workers}, but symbolic comparisons need at least 1.")
-        for dimension in judges or ():
+        for dimension, judge in (judges or {}).items():
             if dimension not in DIMENSIONS:
                 raise ValueError(f"judges has {dimension!r}, but the dimensions are {', '.join(DIMENSIONS)}.")
+            if not callable(judge):
+                raise TypeError(
+                    f"judges[{dimension!r}] is {_shown(judge)}, but it is a function from Facts to Judgement."
+                )
         self.timeout = timeout
         self.memory_mib = memory_mib
         self._workers = Workers("trl_weighted_dpo.verifier.symbolic", timeout, memory_mib, max_workers)
         self._calibration = calibration if calibration is not None else default_calibration()
-        self._judges = {**JUDGES, **(judges or {})}
+        # Only what others wrote is checked at each solution.
+        own = {dimension: partial(_checked_judgement, dimension, judge) for dimension, judge in (judges or {}).items()}
+        self._judges: dict[str, Judge] = {**JUDGES, **own}
 
     @classmethod
     def from_calibration(cls, path: str | Path, **options: Any) -> Self:
@@ -149,7 +157,13 @@ class MathVerifier:
                 The right final answer. Without it, the final answer of `reference_solution` is taken.
             reference_solution (`str`, *optional*):
                 A worked solution.
+
+        Raises:
+            `TypeError`: If an argument is of another type, or a judge of one's own gives something else than a
+                [`Judgement`].
+            `ValueError`: If such a judge gives a score outside [0, 1].
         """
+        _check_arguments(problem, solution, reference_answer, reference_solution)
         passage = read_passage(solution)
         answer = read_answer(passage.text)
         expected = _expected(reference_answer, reference_solution)
@@ -170,7 +184,8 @@ class MathVerifier:
         )
         judgements = {dimension: judge(facts) for dimension, judge in self._judges.items()}
         scores = {dimension: judgement.score for dimension, judgement in judgements.items()}
-        evidence = tuple(item for judgement in judgements.values() for item in judgement.evidence)
+        found = (item for judgement in judgements.values() for item in judgement.evidence)
+        evidence = tuple(sorted(found, key=_place))
         unavailable = dict.fromkeys(item for judgement in judgements.values() for item in judgement.unavailable)
         if passage.was_cut:
             unavailable[f"text after {MAX_READ} characters"] = None
@@ -229,7 +244,7 @@ class MathVerifier:
         Raises:
             [`~schema.SchemaError`]: If a row is not a solution row; the profiles before it come first.
             `ChildProcessError`: If the processes cannot start.
-            `ValueError`: If `workers` is out of its range.
+            `TypeError`, `ValueError`: If `workers` is no whole number, or out of its range.
         """
         return verify_many(self, rows, workers, source, report)
 
@@ -248,6 +263,47 @@ class MathVerifier:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check_arguments(problem: Any, solution: Any, reference_answer: Any, reference_solution: Any) -> None:
+    if not isinstance(problem, str):
+        raise TypeError(f'problem is {_shown(problem)}, but it is a text: pass "" if there is none.')
+    if not isinstance(solution, str):
+        if not isinstance(solution, Sequence) or isinstance(solution, bytes | bytearray):
+            raise TypeError(
+                f"solution is {_shown(solution)}, but it is a text or the list of its steps: pass list(...) of an "
+                "iterator."
+            )
+        for index, step in enumerate(solution):
+            if not isinstance(step, str):
+                raise TypeError(f"solution[{index}] is {_shown(step)}, but each step is a text.")
+    for name, value in (("reference_answer", reference_answer), ("reference_solution", reference_solution)):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name} is {_shown(value)}, but it is a text or None: pass str(...) of a number.")
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return f"{shown if len(shown) <= 80 else shown[:77] + '...'} ({type(value).__name__})"
+
+
+def _checked_judgement(dimension: str, judge: Judge, facts: Facts) -> Judgement:
+    judgement: object = judge(facts)
+    name = f"the judge {getattr(judge, '__qualname__', repr(judge))!r} of {dimension}"
+    if not isinstance(judgement, Judgement):
+        raise TypeError(f"{name} gave {_shown(judgement)}, but a judge gives a Judgement.")
+    evidence: object = judgement.evidence
+    if not isinstance(evidence, tuple) or not all(isinstance(item, Evidence) for item in evidence):
+        raise TypeError(f"{name} gave the evidence {_shown(evidence)}, but it is a tuple of Evidence.")
+    score: object = judgement.score
+    if score is not None and (not isinstance(score, int | float) or not 0 <= score <= 1):
+        raise ValueError(f"{name} gave the score {_shown(score)}, but a score is a number in [0, 1], or None.")
+    return judgement
+
+
+def _place(item: Evidence) -> tuple[bool, int, bool, tuple[int, int]]:
+    """The order of the text; what is in no step, or nowhere in its step, comes last."""
+    return item.step is None, item.step or 0, item.span is None, item.span or (0, 0)
 
 
 def _expected(reference_answer: str | None, reference_solution: str | None) -> str | None:

@@ -36,6 +36,11 @@ _SHOWN = 60
 _MAX_SHOWN_BITS = 1_000
 _NEARLY = Fraction(1, 100)
 _CALCULATOR = re.compile(r"<<[^<>]{0,400}>>")
+_TAKEN_BACK = re.compile(
+    r"[\s.,;:!?*$\\)\]-]{0,6}(?:but |no,? |oh,? )?(?:wait|hmm|oops|actually|sorry|(?:that|this|which)(?:'s| is| was) "
+    r"(?:wrong|not right|not correct|incorrect|false|a mistake|an error)|let me (?:re|correct|check))\b",
+    re.IGNORECASE,
+)
 _EQUAL = frozenset({"=", "is", "approx", "<=", ">="})
 _SAID = {"<": "less than", ">": "more than", "<=": "at most", ">=": "at least", "!=": "different from"}
 
@@ -46,9 +51,12 @@ def judge(facts: Facts) -> Judgement:
     findings: list[Evidence] = []
     judged = False
     checks = 0
+    earlier: Statement | None = None
     before: Statement | None = None
     for statement in passage.statements:
         for index, sign in enumerate(statement.signs):
+            if len(findings) >= MAX_FINDINGS or checks >= MAX_CHECKS:
+                break
             left, right = statement.sides[index], statement.sides[index + 1]
             if left.node is None or right.node is None:
                 continue
@@ -59,16 +67,16 @@ def judge(facts: Facts) -> Judgement:
             if sides is not None:
                 judged = True
                 checks += 1
-                if not _is_style(statement, index):
+                if not _is_style(statement, index) and not _TAKEN_BACK.match(passage.plain, statement.span[1]):
                     _add(findings, _check(passage, sides, sign))
         if statement.source != "calculator":
             for left, right in _said_again(passage, before, statement):
                 judged = True
                 _add(findings, _check_again(passage, left, right))
-            if before is not None and (broken := broken_step(passage, before, statement)) is not None:
+            if before is not None and (broken := broken_step(passage, earlier, before, statement)) is not None:
                 judged = True
                 _add(findings, _broken(passage, before, statement, *broken))
-            before = statement
+            earlier, before = before, statement
         if len(findings) >= MAX_FINDINGS or checks >= MAX_CHECKS:
             break
     if not judged:
@@ -107,7 +115,7 @@ def _check(passage: Passage, sides: Pair, sign: str) -> Evidence | None:
         ">=": first >= second,
         "!=": first != second,
     }[sign]
-    span = (sides.left.span[0], sides.right.span[1])
+    span = _around(sides.left, sides.right)
     if holds or not sides.is_exact or is_hypothetical(sides):
         return None
     left, right = _text(passage, sides.left), _text(passage, sides.right)
@@ -128,7 +136,7 @@ def _check_again(passage: Passage, left: Side, right: Side) -> Evidence | None:
     first, second = _text(passage, left), _text(passage, right)
     step = passage.step_at(right.span[0])
     message = f"{first} and {second} are not the same expression."
-    return Evidence(DIMENSION, "wrong_identity", "rule", step, (left.span[0], right.span[1]), None, second, message)
+    return Evidence(DIMENSION, "wrong_identity", "rule", step, _around(left, right), None, second, message)
 
 
 def _broken(passage: Passage, before: Statement, statement: Statement, right: Solution, wrong: Solution) -> Evidence:
@@ -177,8 +185,13 @@ def _unequal(passage: Passage, sides: Pair, kind: str) -> Evidence:
     else:
         message = f"{computed_text} is {expected}, not {found}."
     step = passage.step_at(sides.right.span[0])
-    span = (sides.left.span[0], sides.right.span[1])
+    span = _around(sides.left, sides.right)
     return Evidence(DIMENSION, kind, "rule", step, span, expected, found, message)
+
+
+def _around(left: Side, right: Side) -> tuple[int, int]:
+    """The span of two sides, of which the second may stand within a statement that the first ends."""
+    return min(left.span[0], right.span[0]), max(left.span[1], right.span[1])
 
 
 def _text(passage: Passage, side: Side) -> str:

@@ -11,11 +11,11 @@ from fractions import Fraction
 
 from trl_weighted_dpo.verifier.dimensions import Judgement, combined
 from trl_weighted_dpo.verifier.facts import Facts
-from trl_weighted_dpo.verifier.known import approximate, constants
+from trl_weighted_dpo.verifier.known import approximate, constants, key
 from trl_weighted_dpo.verifier.profile import Evidence, Verdict
-from trl_weighted_dpo.verifier.reach import End, end_of, matches, on_the_way
+from trl_weighted_dpo.verifier.reach import End, end_of, matches, on_the_way, reached_at, source_of
 from trl_weighted_dpo.verifier.reading.mentions import is_multiple
-from trl_weighted_dpo.verifier.reading.passage import Mention
+from trl_weighted_dpo.verifier.reading.passage import Mention, Passage
 from trl_weighted_dpo.verifier.reading.units import singular
 from trl_weighted_dpo.verifier.tracing import Derived
 
@@ -53,6 +53,13 @@ _ASKED_UNIT = re.compile(
     r"|feet|yards|miles|centimeters|meters|kilometers|grams|kilograms|ounces|pounds)\b",
     re.IGNORECASE,
 )
+_COMPUTES = re.compile(r" times (?:\\?\$ ?)?[\d.(]")
+_ARTICLE = re.compile(r"\ban? $", re.IGNORECASE)
+_BEFORE_YEAR = re.compile(
+    r"\b(?:in|since|of|by|year|january|february|march|april|may|june|july|august|september|october|november"
+    r"|december),? $",
+    re.IGNORECASE,
+)
 _KINDS_OF_UNITS = (
     frozenset({"second", "minute", "hour", "day", "week", "month", "year"}),
     frozenset({"cent", "dollar"}),
@@ -69,20 +76,21 @@ def judge(facts: Facts) -> Judgement:
     if not has_problem and not has_reference:
         return Judgement(None, (), unavailable)
     route, trace = facts.route, facts.trace
-    strange = []
-    if route is not None and has_reference:
+    strange: list[int] = []
+    is_reached = _is_reached(facts)
+    if route is not None and has_reference and not is_reached:
         ways = on_the_way(trace.derived, route)
-        strange = [item for item, is_on_the_way in zip(trace.derived, ways, strict=True) if not is_on_the_way]
-    findings = list(_off_route(facts, strange))
+        strange = [index for index, is_on_the_way in enumerate(ways) if not is_on_the_way]
+    findings = [] if is_reached else list(_off_route(facts, [trace.derived[index] for index in strange]))
     if has_problem:
         findings += [*_strays(facts), *_multiples(facts)]
         misquoted = {item.expected for item in findings if item.kind == "misquoted_quantity"}
         findings += [*_unused(facts, misquoted), *_other_unit(facts)]
-    score = combined(SEVERITY[item.kind] for item in findings)
+    score = combined([SEVERITY[item.kind] for item in findings])
     return Judgement(score, tuple(findings), unavailable, *_suspects(facts, strange))
 
 
-def _suspects(facts: Facts, strange: Sequence[Derived]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _suspects(facts: Facts, strange: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Steps with a number from nowhere or a value off the route; and apart, where none is from nowhere, those whose
     value may belong to another route."""
     route, trace = facts.route, facts.trace
@@ -90,9 +98,14 @@ def _suspects(facts: Facts, strange: Sequence[Derived]) -> tuple[tuple[int, ...]
     off: list[int] = []
     other: list[int] = []
     if route is not None and route.results:
-        for item in strange:
-            if item.exact != facts.target:
-                (other if item.exact in route.regrouped else off).append(item.step)
+        for index in strange:
+            item = trace.derived[index]
+            if item.exact == facts.target:
+                continue
+            if key(item.exact) in route.regrouped:
+                other.append(item.step)
+            else:
+                off.append(item.step if off else trace.derived[source_of(index, trace, route)].step)
         fair = route.computed | facts.given
         for claim in trace.claims:
             value = claim.mention.value
@@ -103,6 +116,8 @@ def _suspects(facts: Facts, strange: Sequence[Derived]) -> tuple[tuple[int, ...]
 
 def _strays(facts: Facts) -> Iterator[Evidence]:
     """Numbers that come from nowhere, or in place of a number of the problem."""
+    if not facts.trace.strays:
+        return
     unused = [mention for mention in facts.problem.mentions if not _is_used(mention, facts.trace.used)]
     # Algebra makes numbers by steps that are not written as computations.
     is_algebra = "\\" in facts.problem.plain or "\\" in facts.solution.plain
@@ -123,14 +138,17 @@ def _strays(facts: Facts) -> Iterator[Evidence]:
 def _multiples(facts: Facts) -> Iterator[Evidence]:
     """`half` where the problem says `a third`, `four times` where it says `three times`."""
     problem, solution = facts.problem, facts.solution
-    asked = [mention for mention in problem.mentions if is_multiple(problem.plain, mention)]
-    said = {mention.value for mention in solution.mentions if is_multiple(solution.plain, mention)}
-    missed = [mention for mention in asked if mention.value not in said and mention.value not in facts.trace.used]
+    asked = [mention for mention in problem.mentions if _says_multiple(problem, mention)]
+    if not asked:
+        return
+    said = [mention for mention in solution.mentions if _says_multiple(solution, mention)]
+    values = {key(mention.value) for mention in said}
+    missed = [m for m in asked if said and key(m.value) not in values and key(m.value) not in facts.trace.used]
     if not missed:
         return
-    for mention in solution.mentions:
+    for mention in said:
         value = mention.value
-        if not is_multiple(solution.plain, mention) or value in facts.given or (value and 1 / value in facts.given):
+        if value in facts.given or (value and 1 / value in facts.given):
             continue
         right, text = problem.plain[slice(*missed[0].span)], solution.plain[slice(*mention.span)]
         message = f"The problem says {right}, not {text}."
@@ -139,29 +157,49 @@ def _multiples(facts: Facts) -> Iterator[Evidence]:
         return
 
 
+def _says_multiple(passage: Passage, mention: Mention) -> bool:
+    """Whether a quantity is a multiple of another one: not in `7 times 3`, nor in `the third day`."""
+    start, end = mention.span
+    if not (mention.in_words or "times" in passage.plain[end : end + 9]) or not is_multiple(passage.plain, mention):
+        return False
+    if not mention.in_words:
+        return not _COMPUTES.match(passage.plain, end, end + 20)
+    return (
+        mention.value.numerator != 1
+        or mention.value.denominator == 2
+        or bool(_ARTICLE.search(passage.plain, max(0, start - 8), start))
+    )
+
+
 def _same_kind(mention: Mention, other: Mention) -> bool:
     if mention.percent or other.percent:
         return mention.percent and other.percent
     return bool(mention.unit) and mention.unit == other.unit
 
 
-def _is_used(mention: Mention, used: frozenset[Fraction]) -> bool:
-    share = mention.value / 100
-    return mention.value in used or share in used or 1 - share in used or 1 + share in used
+def _is_used(mention: Mention, used: Set[Fraction | int]) -> bool:
+    value = mention.value
+    if key(value) in used:
+        return True
+    others = (value / 100, 1 - value / 100, 1 + value / 100, 100 - value, 100 + value)
+    return any(key(other) in used for other in others)
 
 
 def _unused(facts: Facts, misquoted: Set[str | None]) -> Iterator[Evidence]:
     """Numbers of the problem that the reference computes with and the solution never uses, or where there is no
     reference, that the solution never uses; those of `misquoted` apart."""
-    used = facts.trace.used
     route = facts.route
+    if route is not None and _is_right(facts):
+        return
+    used = facts.trace.used
     wanted = route.operands if route is not None and route.operands else None
-    if route is not None and wanted is not None and facts.target not in used:
+    target = facts.target
+    if route is not None and wanted is not None and (target is None or reached_at(target, facts.trace, route) is None):
         # What only the last step needs is not missed by a solution that does not come to it.
         wanted -= route.last_operands
-    seen: set[Fraction] = set()
+    seen: set[Fraction | int] = set()
     for mention in facts.problem.mentions:
-        value = mention.value
+        value = key(mention.value)
         if value in seen or (mention.in_words and wanted is None) or value in (0, 1):
             continue
         seen.add(value)
@@ -169,17 +207,36 @@ def _unused(facts: Facts, misquoted: Set[str | None]) -> Iterator[Evidence]:
             continue
         if _is_used(mention, used) or facts.problem.plain[slice(*mention.span)] in misquoted:
             continue
+        if wanted is None and _is_date(facts.problem.plain, mention):
+            continue
         text = facts.problem.plain[slice(*mention.span)]
         yield _finding("unused_quantity", None, None, text, None, f"The {text} of the problem is never used.")
 
 
-def _is_reached(facts: Facts) -> bool:
-    """Whether the solution derives the reference answer, as far as that is a number, and gives no other."""
-    if facts.target is None:
-        return facts.decision.verdict is Verdict.CORRECT
-    return facts.decision.verdict is not Verdict.INCORRECT and any(
-        facts.target in (item.value, item.exact) for item in facts.trace.derived
+def _is_date(plain: str, mention: Mention) -> bool:
+    """Whether a number is a year: `in 2010`, `May 2020`."""
+    start, end = mention.span
+    return (
+        end - start == 4
+        and not mention.unit
+        and mention.places == 0
+        and bool(_BEFORE_YEAR.search(plain, max(0, start - 12), start))
     )
+
+
+def _is_right(facts: Facts) -> bool:
+    """Whether the solution says in so many words that its answer is the reference answer."""
+    return facts.decision.verdict is Verdict.CORRECT and facts.answer is not None and not facts.answer.is_weak
+
+
+def _is_reached(facts: Facts) -> bool:
+    """Whether the solution gives the reference answer, or derives it and gives no other."""
+    verdict, target = facts.decision.verdict, facts.target
+    if verdict is Verdict.INCORRECT:
+        return False
+    if _is_right(facts):
+        return True
+    return target is not None and reached_at(target, facts.trace, facts.route) is not None
 
 
 def _off_route(facts: Facts, strange: Sequence[Derived]) -> Iterator[Evidence]:
@@ -188,23 +245,23 @@ def _off_route(facts: Facts, strange: Sequence[Derived]) -> Iterator[Evidence]:
     if route is None or not route.results:
         return
     target = facts.target if facts.target is not None else route.results[-1]
-    if _is_reached(facts):
-        return
-    reached = next((item for item in trace.derived if target in (item.value, item.exact)), None)
-    seen: set[Fraction] = set()
+    reached = reached_at(target, trace, route)
+    seen: set[Fraction | int] = set()
     for item in strange:
-        if item.exact in seen or item.exact in route.regrouped:
+        exact = key(item.exact)
+        if exact in seen or exact in route.regrouped:
             continue
-        seen.add(item.exact)
+        seen.add(exact)
         message = f"{_shown(item.value)} is on no path from the problem to the reference answer."
         yield _finding("off_route", item.step, item.span, None, _shown(item.value), message)
     for value in route.results[:-1]:
-        if value not in trace.reached and -value not in trace.reached:
+        if key(value) not in trace.reached and key(-value) not in trace.reached:
             message = f"The reference solution goes through {_shown(value)}, which this solution never reaches."
             yield _finding("route_not_reached", None, None, _shown(value), None, message)
     if reached is not None:
         message = f"The reference answer {_shown(target)} is reached here, but the solution goes on from it."
-        yield _finding("left_behind", reached.step, reached.span, _shown(target), None, message)
+        item = trace.derived[reached]
+        yield _finding("left_behind", item.step, item.span, _shown(target), None, message)
         return
     given = [mention.value for mention in facts.problem.mentions if not (mention.in_words and mention.value == 1)]
     given += [mention.value / 100 for mention in facts.problem.mentions if mention.percent]

@@ -95,7 +95,7 @@ def _answer_faults(facts: Facts) -> Iterator[Fault]:
         yield Fault("empty_answer", answer.span, None, None, "There is a place for the answer, but nothing in it.")
     elif answer.is_cut_off or (answer.is_weak and _ends_in_words(facts)):
         end = len(facts.solution.text.rstrip())
-        start = max(0, end - _SHOWN_END)
+        start = max(0, end - _SHOWN_END, facts.solution.text.rfind("\n", 0, end) + 1)
         last = shown(facts.solution.text[start:end])
         yield Fault("cut_off", (start, end), None, last, f'The solution breaks off: it ends in "{last}".')
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from trl_weighted_dpo.verifier.reading.characters import plain
 from trl_weighted_dpo.verifier.reading.cut_off import is_cut_off
+from trl_weighted_dpo.verifier.reading.mentions import read_mentions
 from trl_weighted_dpo.verifier.reading.values import (
     COMPOUND,
     CONTINUES,
@@ -282,6 +283,8 @@ def _unmarked(text: str) -> _Guess | None:
             return text[start:end], (start, end), True, ()
     concluding = concluding_value(text)
     if concluding is None:
-        return None
+        # "They have two apples left": the answer may be among the words. "One" is more often no number.
+        said = any(mention.value != 1 for mention in read_mentions(text[start:end][-_MAX_SENTENCE:]))
+        return (None, (end, end), True, ()) if said else None
     span, alternatives = concluding
     return text[slice(*span)] or None, span, True, alternatives

@@ -169,7 +169,8 @@ class _Reader(WordReader):
 
     def _percent(self, text: str, start: int, end: int) -> None:
         if not self.needs_operand:
-            self._emit("%", "%", start, end)
+            # Between two numbers, it is the sign of a remainder.
+            self._emit("?" if self._peek() == "n" else "%", "%", start, end)
 
     def _currency(self, text: str, start: int, end: int) -> None:
         if not self.needs_operand and self._peek() == "n" and not self.depth:

@@ -20,14 +20,17 @@ VALUE = re.compile(
 )
 # What follows a value that is only the beginning of something longer.
 CONTINUES = re.compile(
-    r"[\w^!(]|[ ]?[+*/^=<>][ ]?[\w(\\$]|[ ]?-[ ]?(?:[\d(\\$]|[a-zA-Z]\b)|[ ]?\\"
+    r"[\w^!(]|[ ]?[+*^=<>][ ]?[\w(\\$]|[ ]?/[ ]?(?:[\d_(\\$]|[A-Za-z](?![A-Za-z]))"
+    r"|[ ]?-[ ]?(?:[\d(\\$]|[a-zA-Z]\b)|[ ]?\\"
     r"|[ ](?:times|plus|minus|x|over|to|divided[ ]by|of)[ ][\d$\\(]|[.,:]\d"
     r"|[ ](?:more|less|fewer)[ ](?:[a-z]{1,20}[ ])?than[ ]\$?\d|[ ](?:squared|cubed)\b"
+    r"|[ ](?:degrees[ ])?below[ ]zero|[ ](?:out[ ]of|in)[ ]\d"
 )
 # What stands before a value that is not meant itself.
 _NOT_ITSELF = re.compile(
-    r"\b(?:not|times|plus|minus|(?:divided|multiplied)[ ]by|half(?:[ ]of)?|twice|double|triple|between"
-    r"|(?:less|more|fewer|greater|smaller|larger|higher|lower|other|rather)[ ]than)[ ]\\?\$?$",
+    r"(?:(?<!\w)1[ ]in|\d[ ]out[ ]of|\b(?:not|negative|times|plus|minus|(?:divided|multiplied)[ ]by|half(?:[ ]of)?"
+    r"|twice|double|triple|between|(?:less|more|fewer|greater|smaller|larger|higher|lower|other|rather)[ ]than))"
+    r"[ ]\\?\$?$",
     re.IGNORECASE,
 )
 _HYPHENATED = re.compile(r"-[A-Za-z]{2}")
@@ -37,6 +40,12 @@ _GLUED_UNIT = re.compile(
 )
 COMPOUND = re.compile(rf"[ ][A-Za-z]{{1,20}},?[ ](?:and[ ])?(?:{NUMBER})[ ]?[A-Za-z]")
 _FIRST_PART = re.compile(rf"(?<![\w.])(?:{NUMBER})[ ][A-Za-z]{{1,20}},?[ ](?:and[ ])?$")
+_ITEM = r"-?\\?\$?\d{1,15}(?:[./]\d{1,15})?"
+_ASSIGNED = rf"[A-Za-z]\w{{0,3}}[ ]?=[ ]?{_ITEM}"
+_ASSIGNMENTS = re.compile(rf"(?<![\w(]){_ASSIGNED}(?:,?[ ](?:and[ ])?{_ASSIGNED}){{1,4}}$")
+_TUPLE = re.compile(rf"(?<![\w)])[(\[][ ]?{_ITEM}(?:[ ]?,[ ]?{_ITEM}){{1,5}}[ ]?[)\]]")
+_OTHER = re.compile(rf"(?P<value>{VALUE.pattern}),?[ ]or[ ](?:about|approximately|around|roughly)?[ ]?\\?\$?$")
+_HALF_OF_DAY = re.compile(r"[ ]?[ap]\.?[ ]?m\b\.?", re.IGNORECASE)
 _UNIT_WORD = re.compile(r"[ ]?[A-Za-z]+")
 _RESULT = re.compile(rf"=[ ]*(?P<value>{VALUE.pattern})", re.IGNORECASE)
 _VERB_BEFORE = re.compile(r"(?:\b(?:is|are|equals)|[=:])[ ]*(?:\\\(|\\?\$)?[ ]*$")
@@ -62,7 +71,21 @@ def last_value(text: str, start: int, end: int) -> tuple[int, int] | None:
         or (_HYPHENATED.match(tail) and not any(map(str.isdigit, text[slice(*last)])))
     ):
         return end, end
-    if last is not None and (first := _FIRST_PART.search(text, max(start, last[0] - 60), last[0])):
+    return _whole(text, last, start, end) if last is not None else None
+
+
+def _whole(text: str, last: tuple[int, int], start: int, end: int) -> tuple[int, int]:
+    """The span of the pair, the assignments, the time of day or the compound quantity that `last` is a part of."""
+    before = max(start, last[0] - 120)
+    for pair in _TUPLE.finditer(text, before, min(end, last[1] + 2)):
+        if pair.end() > last[1]:
+            return pair.span()
+    assignments = _ASSIGNMENTS.search(text, before, last[1])
+    if assignments is not None:
+        return assignments.span()
+    if half := _HALF_OF_DAY.match(text, last[1], end):
+        return last[0], half.end()
+    if first := _FIRST_PART.search(text, max(start, last[0] - 60), last[0]):
         # "2 hours and 30 minutes" is one value.
         unit = _UNIT_WORD.match(text, last[1], end)
         return (first.start(), unit.end()) if unit else last
@@ -80,6 +103,9 @@ def concluding_value(text: str) -> tuple[tuple[int, int], tuple[str, ...]] | Non
     last = last_value(text, begin, len(text))
     if last is None or last[0] == last[1]:
         return (last, ()) if last is not None else None
+    other = _OTHER.search(text, max(begin, last[0] - 60), last[0])
+    if other is not None:
+        return last, (other["value"],)
     if not text[last[1] - 1].isalnum() or _VERB_BEFORE.search(text, max(begin, last[0] - 20), last[0]):
         return last, ()
     starts = [match.end() for match in _SENTENCE_START.finditer(text, begin, last[0])]

@@ -49,7 +49,8 @@ _NOT_IN_UNITS = frozenset({
     "the", "so", "and", "he", "she", "they", "it", "that", "which", "who", "is", "are", "was", "were", "will", "has",
     "have", "had", "if", "then", "when", "because", "since", "total", "remaining", "we", "you", "i", "but", "this",
     "these", "those", "would", "can", "must", "therefore", "thus", "hence", "while", "where", "how", "what", "there",
-    "or", "equals",
+    "or", "equals", "give", "gives", "giving", "get", "gets", "yield", "yields", "leave", "leaves", "leaving", "make",
+    "makes", "become", "becomes", "result", "results", "lead", "leads", "mean", "means", "implies", "equation",
 })  # fmt: skip
 _COMPOUND = frozenset({
     "hour", "minute", "day", "week", "month", "year", "foot", "yard", "dollar", "lb", "mile", "m", "kg", "gallon",
@@ -90,7 +91,8 @@ def is_operand_name(word: str) -> bool:
 def is_unit(text: str) -> bool:
     """Whether words after a number can be its unit: few, none that begins another clause, none with a capital."""
     words = text.split(" ")
-    if len(words) > _MAX_UNIT_WORDS:
+    if len(words) > _MAX_UNIT_WORDS or (len(words) > 1 and len(words[-1]) == 1):
+        # `5 gives x - 8`: a letter after words is a name.
         return False
     return not any(word in _NOT_IN_UNITS or (word[0].isupper() and word[1:].islower()) for word in words)
 

@@ -198,7 +198,9 @@ class WordReader(Emitter):
     def _roman(self, text: str, start: int, end: int) -> None:
         if not any(map(str.isalnum, text)):
             return
-        if self.needs_operand:
+        if text.strip() == "of":
+            self._words("of", start, end)
+        elif self.needs_operand:
             self._emit("w", text, start, end)
         else:
             self._emit("u" if self._last() in "nu%)" else "?", text, start, end)

@@ -1,0 +1,77 @@
+"""What is no text, no number of processes and no judgement is named, and evidence comes in the order of the text."""
+
+import pytest
+
+from trl_weighted_dpo.verifier import Evidence, MathVerifier
+from trl_weighted_dpo.verifier.dimensions import Judgement
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"problem": None}, r'problem is None \(NoneType\), but it is a text: pass "" if there is none'),
+        ({"solution": None}, r"solution is None \(NoneType\), but it is a text or the list of its steps"),
+        ({"solution": b"A: 7"}, r"solution is b'A: 7' \(bytes\)"),
+        ({"solution": iter(["A: 7"])}, r"solution is <list_iterator .*pass list\(\.\.\.\) of an iterator"),
+        ({"solution": ["a", None]}, r"solution\[1\] is None \(NoneType\), but each step is a text"),
+        ({"reference_answer": 42}, r"reference_answer is 42 \(int\), but it is a text or None: pass str"),
+        ({"reference_solution": ["a"]}, r"reference_solution is \['a'\] \(list\)"),
+        ({"solution": [0] * 500}, r"solution\[0\] is 0 \(int\)"),
+        ({"reference_answer": [0] * 500}, r"0, 0\.\.\. \(list\)"),
+    ],
+)
+def test_an_argument_of_another_type_is_named(arguments, message) -> None:
+    with pytest.raises(TypeError, match=message):
+        MathVerifier().verify(**{"problem": "p", "solution": "A: 7", **arguments})
+
+
+@pytest.mark.parametrize("workers", ["2", 2.0, None, True])
+def test_workers_are_counted_in_whole_numbers(workers) -> None:
+    with pytest.raises(TypeError, match=rf"workers is {workers!r}, but it is a whole number"):
+        MathVerifier().verify_many([], workers=workers)
+
+
+def gives(judgement):
+    def judge(_facts):
+        return judgement
+
+    return judge
+
+
+def finding(step, span, dimension="step_ordering"):
+    return Evidence(dimension, "k", "heuristic", step, span, None, None, "m")
+
+
+@pytest.mark.parametrize(
+    ("judgement", "kind", "message"),
+    [
+        (0.5, TypeError, r"gave 0\.5 \(float\), but a judge gives a Judgement"),
+        (None, TypeError, r"gave None \(NoneType\), but a judge gives a Judgement"),
+        (Judgement(1.5), ValueError, r"gave the score 1\.5 \(float\), but a score is a number in \[0, 1\], or None"),
+        (Judgement(float("nan")), ValueError, r"gave the score nan"),
+        (Judgement("high"), ValueError, r"gave the score 'high' \(str\)"),
+        (Judgement(0.5, finding(0, None)), TypeError, r"gave the evidence .*, but it is a tuple of Evidence"),
+        (Judgement(0.5, ("late",)), TypeError, r"gave the evidence \('late',\)"),
+    ],
+)
+def test_what_is_no_judgement_is_named_with_its_judge(judgement, kind, message) -> None:
+    verifier = MathVerifier(judges={"step_ordering": gives(judgement)})
+    with pytest.raises(kind, match=r"the judge 'gives\.<locals>\.judge' of step_ordering " + message):
+        verifier.verify("p", "A: 7", "7")
+
+
+def test_a_judge_that_cannot_be_called_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"judges\['step_ordering'\] is 0\.5 \(float\), but it is a function"):
+        MathVerifier(judges={"step_ordering": 0.5})
+
+
+def test_evidence_comes_in_the_order_of_the_text() -> None:
+    order = [finding(0, (0, 9)), finding(0, None), finding(1, (10, 12)), finding(1, (11, 12)), finding(None, None)]
+    of_others = finding(1, (10, 12), "numerical_validity")
+    judges = {
+        "step_ordering": gives(Judgement(0.5, tuple(order[::-1]))),
+        "numerical_validity": gives(Judgement(0.5, (of_others,))),
+        **{name: gives(Judgement(0.0)) for name in ("semantic_alignment", "structural_integrity", "final_answer")},
+    }
+    profile = MathVerifier(judges=judges).verify("", "So it is.\nA: 7")
+    assert list(profile.evidence) == [*order[:3], of_others, *order[3:]]
