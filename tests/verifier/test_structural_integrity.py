@@ -286,8 +286,8 @@ def test_faults_add_up(verifier) -> None:
         "unbalanced_latex",
         "empty_latex",
         "missing_step",
-        "changed_answer",
         "broken_characters",
+        "changed_answer",
     ]
     assert score == pytest.approx(combined(KINDS[item.kind][1] for item in found))
 

@@ -25,7 +25,7 @@ _SPECIFIC = 2
 _MAX_VALUES = 7
 _MAX_MENTIONS = 600
 _OPERANDS = 12
-_NEAR = Fraction(1, 5)
+_NEAR = 5
 _CHANGING = re.compile(
     r"\b(?:remaining|remainder|left|rest|new|now|current|balance|so far|after|next|updated|running|per|each|average)\b"
 )
@@ -40,6 +40,10 @@ _THEREFORE = re.compile(
     r"[\s\w.,;:)$\\]{0,30}\b(?:so|therefore|thus|hence|means|meaning|giving|leaving|which is)\b[^\n]{0,40}",
     re.IGNORECASE,
 )
+
+
+Ratio = tuple[int, int]
+"""A value as its numerator and denominator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,29 +204,28 @@ def misquoted(facts: Facts) -> Iterator[Clash]:
     it, right after the result, or for the same unit; and of short numbers, which are all alike, only near ones.
     """
     solution, derived = facts.solution, facts.trace.derived
-    seen = set(_ratios(facts.given))
-    passed = 0
+    seen = set(ratios(facts.given))
+    results: list[Ratio] = []
     for mention in solution.mentions[:_MAX_MENTIONS] if derived else ():
-        while passed < len(derived) and derived[passed].span[1] <= mention.span[0]:
-            seen.add(derived[passed].value.as_integer_ratio())
-            seen.add(derived[passed].exact.as_integer_ratio())
-            passed += 1
+        while len(results) < len(derived) and derived[len(results)].span[1] <= mention.span[0]:
+            item = derived[len(results)]
+            results.append(item.value.as_integer_ratio())
+            seen.update((results[-1], item.exact.as_integer_ratio()))
         ratio = mention.value.as_integer_ratio()
         if ratio in seen:
             continue
         seen.add(ratio)
-        before = derived[max(0, passed - _RECENT) : passed]
-        if not mention.in_words and any(_alike(item.value, mention.value) for item in before):
-            item = _source(facts, mention, before)
-            if item is not None:
-                expected, found = shown(item.value), excerpt(solution.text, mention.span)
+        if not mention.in_words and any(_alike(result, ratio) for result in results[-_RECENT:]):
+            source = _source(facts, mention, derived[max(0, len(results) - _RECENT) : len(results)])
+            if source is not None:
+                expected, found = shown(source.value), excerpt(solution.text, mention.span)
                 message = f"{found} comes from nowhere; the result before was {expected}."
                 yield Clash("carried_wrong", "heuristic", mention.span, expected, found, message)
                 return
 
 
 @lru_cache(maxsize=256)
-def _ratios(values: frozenset[Fraction]) -> frozenset[tuple[int, int]]:
+def ratios(values: frozenset[Fraction]) -> frozenset[Ratio]:
     """Values as pairs of integers, which hash ten times as fast."""
     return frozenset(value.as_integer_ratio() for value in values)
 
@@ -243,7 +246,7 @@ def _source(facts: Facts, mention: Mention, before: Sequence[Derived]) -> Derive
     for item in reversed(before):
         if not (begins or _counts_same(solution, item, mention) or (follows and item is before[-1])):
             continue
-        if _alike(item.value, mention.value):
+        if _alike(item.value.as_integer_ratio(), mention.value.as_integer_ratio()):
             end = mention.span[1]
             is_rounded = item.value.denominator != 1 and ROUNDING.search(solution.plain, item.span[0], end + _NEARBY)
             return None if is_rounded else item
@@ -252,15 +255,20 @@ def _source(facts: Facts, mention: Mention, before: Sequence[Derived]) -> Derive
 
 def _comes_to(facts: Facts, mention: Mention) -> bool:
     """Whether one operation in the head, on two of the last numbers, gives the number."""
-    value = mention.value
+    value = _whole(mention.value)
     numbers = [other.value for other in facts.problem.mentions]
     numbers += [other.value for other in facts.solution.mentions if other.span[1] <= mention.span[0]]
-    recent = numbers[-_OPERANDS:]
+    recent = [_whole(number) for number in numbers[-_OPERANDS:]]
     return any(
         value in (one + other, one - other, one * other) or (other and value * other == one)
         for one in recent
         for other in recent
     )
+
+
+def _whole(value: Fraction) -> int | Fraction:
+    """A value as an integer where it is one, which is several times as fast to compute with."""
+    return value.numerator if value.denominator == 1 else value
 
 
 def _has_part(node: Node, value: Fraction) -> bool:
@@ -289,16 +297,18 @@ def _begins(passage: Passage, mention: Mention) -> bool | None:
     return None
 
 
-def _alike(result: Fraction, value: Fraction) -> bool:
+def _alike(result: Ratio, value: Ratio) -> bool:
     """Whether `value` looks like a slip of the pen for `result`."""
-    if result.denominator != 1:
-        return value == result.numerator // result.denominator
-    if value.denominator != 1 or max(result.numerator.bit_length(), value.numerator.bit_length()) > _MAX_ALIKE_BITS:
+    written, below = result
+    if below != 1:
+        return value == (written // below, 1)
+    new = value[0]
+    if value[1] != 1 or max(written.bit_length(), new.bit_length()) > _MAX_ALIKE_BITS:
         return False
-    one, other = str(result), str(value)
+    one, other = str(written), str(new)
     if len(one) < 2 or len(one) != len(other):
         return False
-    is_near = abs(result - value) <= max(Fraction(1), abs(result) * _NEAR)
+    is_near = _NEAR * abs(written - new) <= max(_NEAR, abs(written))
     if not is_near and max(len(one.rstrip("0")), len(other.rstrip("0"))) < _TELLING:
         return False
     places = [index for index, (left, right) in enumerate(zip(one, other, strict=True)) if left != right]

@@ -1,5 +1,6 @@
 """Values that cannot be: fewer than none of a thing, a part of a person, a part that is more than the whole."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,27 +13,24 @@ from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operat
 from trl_weighted_dpo.verifier.reading.passage import Side
 from trl_weighted_dpo.verifier.reading.units import singular
 
+# All but `_MANY` are searched in lower case, which takes half the time of searching in either case.
 _AMOUNT_ASKED = re.compile(
     r"\bhow (?:many|much|old|long|far|tall|heavy|big)\b"
     r"|\b(?:what|calculate|find|determine)\b[^.?,]{0,20}"
     r"\b(?:total|number|amount|cost|price|age|weight|length|distance|time)\b",
-    re.IGNORECASE,
 )
 # Where less than nothing has a meaning, or the numbers count nothing.
 _SIGNED = re.compile(
     r"\b(?:profits?|loss|loses? money|temperatures?|degrees|celsius|fahrenheit|below|differences?|net|balance|debts?"
     r"|owes?|negative|coordinates?|elevation|altitude|sea level|integers?|real|variable|equation)\b"
     r"|[=\\^]|(?<![\w-])-\d",
-    re.IGNORECASE,
 )
 _MANY = re.compile(
     r"\bhow many (?:more |fewer |less |total |other |of (?:the |these |those )?|new |different |extra |additional )?"
     r"(?:[a-z]+ )?([a-z]+)\b",
     re.IGNORECASE,
 )
-_ON_AVERAGE = re.compile(
-    r"\b(?:average|mean|expected|per|rate|estimat\w*|approx\w*|ratio|round\w*|nearest)\b", re.IGNORECASE
-)
+_ON_AVERAGE = re.compile(r"\b(?:average|mean|expected|per|rate|estimat\w*|approx\w*|ratio|round\w*|nearest)\b")
 _WHOLE = frozenset([
     "people", "person", "child", "children", "kid", "student", "pupil", "boy", "girl", "man", "men", "woman", "women",
     "friend", "guest", "player", "customer", "employee", "worker", "teacher", "passenger", "member", "participant",
@@ -45,13 +43,11 @@ _WHOLE = frozenset([
 ])  # fmt: skip
 _SHARE_ASKED = re.compile(
     r"\bwhat (?:percent(?:age)?|fraction|share) of (?:the|his|her|their|its|all|these|those|students|people)\b",
-    re.IGNORECASE,
 )
 _GROWTH = re.compile(
     r"\b(?:increas\w*|more|greater|growth|grow\w*|profit|gain\w*|mark\w*|original\w*|larger|higher|rise|rose|compar\w*)\b",
-    re.IGNORECASE,
 )
-_PROBABILITY = re.compile(r"\bprobab|\bchances?\b|\blikelihood\b", re.IGNORECASE)
+_PROBABILITY = re.compile(r"\bprobab|\bchances?\b|\blikelihood\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +69,12 @@ class _Question:
 
 @lru_cache(maxsize=256)
 def _question(problem: str) -> _Question:
+    lowered = problem.lower()
     return _Question(
-        is_amount=_AMOUNT_ASKED.search(problem) is not None and _SIGNED.search(problem) is None,
-        noun=None if _ON_AVERAGE.search(problem) else _asked(problem),
-        is_share=_SHARE_ASKED.search(problem) is not None and _GROWTH.search(problem) is None,
-        is_chance=_PROBABILITY.search(problem) is not None,
+        is_amount=_AMOUNT_ASKED.search(lowered) is not None and _SIGNED.search(lowered) is None,
+        noun=None if _ON_AVERAGE.search(lowered) else _asked(problem),
+        is_share=_SHARE_ASKED.search(lowered) is not None and _GROWTH.search(lowered) is None,
+        is_chance=_PROBABILITY.search(lowered) is not None,
     )
 
 
@@ -90,7 +87,7 @@ def impossible_values(facts: Facts) -> Iterator[Clash]:
         yield from _taken_away(facts)
     answer = facts.answer
     value = answer_value(answer.text) if answer is not None else None
-    if answer is None or value is None:
+    if answer is None or value is None or (value.numerator >= 0 and value.denominator == 1 and not question.is_share):
         return
     written = excerpt(facts.solution.text, answer.span)
     if value < 0 and question.is_amount:
@@ -118,8 +115,9 @@ def _taken_away(facts: Facts) -> Iterator[Clash]:
     """The first `a - b` below zero whose result is stated, with its sign or without."""
     solution = facts.solution
     for statement in solution.statements:
-        for side, stated in zip(statement.sides, statement.sides[1:], strict=False):
-            if side.value is None or side.value >= 0 or side.node is None or stated.value is None:
+        for side, stated in itertools.pairwise(statement.sides):
+            # Asking the numerator for the sign is several times as fast.
+            if side.value is None or side.value.numerator >= 0 or side.node is None or stated.value is None:
                 continue
             pair = _difference(side.node)
             if (

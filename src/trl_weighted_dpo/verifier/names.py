@@ -60,12 +60,12 @@ def contradictions(passage: Passage) -> Iterator[Clash]:
     only (a case, a trial, a root) takes its names out, and where names may be defined anew it starts again. So do names
     that are set to an expression of themselves (`n = n + 1`).
     """
-    alone = {
-        side.node.text for statement in passage.statements for side in statement.sides if isinstance(side.node, Name)
-    }
     equations = list(itertools.islice(_equations(passage), MAX_EQUATIONS))
     if len(equations) < 2 or _NO_SOLUTION.search(passage.plain):
         return
+    alone = {
+        side.node.text for statement in passage.statements for side in statement.sides if isinstance(side.node, Name)
+    }
     system = System()
     passing: set[str] = set()
     defined: set[str] = set()

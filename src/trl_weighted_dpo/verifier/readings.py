@@ -16,7 +16,7 @@ from trl_weighted_dpo.verifier.reading.emission import Item
 from trl_weighted_dpo.verifier.reading.grammar import Node, Number, Operation
 from trl_weighted_dpo.verifier.reading.items import streams
 from trl_weighted_dpo.verifier.reading.passage import Side
-from trl_weighted_dpo.verifier.reading.sides import expression
+from trl_weighted_dpo.verifier.reading.sides import expression, kinds_of
 from trl_weighted_dpo.verifier.reading.tokens import UnreadableError
 from trl_weighted_dpo.verifier.rounding import (
     FLOAT_TAIL,
@@ -239,7 +239,7 @@ def _is_part_of(sides: Pair) -> bool:
 
 def _value_of(text: str) -> Fraction | None:
     items = [item for item in streams(text)[-1][1] if item[0] not in "cu$"]
-    return expression(items)[1] if items else None
+    return expression(items, kinds_of(items))[1] if items else None
 
 
 # Units
@@ -290,7 +290,7 @@ def _in_base_units(text: str) -> tuple[Fraction, bool] | None:
             kept += [("n", "100", 0, 0), ("o", "*", 0, 0)]
         elif kind not in "cu":
             kept.append(item)
-    value = expression(kept)[1] if kept else None
+    value = expression(kept, kinds_of(kept))[1] if kept else None
     return (value, has_unit) if value is not None else None
 
 

@@ -128,7 +128,13 @@ def combines(statement: Statement) -> bool:
     """Whether an equation of two sides puts like terms together: `x + 4x = 8x`, which as a condition on x would leave
     nothing but 0."""
     left, right = statement.sides[0].node, statement.sides[1].node
-    if not isinstance(left, Operation) or left.name != "+" or right is None or statement.signs[0] != "=":
+    if (
+        statement.sides[0].value is not None
+        or not isinstance(left, Operation)
+        or left.name != "+"
+        or right is None
+        or statement.signs[0] != "="
+    ):
         return False
     if _terms_with_names(left) < 2 or _terms_with_names(right) != 1:
         return False
@@ -185,6 +191,8 @@ def broken_step(
     after, other = statement.sides[0].node, statement.sides[1].node
     if left is None or right is None or after is None or other is None or len(before.sides) != 2:
         return None
+    if not (_has_unknown(before) and _has_unknown(statement)):
+        return None
     if combines(before):
         return None
     if (before.signs[-1] == "=") != (statement.signs[0] == "=") or isinstance(left, Name) or isinstance(right, Name):
@@ -210,6 +218,11 @@ def broken_step(
         if case is not None and case.name == first.name and case != first:
             return None
     return first, second
+
+
+def _has_unknown(statement: Statement) -> bool:
+    """Whether one of the first two sides has no value, as only a side with a name can be solved for it."""
+    return statement.sides[0].value is None or statement.sides[1].value is None
 
 
 def _is_rounded(exact_value: Fraction, value: Fraction) -> bool:

@@ -98,9 +98,10 @@ def _not_derived(facts: Facts) -> Iterator[Clash]:
     value = answer_value(answer.text) if _PLAIN_NUMBER.fullmatch(answer.text or "") else None
     if value is None:
         return
-    written, last = excerpt(facts.solution.text, answer.span), derived[-1].value
+    last = derived[-1].value
     if value == last:
         return
+    written = excerpt(facts.solution.text, answer.span)
     others = [mention.value for mention in facts.solution.mentions if not _within(mention.span, answer.span)]
     others += [mention.value for mention in facts.problem.mentions]
     others += [each for item in derived for each in (item.value, item.exact)]

@@ -60,7 +60,9 @@ def judge(facts: Facts) -> Judgement:
             left, right = statement.sides[index], statement.sides[index + 1]
             if left.node is None or right.node is None:
                 continue
-            if left.value is not None and left.value == right.value and sign in _EQUAL:
+            # Equal values are mostly one object, and comparing fractions is slow.
+            is_equal = left.value is not None and (left.value is right.value or left.value == right.value)
+            if is_equal and sign in _EQUAL:
                 judged = True
                 continue
             sides = pair(passage.plain, left, right)

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+from trl_weighted_dpo.verifier.carrying import Ratio, ratios
 from trl_weighted_dpo.verifier.dimensions import Judgement
 from trl_weighted_dpo.verifier.dimensions.form import judge_faults
 from trl_weighted_dpo.verifier.equivalence import compare_texts
@@ -52,39 +53,81 @@ def _early_values(facts: Facts, markers: tuple[Marker, ...]) -> Iterator[Fault]:
     """
     plain = facts.solution.plain
     derived = facts.trace.derived
-    first: dict[Fraction, Derived] = {}
+    first: dict[Ratio, Derived] = {}
     for item in derived:
-        first.setdefault(abs(item.value), item)
-    starts = _starts(facts.solution.statements)
-    mentions = counted(facts.solution.mentions, markers)
-    position = 0
-    before: Derived | None = None
-    known: frozenset[Fraction] | None = None
-    # What a computation may use: what is given, said before it, and computed before it.
-    ready = set(facts.given)
-    for item in derived:
-        start = starts[bisect_right(starts, item.span[0]) - 1] if starts else item.span[0]
-        while position < len(mentions) and mentions[position].span[0] < start:
-            ready.add(mentions[position].value)
-            position += 1
-        # In `3 + 2 * 10 = 3 + 20 = 23`, 20 comes from what stands before it.
-        is_simplified = before is not None and (before.step, before.exact) == (item.step, item.exact)
-        before = item
-        for operand in () if is_simplified else map(abs, item.operands):
+        first.setdefault(_magnitude(item.value), item)
+    sources: _Sources | None = None
+    for index, item in enumerate(derived):
+        for operand in map(_magnitude, item.operands):
             later = first.get(operand)
-            if later is None or operand in ready or (operand.denominator == 1 and operand <= _SMALL):
+            if later is None or (operand[1] == 1 and operand[0] <= _SMALL):
                 continue
             if plain.find("\n", item.span[1], later.span[0]) < 0 or not _finds_out(later, item):
                 continue
-            known = known or constants(facts.problem.plain, plain)
-            if operand in known or not all(abs(part) in ready or abs(part) in known for part in later.operands):
+            # In `3 + 2 * 10 = 3 + 20 = 23`, 20 comes from what stands before it.
+            before = derived[index - 1] if index else None
+            if before is not None and (before.step, before.exact) == (item.step, item.exact):
                 continue
-            place = next((m.span for m in mentions if m.value == operand and m.span[0] >= start), item.span)
+            sources = sources or _Sources(facts, markers)
+            start = sources.go_to(index)
+            if not sources.explain(later, operand):
+                continue
+            place = sources.place(operand, start) or item.span
             found = shown(plain[slice(*place)])
             message = f"{found} is used here, but where it comes from is only said later."
             yield Fault("used_before_derived", place, None, found, message)
             return
-        ready.update((abs(item.value), abs(item.exact)))
+
+
+def _magnitude(value: Fraction) -> Ratio:
+    numerator, denominator = value.as_integer_ratio()
+    return abs(numerator), denominator
+
+
+class _Sources:
+    """What the computations of a solution may use: what is given, said before them, and computed before them.
+
+    Args:
+        facts (`Facts`): The solution.
+        markers (`tuple[Marker, ...]`): The numbers of its steps.
+    """
+
+    def __init__(self, facts: Facts, markers: tuple[Marker, ...]) -> None:
+        self._derived = facts.trace.derived
+        self._mentions = counted(facts.solution.mentions, markers)
+        self._starts = _starts(facts.solution.statements)
+        self._known = {value.as_integer_ratio() for value in constants(facts.problem.plain, facts.solution.plain)}
+        self._ready = set(ratios(facts.given))
+        self._said = self._computed = 0
+
+    def go_to(self, index: int) -> int:
+        """Takes up what comes before a computation, of which none may be asked for before another; returns where its
+        statement starts."""
+        for item in self._derived[self._computed : index]:
+            self._say(item)
+            self._ready.update((_magnitude(item.value), _magnitude(item.exact)))
+        self._computed = index
+        return self._say(self._derived[index])
+
+    def _say(self, item: Derived) -> int:
+        at, starts = item.span[0], self._starts
+        start = starts[bisect_right(starts, at) - 1] if starts else at
+        while self._said < len(self._mentions) and self._mentions[self._said].span[0] < start:
+            self._ready.add(self._mentions[self._said].value.as_integer_ratio())
+            self._said += 1
+        return start
+
+    def explain(self, later: Derived, value: Ratio) -> bool:
+        """Whether only `later` says where a value comes from, and could be computed already."""
+        return not self._is_usable(value) and all(self._is_usable(_magnitude(part)) for part in later.operands)
+
+    def _is_usable(self, value: Ratio) -> bool:
+        return value in self._ready or value in self._known
+
+    def place(self, value: Ratio, start: int) -> tuple[int, int] | None:
+        """Where a value is written from `start` on."""
+        said = (mention for mention in self._mentions if mention.span[0] >= start)
+        return next((mention.span for mention in said if mention.value.as_integer_ratio() == value), None)
 
 
 def _starts(statements: Sequence[Statement]) -> list[int]:

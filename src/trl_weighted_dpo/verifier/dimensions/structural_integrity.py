@@ -11,7 +11,7 @@ from trl_weighted_dpo.verifier.reading.delimiters import delimiter_faults
 from trl_weighted_dpo.verifier.reading.endings import Given, ending_faults, given_answers
 from trl_weighted_dpo.verifier.reading.fault import Fault, shown
 from trl_weighted_dpo.verifier.reading.numbering import Marker, bare, counted, numbering_faults, read_markers
-from trl_weighted_dpo.verifier.reading.repetition import read_loop, read_repetition
+from trl_weighted_dpo.verifier.reading.repetition import read_repeats
 
 DIMENSION = "structural_integrity"
 
@@ -66,13 +66,9 @@ def _faults(facts: Facts) -> Iterator[Fault]:
     markers = read_markers(plain)
     content = bare(plain, markers)
     yield from _answer_faults(facts)
-    loop = read_loop(content)
-    if loop is not None:
-        yield loop
-    else:
-        repetition = read_repetition(content)
-        if repetition is not None:
-            yield repetition
+    repeats = read_repeats(content)
+    if repeats is not None:
+        yield repeats
     if not facts.solution.was_cut:
         yield from delimiter_faults(plain)
     yield from (fault for fault in numbering_faults(plain, markers) if fault.kind == "missing_step")

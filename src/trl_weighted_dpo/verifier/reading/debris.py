@@ -10,6 +10,8 @@ _BROKEN = re.compile(
     # `\frac`, `\times` and `\right` whose backslash was read as an escape, and UTF-8 read as Latin-1.
     "|\\f(?=rac|orall|box)|\\t(?=imes|ext\\{|heta\\b)|\\r(?=ight)|\u00e2\u20ac|\u00c3[\u0080-\u00bf]"
 )
+# Where one of these can be; a set of characters alone is searched several times as fast.
+_SUSPICIOUS = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\u00c3\u00e2\\ufffd\\ud800-\\udfff]")
 # Letters that do not serve as signs of mathematics, as Greek and Hebrew ones do. Japanese is written with Chinese ones.
 _FOREIGN = re.compile(
     "(?P<cyrillic>[\u0400-\u052f])|(?P<arabic>[\u0600-\u06ff])|(?P<indic>[\u0900-\u0dff])|(?P<thai>[\u0e00-\u0e7f])"
@@ -22,7 +24,7 @@ _AROUND = 20
 def debris_faults(text: str) -> Iterator[Fault]:
     """Yields `broken_characters` at the first character of a text that nobody writes, and `garbled_text` where letters
     of a second script beside Latin come in: a language may borrow the letters of one other, but not of two."""
-    broken = _BROKEN.search(text)
+    broken = _BROKEN.search(text) if _SUSPICIOUS.search(text) else None
     if broken is not None:
         code = f"U+{ord(broken.group()[0]):04X}"
         message = f"There is a broken character ({code}) in the text."

@@ -33,7 +33,8 @@ def delimiter_faults(plain: str) -> Iterator[Fault]:
     sort of bracket at most, and `empty_latex` for the first formula with nothing in it."""
     if plain.count("<<") != plain.count(">>"):
         yield from _calculations(plain)
-    if "\\" in plain or "$" in plain:
+    # Dollar signs alone are money, unless one may open a formula.
+    if "\\" in plain or ("$" in plain and ("{" in plain or "}" in plain or _FORMULA.search(plain))):
         yield from _brackets(plain)
     if "\\" in plain or "^" in plain:
         empty = _EMPTY.search(plain)

@@ -10,6 +10,7 @@ in the place of one; `?` what cannot be read; `|` the end of a clause."""
 LOOK_BACK = 40
 """Items of a clause that are looked at once more."""
 
+_LOOK_AHEAD = 4
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _NOTHING: Lexeme = (",", "", -1, -1)
 
@@ -24,6 +25,9 @@ class Emitter:
     def __init__(self, text: str) -> None:
         self.text = text
         self.lexemes = lexemes(text)
+        self.count = len(self.lexemes)
+        # So that looking ahead needs no look at the end.
+        self.lexemes += [_NOTHING] * _LOOK_AHEAD
         self.index = 0
         self.items: list[Item] = []
         self.needs_operand = True
@@ -59,11 +63,13 @@ class Emitter:
         return self.items[-1][0] if self.items else "|"
 
     def _lexeme(self, offset: int = 0) -> Lexeme:
-        index = self.index + offset
-        return self.lexemes[index] if index < len(self.lexemes) else _NOTHING
+        return self.lexemes[self.index + offset]
 
     def _peek(self) -> str:
         """The kind of the next lexeme that says something; a line that begins with a relation goes on."""
+        kind = self.lexemes[self.index][0]
+        if kind != "d" and kind != "l":
+            return kind
         for offset in range(3):
             kind = self._lexeme(offset)[0]
             if kind == "l":

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from trl_weighted_dpo.verifier.equivalence import compare_texts
 from trl_weighted_dpo.verifier.profile import Verdict
@@ -23,7 +24,7 @@ _QUESTION = re.compile(
     re.MULTILINE,
 )
 _SPECIAL = re.compile(
-    r"<[|\uff5c][A-Za-z_\u2581]{1,30}[|\uff5c]>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|<(?:eos|bos|pad|unk)>"
+    r"<(?:[|\uff5c][A-Za-z_\u2581]{1,30}[|\uff5c]>|/?s>|</?SYS>>|(?:start|end)_of_turn>|(?:eos|bos|pad|unk)>)|\[/?INST\]"
 )
 _ITEM = re.compile(r"\W{0,6}(?:steps?\b|\d{1,3}[.):]\s+\S)", re.IGNORECASE)
 _PART = re.compile(r"\bparts?\b|\([a-d]\)|\b(?:first|second|third|other|sub)[ -]?(?:question|answer)", re.IGNORECASE)
@@ -46,9 +47,12 @@ class Given:
     source: str
 
 
+@lru_cache(maxsize=4)
 def given_answers(plain: str) -> tuple[Given, ...]:
     """Returns the answers that a text in plain characters gives in so many words, in order; boxes on one line are
     one answer. None if the text ends with the first: then there is nothing to say of its ending.
+
+    Several dimensions ask for those of one text, which are remembered for them.
     """
     cues = CUE if any(sign in plain for sign in _CUE_SIGNS) else _LETTER_CUE
     cue = cues.search(plain)

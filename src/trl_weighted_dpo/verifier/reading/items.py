@@ -13,7 +13,8 @@ from trl_weighted_dpo.verifier.reading.words import WordReader
 
 def streams(text: str) -> list[tuple[str, list[Item]]]:
     """Returns the items of a text in plain characters: its own, and those of each `<<...>>` and of each bracket with a
-    statement in it apart, with where they come from: `calculator` or ""."""
+    statement in it apart, with where they come from: `calculator` or "". A `<<...>>` of nothing but plain numbers and
+    operators is one item, from a `calculation`."""
     return _Reader(text).read()
 
 
@@ -21,18 +22,11 @@ class _Reader(WordReader):
     """One pass over the lexemes; what each means depends on whether an operand or an operator is expected."""
 
     def read(self) -> list[tuple[str, list[Item]]]:
-        handlers = {
-            "w": self._words, "n": self._number, "o": self._operator, "r": self._relation, ",": self._end,
-            "l": self._line, "<": self._calculator, ">": self._calculator_end, "%": self._percent, "$": self._currency,
-            "(": self._open, ")": self._close, "d": self._delimiter, "t": self._roman, "f": self._function,
-            "!": self._shout, "q": self._opaque,
-        }  # fmt: skip
         every = self.lexemes
-        count = len(every)
-        while self.index < count:
+        while self.index < self.count:
             kind, text, start, end = every[self.index]
             self.index += 1
-            handlers[kind](text, start, end)
+            _HANDLERS[kind](self, text, start, end)
         while self.outer:
             self._leave()
         self.done.append(("", self.items))
@@ -63,10 +57,9 @@ class _Reader(WordReader):
         if text[0] == "0" and text[1:2].isdigit():
             self._taint(start)
         self._emit("n", text, start, end)
-        if self.index < len(self.lexemes):
-            kind, words, begin, _ = self.lexemes[self.index]
-            if begin == end and kind == "w" and vocabulary.is_ordinal(words):
-                self._emit("?", "", end, end)
+        kind, words, begin, _ = self.lexemes[self.index]
+        if begin == end and kind == "w" and vocabulary.is_ordinal(words):
+            self._emit("?", "", end, end)
 
     def _digit_at(self, position: int) -> bool:
         return position >= 0 and self.text[position].isdigit()
@@ -253,10 +246,22 @@ class _Reader(WordReader):
             self._end("", start, end)
 
     def _calculator(self, text: str, start: int, end: int) -> None:
-        self._enter("calculator")
+        if text == "<<":
+            self._enter("calculator")
+        else:
+            self.done.append(("calculation", [("r", text, start, end)]))
 
     def _calculator_end(self, text: str, start: int, end: int) -> None:
         while self.outer and self.outer[-1][0] == "":
             self._leave()
         if self.outer:
             self._leave()
+
+
+_HANDLERS = {
+    "w": _Reader._words, "n": _Reader._number, "o": _Reader._operator, "r": _Reader._relation, ",": _Reader._end,
+    "l": _Reader._line, "<": _Reader._calculator, ">": _Reader._calculator_end, "%": _Reader._percent,
+    "$": _Reader._currency, "(": _Reader._open, ")": _Reader._close, "d": _Reader._delimiter, "t": _Reader._roman,
+    "f": _Reader._function, "!": _Reader._shout, "q": _Reader._opaque,
+}  # fmt: skip
+"""What deals with each kind of lexeme."""

@@ -6,8 +6,9 @@ Lexeme = tuple[str, str, int, int]
 """Kind, text, start, end. Kinds:
 
 `w` words with single blanks between them, or one Greek letter; `n` number; `o` operator `+ - * / ^`; `r` relation;
-`(` and `)` every bracket; `<` and `>` the ends of `<<...>>`; `%`; `$` currency; `d` end of a formula in a sentence;
-`t` words set in roman; `f` function (`frac`, `sqrt`); `!`; `,` what ends a clause; `l` a new line; `q` anything else.
+`(` and `)` every bracket; `<` and `>` the ends of `<<...>>`, or `<` all of `<<3*4=12>>` where nothing but plain numbers
+and operators is in it; `%`; `$` currency; `d` end of a formula in a sentence; `t` words set in roman; `f` function
+(`frac`, `sqrt`); `!`; `,` what ends a clause; `l` a new line; `q` anything else.
 """
 
 NUMBER = (
@@ -16,6 +17,9 @@ NUMBER = (
     r"|\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3}(?![\w.]))?|\.\d+"
 )
 _WORD = r"[^\W\d_][^\W_]*(?:'[^\W_]*)?(?:_(?:\{[\w ,]{1,20}\}|[^\W_]{1,20}))?"
+_FACTOR = r"(?:(?:0|[1-9]\d{0,14})(?:\.\d{1,17})?|\.\d{1,17})"
+_SUM = rf"{_FACTOR}(?:[-+*/]{_FACTOR}){{0,20}}"
+_MAX_CALCULATION = 60
 # Words and numbers come first, as most of a text is these. Blanks after a lexeme are taken with it.
 _LEXEME = re.compile(
     r"(?:(?P<x>(?:[xX](?<=[\d%)][xX])|[xX](?<=[\d%)] [xX]))(?=[ ]{0,2}(?:\\?\$[ ]?)?\.?\d|[ ]\())"
@@ -24,7 +28,7 @@ _LEXEME = re.compile(
     r"|(?P<skip>(?<=\d)-(?=[^\W\d_]{2})|\^\{\\circ\}|\^?\\circ\b|[\u00b0&'\"\x1f]"
     r"|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|boxed|fbox)(?![a-zA-Z])|\\[,;:! ])"
     r"|(?P<l>(?:\n|\\\\(?![a-zA-Z(\[]))\s{0,80})"
-    r"|(?P<lt><<)|(?P<gt>>>)"
+    rf"|(?P<calculation><<(?=[\d.=+*/-]{{3,{_MAX_CALCULATION}}}>>){_SUM}(?:={_SUM})+>>)|(?P<lt><<)|(?P<gt>>>)"
     r"|(?P<stop>[-=]{1,3}>|<[-=]{0,2}>|[.,;:?\u2014\u2192\u21d2\u2234]|\\(?:[\[\]]|(?:q?quad|therefore|implies|to|iff"
     r"|[lL]?[rR]ightarrow|[lL]ongrightarrow|Longrightarrow)(?![a-zA-Z])))"
     r"|(?P<r><=|>=|==|!=|=~|~=|:=|=<(?!<)|[=<>\u2248\u2264\u2265\u2260\u2245\u2243])"
@@ -38,8 +42,8 @@ _LEXEME = re.compile(
     r")[ ]{0,8}"
 )
 _KINDS = {
-    "w": "w", "n": "n", "o": "o", "l": "l", "lt": "<", "gt": ">", "open": "(", "close": ")", "percent": "%",
-    "money": "$", "shout": "!", "q": "q",
+    "w": "w", "n": "n", "o": "o", "l": "l", "calculation": "<", "lt": "<", "gt": ">", "open": "(", "close": ")",
+    "percent": "%", "money": "$", "shout": "!", "q": "q",
 }  # fmt: skip
 
 _COMMANDS: dict[str, tuple[str, str]] = {
@@ -73,7 +77,7 @@ _RELATIONS = {
 }  # fmt: skip
 _LAYOUT = frozenset({"align", "aligned", "alignat", "equation", "gather", "gathered", "split", "multline", "center"})
 _MAX_ENVIRONMENT = 4_000
-_MATH_DOLLARS = re.compile(r"(?<!\\)\$(?=[^\s$])([^$\n]{1,400}?)(?<=[^\s$])\$(?!\d)")
+_MATH_DOLLARS = re.compile(r"\$(?<!\\\$)(?=[^\s$])([^$\n]{1,400}+)(?<=[^\s$])\$(?!\d)")
 _FORMULA = re.compile(r"[\\^_={]|[A-Za-z]\Z|[\d\s+*/().,%A-Za-z-]{1,20}\Z")
 
 
@@ -85,12 +89,11 @@ def lexemes(text: str) -> list[Lexeme]:
     for match in _LEXEME.finditer(text):
         group = match.lastgroup
         assert group is not None
-        piece = match[group]
-        start = match.start()
-        end = start + len(piece)
-        kind = _KINDS.get(group)
+        start, end = match.span(group)
         if start < skip_until:
             continue
+        piece = match[group]
+        kind = _KINDS.get(group)
         if kind is not None:
             found.append((kind, piece, start, end))
         elif group == "stop":

@@ -8,6 +8,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from trl_weighted_dpo.verifier.reading.fault import Fault
 from trl_weighted_dpo.verifier.reading.passage import Mention
@@ -82,8 +83,12 @@ class _List:
     left_out: dict[int, Marker] = field(default_factory=dict)
 
 
+@lru_cache(maxsize=4)
 def read_markers(plain: str) -> tuple[Marker, ...]:
-    """Returns the numbered heads of a text in plain characters, in order, at most `MAX_MARKERS`."""
+    """Returns the numbered heads of a text in plain characters, in order, at most `MAX_MARKERS`.
+
+    Several dimensions ask for those of one text, which are remembered for them.
+    """
     found: list[Marker] = []
     start = 0
     while start >= 0 and len(found) < MAX_MARKERS:

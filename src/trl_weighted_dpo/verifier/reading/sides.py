@@ -1,6 +1,7 @@
 """Items of an expression to its tree and exact value."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
 
@@ -11,23 +12,33 @@ from trl_weighted_dpo.verifier.reading.tokens import Token, UnreadableError
 
 _MAX_FLAT_ITEMS = 60
 _MAX_FLAT_DIGITS = 20
-_MAX_REMEMBERED = 200
+# Only short texts are remembered, so that hostile ones cannot fill the memory.
+_MAX_REMEMBERED = 64
+_SEPARATOR = "\n"
+_OPERATOR = re.compile(r"(?<![eE])([-+*/^])")
+_ALTERNATING = frozenset("n" + "on" * count for count in range(1, 20))
 
 
-@lru_cache(maxsize=4096)
 def written(text: str) -> Number:
     """The number that a lexeme writes.
 
     Raises:
         `UnreadableError`: If it is longer than the grammar allows.
     """
+    return _written(text) if len(text) <= _MAX_REMEMBERED else number(_without_latex(text))
+
+
+@lru_cache(maxsize=4096)
+def _written(text: str) -> Number:
+    if text.isdecimal() and len(text) <= _MAX_FLAT_DIGITS:
+        return Number(_fraction(int(text)), 0)
     return number(_without_latex(text))
 
 
 @lru_cache(maxsize=4096)
 def _plain_number(text: str) -> tuple[Number, int | Fraction]:
     """The same, with its value as an integer where it is one, which is much faster to compute with."""
-    node = written(text)
+    node = _written(text)
     return node, node.value.numerator if node.value.denominator == 1 else node.value
 
 
@@ -42,23 +53,54 @@ def _without_latex(text: str) -> str:
     return text.replace(",", "")
 
 
-def expression(items: Sequence[Item]) -> tuple[Node | None, Fraction | None]:
-    """The tree and the exact value of an expression; `None` for what cannot be read or has no exact value."""
-    if len(items) == 1 and items[0][0] == "n" and len(items[0][1]) <= _MAX_FLAT_DIGITS:
-        node = written(items[0][1])
+def kinds_of(items: Iterable[Item]) -> str:
+    """The kinds of items, one character for each."""
+    return "".join([item[0] for item in items])
+
+
+def expression(items: Sequence[Item], kinds: str) -> tuple[Node | None, Fraction | None]:
+    """The tree and the exact value of an expression; `None` for what cannot be read or has no exact value.
+
+    Args:
+        items (`Sequence[Item]`): The items.
+        kinds (`str`): Their kinds.
+    """
+    if kinds == "n" and len(items[0][1]) <= _MAX_FLAT_DIGITS:
+        node = _written(items[0][1])
         return node, node.value
-    if not items or items[-1][3] - items[0][2] > _MAX_REMEMBERED:
-        return _read([item[:2] for item in items])
-    return _remembered(tuple([item[:2] for item in items]))
+    texts = [item[1] for item in items]
+    if kinds in _ALTERNATING:
+        text = "".join(texts)
+        if len(text) <= _MAX_REMEMBERED:
+            return calculated(text)
+    text = _SEPARATOR.join(texts)
+    return _remembered(text, kinds) if len(text) <= _MAX_REMEMBERED else _read(zip(kinds, texts, strict=True))
 
 
 @lru_cache(maxsize=4096)
-def _remembered(items: tuple[tuple[str, str], ...]) -> tuple[Node | None, Fraction | None]:
-    """Solutions say most of what they compute twice (`3 * 4 = <<3*4=12>>12`), and other solutions say it again."""
-    return _read(items)
+def calculated(text: str) -> tuple[Node | None, Fraction | None]:
+    """The tree and the exact value of numbers with an operator between each two, such as `3*4`.
+
+    Solutions say most of what they compute twice (`3 * 4 = <<3*4=12>>12`), and other solutions say it again.
+
+    Args:
+        text (`str`): The numbers and operators, 64 characters at most.
+    """
+    texts = _OPERATOR.split(text)
+    if len(texts) == 1:
+        node = _written(text)
+        return node, node.value
+    return _read([("o" if index % 2 else "n", piece) for index, piece in enumerate(texts)])
 
 
-def _read(items: Sequence[tuple[str, str]]) -> tuple[Node | None, Fraction | None]:
+@lru_cache(maxsize=4096)
+def _remembered(text: str, kinds: str) -> tuple[Node | None, Fraction | None]:
+    return _read(zip(kinds, text.split(_SEPARATOR), strict=True))
+
+
+def _read(pairs: Iterable[tuple[str, str]]) -> tuple[Node | None, Fraction | None]:
+    """Reads an expression from kinds and texts."""
+    items = list(pairs)
     try:
         flat = _flat(items)
         if flat is not None:

@@ -2,13 +2,14 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from trl_weighted_dpo.verifier.reading.blanks import Squeezed
 from trl_weighted_dpo.verifier.reading.emission import Item
 from trl_weighted_dpo.verifier.reading.grammar import Node, Number
 from trl_weighted_dpo.verifier.reading.items import streams
 from trl_weighted_dpo.verifier.reading.passage import Side, Statement, Step
-from trl_weighted_dpo.verifier.reading.sides import expression
+from trl_weighted_dpo.verifier.reading.sides import calculated, expression, kinds_of
 from trl_weighted_dpo.verifier.reading.units import singular
 from trl_weighted_dpo.verifier.reading.vocabulary import leaves_number_free
 
@@ -26,6 +27,7 @@ _NO_UNIT = frozenset({
     "left", "total",
 })  # fmt: skip
 _DROPPED = frozenset("cu$")
+_SPAN = attrgetter("span")
 
 
 def read_statements(plain: str, steps: Sequence[Step]) -> tuple[Statement, ...]:
@@ -36,104 +38,112 @@ def read_statements(plain: str, steps: Sequence[Step]) -> tuple[Statement, ...]:
     starts = [step.span[0] for step in steps]
     text = Squeezed(plain)
     for source, items in streams(text.text):
-        for parts in _clauses(items):
-            statement = _statement(text, starts, parts, source)
+        if source == "calculation":
+            found.append(_calculation(text, starts, items[0]))
+            continue
+        for clause, kinds in _clauses(items):
+            statement = _statement(text, starts, clause, kinds, source)
             if statement is not None:
                 found.append(statement)
-    found.sort(key=_place)
+    found.sort(key=_SPAN)
     return tuple(found[:MAX_STATEMENTS])
 
 
-def _place(statement: Statement) -> tuple[int, int]:
-    return statement.span
+def _clauses(items: list[Item]) -> Iterator[tuple[list[Item], str]]:
+    """The clauses that have a relation, without one at their end, and the kinds of their items as a string, which is
+    searched much faster than the items."""
+    kinds = kinds_of(items)
+    relation = kinds.find("r")
+    while relation >= 0:
+        start, end = kinds.rfind("|", 0, relation) + 1, kinds.find("|", relation)
+        end = end if end >= 0 else len(kinds)
+        clause = kinds[start:end].rstrip("r")
+        if "r" in clause:
+            yield items[start : start + len(clause)], clause
+        relation = kinds.find("r", end)
 
 
-def _clauses(items: list[Item]) -> Iterator[list[list[Item]]]:
-    """The clauses that have a relation, each as its sides and relations by turns."""
-    side: list[Item] = []
-    parts: list[list[Item]] = [side]
-    for item in items:
-        kind = item[0]
-        if kind == "|":
-            if len(parts) > 1:
-                yield parts
-            side = []
-            parts = [side]
-        elif kind == "r":
-            side = []
-            parts += ([item], side)
+def _statement(text: Squeezed, starts: list[int], items: list[Item], kinds: str, source: str) -> Statement | None:
+    """The statement of a clause."""
+    sides: list[Side] = []
+    signs: list[str] = []
+    begin = 0
+    for part in kinds.split("r"):
+        end = begin + len(part)
+        if begin:
+            _, sign, _, position = items[begin - 1]
+            signs.append(sign)
         else:
-            side.append(item)
-    if len(parts) > 1:
-        yield parts
-
-
-def _statement(text: Squeezed, starts: list[int], parts: list[list[Item]], source: str) -> Statement | None:
-    while len(parts) >= 3 and not parts[-1]:
-        # A sign without anything after it.
-        del parts[-2:]
-    if len(parts) < 3:
-        return None
-    sides = [_side(text, parts[0], parts[1][0][2], True)]
-    for index in range(2, len(parts), 2):
-        sides.append(_side(text, parts[index], parts[index - 1][0][3], False))
+            position = items[end][2]
+        sides.append(_side(text, items[begin:end], part, position, not begin))
+        begin = end + 1
     label = ""
     if sides[0].node is None:
         if all(side.node is None for side in sides):
             return None
-        if parts[0]:
-            label = _label(text.text[parts[0][0][2] : parts[0][-1][3]])
-    start, end = sides[0].span[0], sides[-1].span[1]
+        if kinds[0] != "r":
+            label = _label(text.text[items[0][2] : items[kinds.index("r") - 1][3]])
     if not source:
-        source = "latex" if _is_latex(text.text, parts) else "plain"
-    signs = tuple([parts[index][0][1] for index in range(1, len(parts), 2)])
+        is_latex = "\\" in text.text[max(0, items[0][2] - 2) : items[-1][3] + 2]
+        source = "latex" if is_latex else "plain"
+    return _stated(starts, sides, tuple(signs), source, label)
+
+
+def _calculation(text: Squeezed, starts: list[int], item: Item) -> Statement:
+    """The statement of `<<3*4=12>>`."""
+    _, written, start, _ = item
+    start += 2
+    sides = []
+    for piece in written[2:-2].split("="):
+        node, value = calculated(piece)
+        end = start + len(piece)
+        sides.append(Side(text.span(start, end), node, value, _places(node), False, ""))
+        start = end + 1
+    return _stated(starts, sides, ("=",) * (len(sides) - 1), "calculator", "")
+
+
+def _stated(starts: list[int], sides: list[Side], signs: tuple[str, ...], source: str, label: str) -> Statement:
+    start, end = sides[0].span[0], sides[-1].span[1]
     return Statement(max(0, bisect_right(starts, start) - 1), (start, end), tuple(sides), signs, source, label)
 
 
-def _is_latex(text: str, parts: list[list[Item]]) -> bool:
-    first, last = parts[0] or parts[1], parts[-1]
-    return "\\" in text[max(0, first[0][2] - 2) : last[-1][3] + 2]
-
-
-def _side(text: Squeezed, items: list[Item], position: int, is_first: bool) -> Side:
+def _side(text: Squeezed, items: list[Item], kinds: str, position: int, is_first: bool) -> Side:
     if not items:
         return Side(text.span(position, position), None, None, None, False, "")
     start, end = items[0][2], items[-1][3]
-    if len(items) == 1 and items[0][0] == "n":
-        node, value = expression(items)
-        return Side(text.span(start, end), node, value, _places(node), False, "")
-    kinds = [item[0] for item in items]
     if "?" in kinds or "w" in kinds or len(items) > _MAX_ITEMS:
         return Side(text.span(start, end), None, None, None, False, "")
-    if _DROPPED.isdisjoint(kinds):
-        kept = items
-    else:
-        kept = [item for item in items if item[0] not in _DROPPED]
-        if not kept:
+    kept = items
+    kept_kinds = kinds.replace("c", "").replace("u", "").replace("$", "")
+    if len(kept_kinds) < len(kinds):
+        if not kept_kinds:
             return Side(text.span(start, end), None, None, None, False, "")
+        if kept_kinds == "n":
+            kept = [items[kinds.index("n")]]
+        else:
+            kept = [item for item in items if item[0] not in _DROPPED]
         end = kept[-1][3]
         if kinds[0] == "c":
-            if is_first and _is_numbered(items, kept):
+            if is_first and _is_numbered(items, kept, kept_kinds):
                 return Side(text.span(start, end), None, None, None, False, "")
             start = items[1][2]
-    node, value = expression(kept)
-    last = kept[-1][0]
-    is_percent = last == "%" and node is not None and len(kept) <= 3 and _is_lone(kept[:-1])
-    if is_percent:
+    node, value = expression(kept, kept_kinds)
+    if _is_lone(kept, kept_kinds):
+        unit = _unit(items) if len(items) > len(kept) else ""
+        return Side(text.span(start, end), node, value, _places(node), False, unit)
+    if kept_kinds[-1] == "%" and node is not None and _is_lone(kept, kept_kinds[:-1]):
         return Side(text.span(start, end), node, value, len(kept[-2][1].partition(".")[2]), True, "")
-    if last == "n" and len(kept) <= 2 and _is_lone(kept):
-        return Side(text.span(start, end), node, value, _places(node), False, _unit(items))
     return Side(text.span(start, end), node, value, None, False, "")
 
 
-def _is_lone(items: list[Item]) -> bool:
-    """Whether items are one number, with a minus sign or without."""
-    return items[-1][0] == "n" and (len(items) == 1 or (len(items) == 2 and items[0][:2] == ("o", "-")))
+def _is_lone(items: list[Item], kinds: str) -> bool:
+    """Whether items of these kinds are one number, with a minus sign or without."""
+    return kinds == "n" or (kinds == "on" and items[0][1] == "-")
 
 
-def _is_numbered(items: list[Item], kept: list[Item]) -> bool:
+def _is_numbered(items: list[Item], kept: list[Item], kinds: str) -> bool:
     """`Day 1 = ...`: the number of something, not a value."""
-    if items[1][0] == "$" or kept[-1][0] not in "n%" or not _is_lone([item for item in kept if item[0] != "%"]):
+    if items[1][0] == "$" or kinds[-1] not in "n%" or not _is_lone(kept, kinds.replace("%", "")):
         return False
     return not leaves_number_free(items[0][1])
 

@@ -10,7 +10,9 @@ _SPOKEN_OPERATORS = {
     "divided by": "/", "plus": "+", "minus": "-",
 }  # fmt: skip
 _UNIT_AND_OPERATOR = re.compile(r"(?P<unit>.{1,40}) (?P<operator>times|multiplied by|x|divided by|plus|minus)")
+_OPERATOR_ENDS = (" times", " by", " x", " plus", " minus")
 _UNIT_AND_VERB = re.compile(r"(?:(?P<unit>[\w ]{1,40}) )?(?:is|are|equals|is equal to|makes|gives)")
+_VERB_ENDS = ("is", "are", "equals", "is equal to", "makes", "gives")
 _PART_OF = re.compile(
     r"(?:.{1,200} )?(?:(half)|(?:a|one) (third|quarter|fourth|fifth|tenth)) of(?: the)?", re.IGNORECASE
 )
@@ -62,6 +64,7 @@ _SHORT_UNITS = frozenset({
     "k", "th", "st", "nd", "rd", "d",
 })  # fmt: skip
 _MAX_UNIT_WORDS = 4
+_LETTERS = GREEK | {"pi"}
 
 FREE_BEFORE = frozenset({
     "so", "is", "are", "was", "were", "has", "have", "had", "since", "that", "means", "because", "then", "thus",
@@ -74,13 +77,18 @@ _FREE_BEFORE_VERB = frozenset({
     "so", "since", "that", "because", "then", "thus", "therefore", "hence", "now",
 })  # fmt: skip
 
-NEW_LABEL = re.compile(r"(?<=[a-z)]) (?=[A-Z][a-z])")
-"""Where a word with a capital follows others: text without its line breaks goes on with another label there."""
+_NEW_LABEL = re.compile(r"(?<=[a-z)]) (?=[A-Z][a-z])")
+
+
+def new_label(text: str) -> re.Match[str] | None:
+    """The blank after which a word with a capital follows others: text without its line breaks goes on with another
+    label there."""
+    return None if text.islower() else _NEW_LABEL.search(text)
 
 
 def is_name(word: str) -> bool:
     """Whether a word is the name of a quantity: one letter, with digits or a subscript or without, or a Greek one."""
-    return len(word) == 1 or word[1:].isdigit() or word[1] == "_" or word == "pi" or word in GREEK
+    return len(word) == 1 or word[1] == "_" or word in _LETTERS or word[1:].isdigit()
 
 
 def is_operand_name(word: str) -> bool:
@@ -94,7 +102,9 @@ def is_unit(text: str) -> bool:
     if len(words) > _MAX_UNIT_WORDS or (len(words) > 1 and len(words[-1]) == 1):
         # `5 gives x - 8`: a letter after words is a name.
         return False
-    return not any(word in _NOT_IN_UNITS or (word[0].isupper() and word[1:].islower()) for word in words)
+    if not _NOT_IN_UNITS.isdisjoint(words):
+        return False
+    return text.islower() or not any(word[0].isupper() and word[1:].islower() for word in words)
 
 
 def is_odd_suffix(word: str) -> bool:
@@ -112,12 +122,16 @@ def spoken_operator(text: str, after_share: bool) -> str | None:
     operator = _SPOKEN_OPERATORS.get(text)
     if operator is not None:
         return operator if after_share or not text.startswith("of") else None
+    if not text.endswith(_OPERATOR_ENDS):
+        return None
     match = _UNIT_AND_OPERATOR.fullmatch(text)
     return _SPOKEN_OPERATORS[match["operator"]] if match is not None and is_unit(match["unit"]) else None
 
 
 def is_verb(text: str) -> bool:
     """Whether words between two operands equate them: `3 times 4 is 12`, `2 plus 3 apples makes 5`."""
+    if not text.endswith(_VERB_ENDS):
+        return False
     match = _UNIT_AND_VERB.fullmatch(text)
     return match is not None and (match["unit"] is None or is_unit(match["unit"]))
 
@@ -156,6 +170,9 @@ def is_bound(words: str) -> bool:
 
 def groups(words: str) -> bool:
     """Whether these words between two numbers make them one quantity: `8 packs of 5 bags`."""
+    last = words.rpartition(" ")[2].lower()
+    if last not in _GROUPING and last not in _DETERMINERS:
+        return False
     pair = [word for word in words.lower().split(" ") if word not in _DETERMINERS][-2:]
     return bool(pair) and pair[-1] in _GROUPING and " ".join(pair) not in _SUMS
 
@@ -171,7 +188,7 @@ def goes_on(text: str, before_number: bool) -> bool:
     return (
         first in _BOUND_AFTER
         or (before_number and text in _BETWEEN_NUMBERS)
-        or text.startswith(("and a half", "and a quarter", "and a third", "and one half"))
+        or (first == "and" and text.startswith(("and a half", "and a quarter", "and a third", "and one half")))
     )
 
 

@@ -27,6 +27,9 @@ class WordReader(Emitter):
         if following in "n$":
             self._context(text, start, end, following)
             return
+        if following == ",":
+            self._emit("c", text, start, end, needs_operand=True)
+            return
         final = text.rpartition(" ")[2]
         is_factor = following == "f" and self._lexeme()[2] == end
         if (following in "or()%!q" or is_factor) and is_operand_name(final) and not self._is_minus_before_number(end):
@@ -44,7 +47,7 @@ class WordReader(Emitter):
     def _words_in_expression(self, text: str, start: int, end: int, last: str, following: str) -> bool:
         """Words for which an operator or a sign waits; whether they were dealt with."""
         if following == "r" and last in "or" and not self.depth:
-            capital = vocabulary.NEW_LABEL.search(text)
+            capital = vocabulary.new_label(text)
             if capital is not None:
                 # `= Price * Number of pies Total price = ...`
                 self._emit("w", text[: capital.start()], start, start + capital.start())
@@ -93,8 +96,9 @@ class WordReader(Emitter):
         if last[0] == "?" and (is_glued or is_name(text)):
             self._emit("?", text, start, end)
             return
+        begins_with_name = is_name(first)
         may_be_name = (
-            is_name(first)
+            begins_with_name
             and not self.is_delimited
             and (is_glued or (not rest and (first not in "aA" or following in "or)")))
         )
@@ -104,11 +108,11 @@ class WordReader(Emitter):
             if is_glued and vocabulary.is_odd_suffix(first):
                 self._emit("?", text, start, end)
                 return
-            if rest and not is_glued and is_name(first) and first not in "aAI":
+            if rest and not is_glued and begins_with_name and first not in "aAI":
                 # `3/4 t hours`
                 self._emit("?", text, start, end)
                 return
-        capital = vocabulary.NEW_LABEL.search(text)
+        capital = vocabulary.new_label(text)
         if capital is not None:
             # `= 12 weeks Hours per week = ...`
             self._words_after_operand(text[: capital.start()], start, start + capital.start())
