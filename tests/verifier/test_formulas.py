@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from trl_weighted_dpo.verifier.carrying import agree, shown
-from trl_weighted_dpo.verifier.linear import System, linear_form
+from trl_weighted_dpo.verifier.checks.carrying import agree, shown
+from trl_weighted_dpo.verifier.checks.linear import System, linear_form
 from trl_weighted_dpo.verifier.reading.formulas import MAX_FORMULAS, MAX_TERMS, label_name, read_formulas
 from trl_weighted_dpo.verifier.reading.grammar import parse
 from trl_weighted_dpo.verifier.reading.tokens import tidy, tokenize

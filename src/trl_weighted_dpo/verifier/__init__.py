@@ -1,11 +1,11 @@
 """The verifier: rule-based error profiles of solutions to math problems."""
 
+from trl_weighted_dpo.verifier.answers.equivalence import compare
+from trl_weighted_dpo.verifier.answers.scalars import Decision
 from trl_weighted_dpo.verifier.dimensions import Judgement
-from trl_weighted_dpo.verifier.equivalence import compare
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.many import VerificationReport
 from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Evidence, Verdict
-from trl_weighted_dpo.verifier.scalars import Decision
 from trl_weighted_dpo.verifier.verifier import VERIFIER_VERSION, MathVerifier
 
 __all__ = [

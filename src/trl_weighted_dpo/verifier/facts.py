@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from trl_weighted_dpo.verifier.answers.scalars import Decision
 from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
-from trl_weighted_dpo.verifier.known import Route, asked_unknown, given_values, read_route
 from trl_weighted_dpo.verifier.reading.answer import Answer
 from trl_weighted_dpo.verifier.reading.characters import plain
 from trl_weighted_dpo.verifier.reading.mentions import read_mentions
@@ -14,8 +14,8 @@ from trl_weighted_dpo.verifier.reading.passage import MAX_READ, Passage, split_s
 from trl_weighted_dpo.verifier.reading.statements import read_statements
 from trl_weighted_dpo.verifier.reading.structure import Labelled, Quantity, read_form
 from trl_weighted_dpo.verifier.reading.tokens import UnreadableError
-from trl_weighted_dpo.verifier.scalars import Decision
-from trl_weighted_dpo.verifier.tracing import Trace
+from trl_weighted_dpo.verifier.routes.known import Route, asked_unknown, given_values, read_route
+from trl_weighted_dpo.verifier.routes.tracing import Trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from trl_weighted_dpo.verifier.dimensions import Judgement
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.profile import Verdict
-from trl_weighted_dpo.verifier.reach import reached_at, source_of
+from trl_weighted_dpo.verifier.routes.reach import reached_at, source_of
 
 _EXACT = frozenset({"numerical_validity", "logical_consistency"})
 _TELLING = frozenset({"misquoted_quantity"})

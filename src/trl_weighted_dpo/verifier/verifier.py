@@ -13,6 +13,8 @@ from trl_weighted_dpo.verifier.aggregates import (
     read_calibration,
     wrongness,
 )
+from trl_weighted_dpo.verifier.answers.equivalence import compare, compare_answer, reference_text
+from trl_weighted_dpo.verifier.answers.scalars import Decision, undecided
 from trl_weighted_dpo.verifier.dimensions import (
     Judgement,
     final_answer,
@@ -22,7 +24,6 @@ from trl_weighted_dpo.verifier.dimensions import (
     step_ordering,
     structural_integrity,
 )
-from trl_weighted_dpo.verifier.equivalence import compare, compare_answer, reference_text
 from trl_weighted_dpo.verifier.facts import (
     Facts,
     answer_value,
@@ -37,8 +38,7 @@ from trl_weighted_dpo.verifier.mapping import VerifyBatch
 from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Evidence, Verdict
 from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ
-from trl_weighted_dpo.verifier.scalars import Decision, undecided
-from trl_weighted_dpo.verifier.tracing import read_trace
+from trl_weighted_dpo.verifier.routes.tracing import read_trace
 from trl_weighted_dpo.verifier.workers import WorkerError, Workers
 
 VERIFIER_VERSION = "2"
@@ -118,7 +118,7 @@ class MathVerifier:
                 )
         self.timeout = timeout
         self.memory_mib = memory_mib
-        self._workers = Workers("trl_weighted_dpo.verifier.symbolic", timeout, memory_mib, max_workers)
+        self._workers = Workers("trl_weighted_dpo.verifier.answers.symbolic", timeout, memory_mib, max_workers)
         self._calibration = calibration if calibration is not None else default_calibration()
         # Only what others wrote is checked at each solution.
         own = {dimension: partial(_checked_judgement, dimension, judge) for dimension, judge in (judges or {}).items()}
@@ -209,7 +209,7 @@ class MathVerifier:
 
     def _symbolic(self, reference: str, found: str) -> Decision:
         try:
-            verdict, reason = self._workers.run("trl_weighted_dpo.verifier.symbolic:decide", reference, found)
+            verdict, reason = self._workers.run("trl_weighted_dpo.verifier.answers.symbolic:decide", reference, found)
         except WorkerError as error:
             return undecided(str(error))
         return Decision(Verdict(verdict), reason)

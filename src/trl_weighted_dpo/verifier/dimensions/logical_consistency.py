@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.carrying import ROUNDING, Clash, excerpt, misquoted, shown, wrongly_put_in
+from trl_weighted_dpo.verifier.checks.carrying import ROUNDING, Clash, excerpt, misquoted, shown, wrongly_put_in
+from trl_weighted_dpo.verifier.checks.impossible import impossible_values
+from trl_weighted_dpo.verifier.checks.names import contradictions
 from trl_weighted_dpo.verifier.dimensions import Judgement, combined
 from trl_weighted_dpo.verifier.facts import Facts, answer_value
-from trl_weighted_dpo.verifier.impossible import impossible_values
-from trl_weighted_dpo.verifier.names import contradictions
 from trl_weighted_dpo.verifier.profile import Evidence
 
 DIMENSION = "logical_consistency"

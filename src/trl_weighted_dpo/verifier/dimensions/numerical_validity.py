@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.conversions import size
+from trl_weighted_dpo.verifier.checks.conversions import size
+from trl_weighted_dpo.verifier.checks.readings import Pair, is_about, is_hypothetical, may_equal, pair
+from trl_weighted_dpo.verifier.checks.rewriting import Solution, are_identical, broken_step, restated, rewritten
 from trl_weighted_dpo.verifier.dimensions import Judgement, combined
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.profile import Evidence
 from trl_weighted_dpo.verifier.reading.grammar import Node, Number, Operation
 from trl_weighted_dpo.verifier.reading.passage import Passage, Side, Statement
-from trl_weighted_dpo.verifier.readings import Pair, is_about, is_hypothetical, may_equal, pair
-from trl_weighted_dpo.verifier.rewriting import Solution, are_identical, broken_step, restated, rewritten
 
 DIMENSION = "numerical_validity"
 

@@ -11,13 +11,13 @@ from fractions import Fraction
 
 from trl_weighted_dpo.verifier.dimensions import Judgement, combined
 from trl_weighted_dpo.verifier.facts import Facts
-from trl_weighted_dpo.verifier.known import approximate, constants, key
 from trl_weighted_dpo.verifier.profile import Evidence, Verdict
-from trl_weighted_dpo.verifier.reach import End, end_of, matches, on_the_way, reached_at, source_of
 from trl_weighted_dpo.verifier.reading.mentions import is_multiple
 from trl_weighted_dpo.verifier.reading.passage import Mention, Passage
 from trl_weighted_dpo.verifier.reading.units import singular
-from trl_weighted_dpo.verifier.tracing import Derived
+from trl_weighted_dpo.verifier.routes.known import approximate, constants, key
+from trl_weighted_dpo.verifier.routes.reach import End, end_of, matches, on_the_way, reached_at, source_of
+from trl_weighted_dpo.verifier.routes.tracing import Derived
 
 DIMENSION = "semantic_alignment"
 

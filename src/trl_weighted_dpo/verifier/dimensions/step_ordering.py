@@ -4,19 +4,19 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.carrying import Ratio, ratios
+from trl_weighted_dpo.verifier.answers.equivalence import compare_texts
+from trl_weighted_dpo.verifier.answers.scalars import names
+from trl_weighted_dpo.verifier.checks.carrying import Ratio, ratios
 from trl_weighted_dpo.verifier.dimensions import Judgement
 from trl_weighted_dpo.verifier.dimensions.form import judge_faults
-from trl_weighted_dpo.verifier.equivalence import compare_texts
 from trl_weighted_dpo.verifier.facts import Facts
-from trl_weighted_dpo.verifier.known import constants
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.endings import given_answers
 from trl_weighted_dpo.verifier.reading.fault import Fault, shown
 from trl_weighted_dpo.verifier.reading.numbering import Marker, counted, numbering_faults, read_markers
 from trl_weighted_dpo.verifier.reading.passage import Statement
-from trl_weighted_dpo.verifier.scalars import names
-from trl_weighted_dpo.verifier.tracing import Derived
+from trl_weighted_dpo.verifier.routes.known import constants
+from trl_weighted_dpo.verifier.routes.tracing import Derived
 
 DIMENSION = "step_ordering"
 

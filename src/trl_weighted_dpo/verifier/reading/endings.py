@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from trl_weighted_dpo.verifier.equivalence import compare_texts
+from trl_weighted_dpo.verifier.answers.equivalence import compare_texts
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.answer import CUE, read_answer
 from trl_weighted_dpo.verifier.reading.fault import Fault, shown

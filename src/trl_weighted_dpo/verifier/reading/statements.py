@@ -118,10 +118,8 @@ def _side(text: Squeezed, items: list[Item], kinds: str, position: int, is_first
     if len(kept_kinds) < len(kinds):
         if not kept_kinds:
             return Side(text.span(start, end), None, None, None, False, "")
-        if kept_kinds == "n":
-            kept = [items[kinds.index("n")]]
-        else:
-            kept = [item for item in items if item[0] not in _DROPPED]
+        is_number = kept_kinds == "n"
+        kept = [items[kinds.index("n")]] if is_number else [item for item in items if item[0] not in _DROPPED]
         end = kept[-1][3]
         if kinds[0] == "c":
             if is_first and _is_numbered(items, kept, kept_kinds):

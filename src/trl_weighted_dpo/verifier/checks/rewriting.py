@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.linear import CONSTANT, add, linear_form, scaled
+from trl_weighted_dpo.verifier.answers.scalars import evaluations, names
+from trl_weighted_dpo.verifier.checks.linear import CONSTANT, add, linear_form, scaled
 from trl_weighted_dpo.verifier.reading.blanks import squeezed
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation
 from trl_weighted_dpo.verifier.reading.passage import Passage, Side, Statement
-from trl_weighted_dpo.verifier.scalars import evaluations, names
 
 _MAX_GAP = 60
 _MAX_STEP_GAP = 160

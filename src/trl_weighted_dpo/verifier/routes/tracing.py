@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from trl_weighted_dpo.verifier.known import Route, approximate, computations, constants, evaluate, key, subtrees
 from trl_weighted_dpo.verifier.reading.blanks import after, before
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ, Mention, Passage
+from trl_weighted_dpo.verifier.routes.known import Route, approximate, computations, constants, evaluate, key, subtrees
 
 _NUMBERING = re.compile(r"(?:^|\n|[.:;)][ ])[ \t>*#-]{0,8}(?:step[ ]?|\()?$", re.IGNORECASE)
 _REFERRED = re.compile(r"\b(?:steps?|equations?|eq\.?|parts?|cases?|lines?|conditions?|method)[ ]?\(?$", re.IGNORECASE)

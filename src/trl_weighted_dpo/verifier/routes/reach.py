@@ -9,8 +9,8 @@ from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
 
-from trl_weighted_dpo.verifier.known import Route, approximate, key, shape_of
-from trl_weighted_dpo.verifier.tracing import MAX_COMPARED, Derived, Trace
+from trl_weighted_dpo.verifier.routes.known import Route, approximate, key, shape_of
+from trl_weighted_dpo.verifier.routes.tracing import MAX_COMPARED, Derived, Trace
 
 MAX_VALUES = 16
 """Values of each kind from which one more step is tried."""

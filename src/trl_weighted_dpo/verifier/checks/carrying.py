@@ -7,11 +7,11 @@ from fractions import Fraction
 from functools import lru_cache
 
 from trl_weighted_dpo.verifier.facts import Facts
-from trl_weighted_dpo.verifier.known import constants, evaluate, subtrees
 from trl_weighted_dpo.verifier.reading.formulas import Term, TermSide, WordFormula, read_formulas
 from trl_weighted_dpo.verifier.reading.grammar import Node, Operation
 from trl_weighted_dpo.verifier.reading.passage import Mention, Passage
-from trl_weighted_dpo.verifier.tracing import Derived, is_label
+from trl_weighted_dpo.verifier.routes.known import constants, evaluate, subtrees
+from trl_weighted_dpo.verifier.routes.tracing import Derived, is_label
 
 _CONVERSIONS = frozenset(map(Fraction, (100, 60, 3600, 24, 7, 12, 1000, 52, 365, 30)))
 _ROUNDED = Fraction(1, 50)

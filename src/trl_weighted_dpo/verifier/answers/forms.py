@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
+from trl_weighted_dpo.verifier.answers.relations import as_interval, ascending, same_relation, solution_interval
+from trl_weighted_dpo.verifier.answers.scalars import Decide, Decision, correct, incorrect, same_quantity, undecided
+from trl_weighted_dpo.verifier.answers.sets import number_set
 from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.grammar import Name, Number, Operation, TooCostlyError
@@ -17,9 +20,6 @@ from trl_weighted_dpo.verifier.reading.structure import (
     Relation,
     Words,
 )
-from trl_weighted_dpo.verifier.relations import as_interval, ascending, same_relation, solution_interval
-from trl_weighted_dpo.verifier.scalars import Decide, Decision, correct, incorrect, same_quantity, undecided
-from trl_weighted_dpo.verifier.sets import number_set
 
 
 def _all(decisions: Sequence[Decision]) -> Decision:

@@ -7,7 +7,16 @@ quantities. Only two expressions that are no rational functions are left to a sy
 import re
 from collections.abc import Callable
 
-from trl_weighted_dpo.verifier.forms import same_form
+from trl_weighted_dpo.verifier.answers.forms import same_form
+from trl_weighted_dpo.verifier.answers.scalars import (
+    Decide,
+    Decision,
+    correct,
+    incorrect,
+    same_quantity,
+    same_value,
+    undecided,
+)
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
 from trl_weighted_dpo.verifier.reading.grammar import Number, number
@@ -17,15 +26,6 @@ from trl_weighted_dpo.verifier.reading.structure import (
     read_form,
 )
 from trl_weighted_dpo.verifier.reading.tokens import NUMBER, UnreadableError, tidy
-from trl_weighted_dpo.verifier.scalars import (
-    Decide,
-    Decision,
-    correct,
-    incorrect,
-    same_quantity,
-    same_value,
-    undecided,
-)
 
 Symbolic = Callable[[str, str], Decision]
 

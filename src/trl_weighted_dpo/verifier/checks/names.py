@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.carrying import Clash, agree, excerpt, shown
-from trl_weighted_dpo.verifier.linear import CONSTANT, MAX_NAMES, System, add, linear_form, scaled
+from trl_weighted_dpo.verifier.checks.carrying import Clash, agree, excerpt, shown
+from trl_weighted_dpo.verifier.checks.linear import CONSTANT, MAX_NAMES, System, add, linear_form, scaled
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Operation, parse
 from trl_weighted_dpo.verifier.reading.passage import Passage, Side, Statement
 from trl_weighted_dpo.verifier.reading.tokens import UnreadableError, tidy, tokenize
@@ -55,7 +55,7 @@ _UNIT_LETTERS = frozenset("cdghklmsL")
 def contradictions(passage: Passage) -> Iterator[Clash]:
     """The first equation that contradicts those before it.
 
-    The linear equations of the text are taken up one by one and solved as far as they go ([`~linear.System`]); one
+    The linear equations of the text are taken up one by one and solved as far as they go ([`~checks.linear.System`]); one
     that leaves no solution gives a name two values, as `18x = 162` and `x = 162 / 17` do. What may hold for the moment
     only (a case, a trial, a root) takes its names out, and where names may be defined anew it starts again. So do names
     that are set to an expression of themselves (`n = n + 1`).

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
+from trl_weighted_dpo.verifier.answers.relations import as_interval, bounded, excluded_point, solution_interval
 from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
 from trl_weighted_dpo.verifier.reading.grammar import Name, Operation, TooCostlyError
 from trl_weighted_dpo.verifier.reading.structure import Form, Interval, Many, Quantity, Relation
-from trl_weighted_dpo.verifier.relations import as_interval, bounded, excluded_point, solution_interval
 
 Cut = tuple[int, Fraction, int]
 """A place on the real line: -1, 0 or 1 for minus infinity, a number, infinity; the number; 0 before it, 1 after it."""

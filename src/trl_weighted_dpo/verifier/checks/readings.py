@@ -10,15 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
-from trl_weighted_dpo.verifier.conversions import base_size, may_convert, size, units_in
-from trl_weighted_dpo.verifier.reading import blanks
-from trl_weighted_dpo.verifier.reading.emission import Item
-from trl_weighted_dpo.verifier.reading.grammar import Node, Number, Operation
-from trl_weighted_dpo.verifier.reading.items import streams
-from trl_weighted_dpo.verifier.reading.passage import Side
-from trl_weighted_dpo.verifier.reading.sides import expression, kinds_of
-from trl_weighted_dpo.verifier.reading.tokens import UnreadableError
-from trl_weighted_dpo.verifier.rounding import (
+from trl_weighted_dpo.verifier.checks.conversions import base_size, may_convert, size, units_in
+from trl_weighted_dpo.verifier.checks.rounding import (
     FLOAT_TAIL,
     approximate,
     has_float_tail,
@@ -26,6 +19,13 @@ from trl_weighted_dpo.verifier.rounding import (
     rounds_whole,
     shows_rounded,
 )
+from trl_weighted_dpo.verifier.reading import blanks
+from trl_weighted_dpo.verifier.reading.emission import Item
+from trl_weighted_dpo.verifier.reading.grammar import Node, Number, Operation
+from trl_weighted_dpo.verifier.reading.items import streams
+from trl_weighted_dpo.verifier.reading.passage import Side
+from trl_weighted_dpo.verifier.reading.sides import expression, kinds_of
+from trl_weighted_dpo.verifier.reading.tokens import UnreadableError
 
 _APPROXIMATE = Fraction(1, 20)
 _IRRATIONAL = Fraction(1, 100)

@@ -2,10 +2,18 @@
 
 from fractions import Fraction
 
+from trl_weighted_dpo.verifier.answers.scalars import (
+    PENDING,
+    Decision,
+    correct,
+    evaluations,
+    incorrect,
+    points,
+    undecided,
+)
 from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Operation, TooCostlyError
 from trl_weighted_dpo.verifier.reading.structure import Form, Interval, Many, Quantity, Relation
-from trl_weighted_dpo.verifier.scalars import PENDING, Decision, correct, evaluations, incorrect, points, undecided
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 _SAMPLES = 6

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from trl_weighted_dpo.verifier.carrying import Clash, excerpt, shown
+from trl_weighted_dpo.verifier.checks.carrying import Clash, excerpt, shown
 from trl_weighted_dpo.verifier.facts import Facts, answer_value
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation
 from trl_weighted_dpo.verifier.reading.passage import Side

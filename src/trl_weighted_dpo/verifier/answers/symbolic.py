@@ -12,11 +12,8 @@ from typing import Any
 import mpmath  # type: ignore[import-untyped]
 from math_verify import LatexExtractionConfig, parse, verify
 
-from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
-from trl_weighted_dpo.verifier.equivalence import decide_texts
-from trl_weighted_dpo.verifier.profile import Verdict
-from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation, TooCostlyError
-from trl_weighted_dpo.verifier.scalars import (
+from trl_weighted_dpo.verifier.answers.equivalence import decide_texts
+from trl_weighted_dpo.verifier.answers.scalars import (
     Decision,
     correct,
     incorrect,
@@ -26,6 +23,9 @@ from trl_weighted_dpo.verifier.scalars import (
     same_value,
     undecided,
 )
+from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
+from trl_weighted_dpo.verifier.profile import Verdict
+from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation, TooCostlyError
 
 DIGITS = 80
 MAX_EXPONENT = 1_000

@@ -1,0 +1,1 @@
+"""Whether two final answers are the same: correct, incorrect or undecided."""

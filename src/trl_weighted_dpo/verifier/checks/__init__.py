@@ -1,0 +1,1 @@
+"""What several dimensions check statements with."""
