@@ -179,7 +179,7 @@ def report(tally: Tally, rows: Sequence[Row], count: int, seed: int, seconds: fl
     lines = [
         "| | |",
         "|---|---|",
-        f"| mutated solutions (seed {seed}) | {count} of {len(rows)} |",
+        f"| mutations (seed {seed}) | {count}, of {len(rows)} solutions |",
         f"| verified | {len(milliseconds)} in {seconds:.0f} s |",
         f"| exceptions | {len(tally.failures)} |",
         f"| hangs and dead workers | {len(tally.hangs)} |",
