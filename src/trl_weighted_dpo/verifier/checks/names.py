@@ -55,7 +55,7 @@ _UNIT_LETTERS = frozenset("cdghklmsL")
 def contradictions(passage: Passage) -> Iterator[Clash]:
     """The first equation that contradicts those before it.
 
-    The linear equations of the text are taken up one by one and solved as far as they go ([`~checks.linear.System`]); one
+    The linear equations of the text are taken up one by one and solved as far as they go ([`~linear.System`]); one
     that leaves no solution gives a name two values, as `18x = 162` and `x = 162 / 17` do. What may hold for the moment
     only (a case, a trial, a root) takes its names out, and where names may be defined anew it starts again. So do names
     that are set to an expression of themselves (`n = n + 1`).
