@@ -57,7 +57,7 @@ def test_pool_trains_as_in_python(tmp_path, tiny_model_dir, jsonl):
     assert record["data"]["fingerprint"] == trainer.run_record["data"]["fingerprint"]
     assert record["weighting"] == json.loads(json.dumps(trainer.run_record["weighting"]))
     assert record["objective"] == json.loads(json.dumps(trainer.run_record["objective"]))
-    assert record["weighting"]["summary"]["max"] > 1.05
+    assert record["weighting"]["summary"]["min"] < 1.0 < record["weighting"]["summary"]["max"]
 
     axolotl = log_history(tmp_path)
     python = [entry for entry in trainer.state.log_history if "loss" in entry]
