@@ -111,3 +111,9 @@ def test_in_formulas_numbers_come_from_algebra() -> None:
     result = profile(r"Solve $x^2 = 34 - 9$.", r"\[ x^2 = 34 - 9 \] \[ 17 + 8 = 25 \] So \(x = 5\).", None)
 
     assert kinds(result) == set()
+
+
+def test_a_number_too_long_to_be_written_is_shown_short() -> None:
+    result = profile("How many?", "20^1999 * 20^1999 = 20^3998", "2 + 3 = 5\n#### 5", "5")
+
+    assert any(item.kind == "off_route" and len(item.message) < 200 for item in result.evidence)

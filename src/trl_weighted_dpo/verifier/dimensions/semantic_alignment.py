@@ -298,7 +298,8 @@ def _other_unit(facts: Facts) -> Iterator[Evidence]:
 
 
 def _shown(value: Fraction) -> str:
-    return str(value) if value.denominator == 1 else f"{approximate(value):.6g}"
+    is_short = value.denominator == 1 and value.numerator.bit_length() < 200
+    return str(value) if is_short else f"{approximate(value):.6g}"
 
 
 def _finding(
