@@ -6,6 +6,9 @@ from fractions import Fraction
 
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number
 
+UNIT_LETTERS = frozenset("cdghklmsL")
+"""Letters that are mostly units, as in `5m`; names only where one stands alone on a side."""
+
 MAX_NAMES = 12
 """Names that a system holds at most; further equations in new names are passed over."""
 

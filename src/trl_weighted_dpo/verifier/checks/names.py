@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from trl_weighted_dpo.verifier.answers.scalars import names as names_in
 from trl_weighted_dpo.verifier.checks.carrying import Clash, agree, excerpt, shown
-from trl_weighted_dpo.verifier.checks.linear import CONSTANT, MAX_NAMES, System, add, linear_form, scaled
+from trl_weighted_dpo.verifier.checks.linear import CONSTANT, MAX_NAMES, UNIT_LETTERS, System, add, linear_form, scaled
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Operation, parse
 from trl_weighted_dpo.verifier.reading.passage import Passage, Side, Statement
 from trl_weighted_dpo.verifier.reading.tokens import UnreadableError, tidy, tokenize
@@ -48,8 +49,6 @@ _UNSURE = re.compile(
 _SENTENCE = re.compile(r"[.;!?]\s|\n")
 _RUN_ON = re.compile(r"(?P<before>[^\s=].{0,120}[\w)}])[ \n](?P<after>\d*[A-Za-z](?:[ ]?[-+][ ]?\d+)?|\d+)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z](?:_?\w{1,3})?|alpha|beta|gamma|theta")
-# Letters that are mostly units, as in `5m`; names only where one stands alone on a side.
-_UNIT_LETTERS = frozenset("cdghklmsL")
 
 
 def contradictions(passage: Passage) -> Iterator[Clash]:
@@ -77,14 +76,14 @@ def contradictions(passage: Passage) -> Iterator[Clash]:
             defined = set()
         position = equation.span[1]
         names = equation.names
-        if len(names) > MAX_NAMES or any(name in _UNIT_LETTERS and name not in alone for name in names):
+        if len(names) > MAX_NAMES or any(name in UNIT_LETTERS and name not in alone for name in names):
             continue
         if names & passing or not equation.is_lasting or _steps(equation) or not all(map(_NAME.fullmatch, names)):
             # What follows from a passing value is passing too.
             passing |= names
             continue
         known = system.values()
-        if isinstance(equation.left, Name) and not _names(equation.right):
+        if isinstance(equation.left, Name) and not set(names_in(equation.right)):
             if equation.left.text in defined:
                 # `x = 2 and x = 3`, `Monday: n = 5 ... Tuesday: n = 8`: given again, not derived from anything.
                 passing |= names
@@ -124,7 +123,7 @@ def _equations(passage: Passage) -> Iterator[_Equation]:
         for left, right, sign in _pairs(plain, statement):
             if left.node is None or right.node is None or _adds_percent(left.node) or _adds_percent(right.node):
                 continue
-            names = _names(left.node) | _names(right.node)
+            names = {*names_in(left.node), *names_in(right.node)}
             if names:
                 span = left.span[0], right.span[1]
                 yield _Equation(left.node, right.node, span, frozenset(names), is_lasting and sign == "=")
@@ -164,11 +163,11 @@ def _is_lasting(plain: str, statement: Statement) -> bool:
 
 
 def _steps(equation: _Equation) -> bool:
-    return isinstance(equation.left, Name) and equation.left.text in _names(equation.right)
+    return isinstance(equation.left, Name) and equation.left.text in names_in(equation.right)
 
 
 def _has_names(side: Side) -> bool:
-    return side.node is not None and side.value is None and bool(_names(side.node))
+    return side.node is not None and side.value is None and bool(set(names_in(side.node)))
 
 
 def _adds_percent(node: Node) -> bool:
@@ -181,20 +180,6 @@ def _adds_percent(node: Node) -> bool:
             if isinstance(inner, Operation) and inner.name == "%":
                 return True
     return any(map(_adds_percent, node.operands))
-
-
-def _names(node: Node) -> set[str]:
-    found: set[str] = set()
-    stack = [node]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, Name):
-            found.add(part.text)
-        elif isinstance(part, Operation):
-            if part.name.startswith("apply "):
-                found.add(part.name)
-            stack.extend(part.operands)
-    return found
 
 
 def _clash(passage: Passage, equation: _Equation, known: dict[str, Fraction]) -> Clash | None:

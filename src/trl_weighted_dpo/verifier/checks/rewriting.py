@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from trl_weighted_dpo.verifier.answers.scalars import evaluations, names
-from trl_weighted_dpo.verifier.checks.linear import CONSTANT, add, linear_form, scaled
+from trl_weighted_dpo.verifier.checks.linear import CONSTANT, UNIT_LETTERS, add, linear_form, scaled
 from trl_weighted_dpo.verifier.reading.blanks import squeezed
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation
 from trl_weighted_dpo.verifier.reading.passage import Passage, Side, Statement
@@ -31,7 +31,6 @@ _NOT_SOLVING = re.compile(
     r"|given|and|set)\b",
     re.IGNORECASE,
 )
-_UNIT_LETTERS = frozenset("cdghklmsL")
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "="}
 _ROUNDED = Fraction(1, 100)
 
@@ -209,7 +208,7 @@ def broken_step(
     second = solution(after, statement.signs[0], other) if first is not None else None
     if first is None or second is None or first.name != second.name:
         return None
-    if first.name in _UNIT_LETTERS and not isinstance(after, Name) and not isinstance(other, Name):
+    if first.name in UNIT_LETTERS and not isinstance(after, Name) and not isinstance(other, Name):
         return None
     if first == second or (first.sign == second.sign and _is_rounded(first.value, second.value)):
         return None

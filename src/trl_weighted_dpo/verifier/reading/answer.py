@@ -134,7 +134,7 @@ def _marked(text: str) -> _Found | None:
             if not any(map(str.isalnum, text[start:end])):
                 return None, cue.span(), False
         found = _after_prose(text, cue.end())
-        if found is not None and _has_value(found[0] or ""):
+        if found is not None and has_value(found[0] or ""):
             return found
         # "The answer is wanted in meters" is no answer if the computing goes on after it.
         if not any(map(str.isdigit, text[cue.end() :])):
@@ -143,7 +143,8 @@ def _marked(text: str) -> _Found | None:
     return verbal or unreadable
 
 
-def _has_value(text: str) -> bool:
+def has_value(text: str) -> bool:
+    """Whether a text has a number, a formula or a single letter, which an answer in words has not."""
     return any(character.isdigit() or character in "\\$=" for character in text) or len(text.strip(" .*()")) == 1
 
 

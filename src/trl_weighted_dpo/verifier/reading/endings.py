@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from trl_weighted_dpo.verifier.answers.equivalence import compare_texts
 from trl_weighted_dpo.verifier.profile import Verdict
-from trl_weighted_dpo.verifier.reading.answer import CUE, read_answer
+from trl_weighted_dpo.verifier.reading.answer import CUE, has_value, read_answer
 from trl_weighted_dpo.verifier.reading.fault import Fault, shown
 
 MAX_ANSWERS = 8
@@ -71,17 +71,13 @@ def given_answers(plain: str) -> tuple[Given, ...]:
         segment = plain[cue.start() : end]
         reached = end
         answer = read_answer(segment)
-        if answer is not None and answer.text is not None and not answer.is_weak and _is_value(answer.text):
+        if answer is not None and answer.text is not None and not answer.is_weak and has_value(answer.text):
             source = "line" if is_line else "box" if "\\boxed" in segment else "sentence"
             found.append(Given(answer.text, (cue.start(), end), cue.start() + answer.span[1], source))
         tried += 1
         if tried == MAX_ANSWERS:
             break
     return tuple(found)
-
-
-def _is_value(text: str) -> bool:
-    return any(character.isdigit() or character in "\\$=" for character in text) or len(text.strip(" .*()")) == 1
 
 
 def _segment_end(plain: str, cue: re.Match[str]) -> int:
