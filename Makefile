@@ -4,7 +4,7 @@ VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
 NEWEST_VENV ?= .venv-newest-trl
 NEWEST_CONSTRAINTS ?= constraints-newest-trl.txt
-EXTRAS ?= axolotl,deepspeed,quantization,dev
+EXTRAS ?= axolotl,deepspeed,quantization,plots,ray,dev
 DATASETS ?=
 
 INSTALLED := $(VENV)/.installed

@@ -28,6 +28,26 @@ IS_CORRECT_ANSWER = "is_correct_answer"
 FIRST_ERROR_STEP = "first_error_step"
 IS_CORRECT = "is_correct"
 
+# Scored pool rows: a candidate's score, and the row's own columns
+SCORE = "score"
+RENDERED_REFERENCE = "rendered_reference"
+"""The reference solution in the candidates' own form, as it was scored."""
+REFERENCE_SCORE = "reference_score"
+FINGERPRINT = "fingerprint"
+"""What the scores were computed with, as [`~fingerprint.Fingerprint.to_json`] writes it."""
+SCORE_COLUMNS: dict[str, type] = {
+    "tokens": int,
+    "logp": float,
+    "mean_logp": float,
+    "min_logp": float,
+    "confidence": float,
+    "perplexity": float,
+    "truncated": bool,
+    "digest": str,
+}
+"""What a score holds: completion tokens, their summed, mean and minimum log-prob (nats), mean token probability,
+exp(-mean_logp), whether the maximum length cut the text, and the digest of the tokens."""
+
 # Pair rows
 PROMPT = "prompt"
 CHOSEN = "chosen"
@@ -37,6 +57,13 @@ CHOSEN_INDEX = "chosen_index"
 REJECTED_INDEX = "rejected_index"
 CHOSEN_ANSWER = "chosen_answer"
 REJECTED_ANSWER = "rejected_answer"
+
+# Reference log-probs of a pair: sums over the completion tokens, in nats, and what they were computed with
+REF_CHOSEN_LOGPS = "ref_chosen_logps"
+REF_REJECTED_LOGPS = "ref_rejected_logps"
+REF_FINGERPRINT = "ref_fingerprint"
+REF_DIGEST = "ref_digest"
+"""The digests of the chosen and the rejected tokens, one after the other."""
 
 # Error profiles
 VERDICT = "verdict"
@@ -58,10 +85,18 @@ _PROFILE_COLUMNS: dict[str, type | tuple[type, ...]] = {
 # Signals of a pair, and the weight that a user may bring instead
 REJECTED_WRONGNESS = "rejected_wrongness"
 REJECTED_ABSURDITY = "rejected_absurdity"
+REJECTED_SEVERITY = "rejected_severity"
 CHOSEN_CONFIDENCE = "chosen_confidence"
 REJECTED_CONFIDENCE = "rejected_confidence"
 REJECTED_NLL = "rejected_nll"
-SIGNALS = (REJECTED_WRONGNESS, REJECTED_ABSURDITY, CHOSEN_CONFIDENCE, REJECTED_CONFIDENCE, REJECTED_NLL)
+SIGNALS = (
+    REJECTED_WRONGNESS,
+    REJECTED_ABSURDITY,
+    REJECTED_SEVERITY,
+    CHOSEN_CONFIDENCE,
+    REJECTED_CONFIDENCE,
+    REJECTED_NLL,
+)
 WEIGHT = "weight"
 PAIR_WEIGHT = "pair_weight"
 """The weight that a pair is trained with; the trainer computes it anew and never reads it from data."""
