@@ -7,7 +7,9 @@ the weight is later computed from. Rows are plain dictionaries, so that every in
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,20 @@ REJECTED_INDEX = "rejected_index"
 CHOSEN_ANSWER = "chosen_answer"
 REJECTED_ANSWER = "rejected_answer"
 
+KIND = "kind"
+REJECTED_FIRST_FAULTY_STEP = "rejected_first_faulty_step"
+REJECTED_DIMENSIONS = "rejected_dimensions"
+HARDNESS = "hardness"
+HARDNESS_CONFIDENCE = "hardness_confidence"
+HARDNESS_PROXIMITY = "hardness_proximity"
+HARDNESS_FLAW = "hardness_flaw"
+HARDNESS_BAND = "hardness_band"
+SHARED_PREFIX = "shared_prefix"
+"""Share of the longer completion's text that both begin with."""
+CHOSEN_LENGTH = "chosen_length"
+REJECTED_LENGTH = "rejected_length"
+"""Completion tokens if the pool is scored, else characters."""
+
 # Reference log-probs of a pair: sums over the completion tokens, in nats, and what they were computed with
 REF_CHOSEN_LOGPS = "ref_chosen_logps"
 REF_REJECTED_LOGPS = "ref_rejected_logps"
@@ -97,6 +113,8 @@ SIGNALS = (
     REJECTED_CONFIDENCE,
     REJECTED_NLL,
 )
+REWARD_MARGIN = "reward_margin"
+"""A reward model's score of the chosen less that of the rejected completion; mining leaves none."""
 WEIGHT = "weight"
 PAIR_WEIGHT = "pair_weight"
 """The weight that a pair is trained with; the trainer computes it anew and never reads it from data."""
@@ -251,10 +269,30 @@ def check_profile_row(row: Mapping[str, Any], index: int, source: str = "profile
     if row[VERDICT] not in VERDICTS:
         raise row_error(source, index, VERDICT, row[VERDICT], f"Give one of {', '.join(VERDICTS)}.")
     for dimension, score in row[SCORES].items():
+        if not is_name(dimension):
+            raise row_error(source, index, f"{SCORES}.{dimension}", score, NAME_HINT)
         if score is not None and (not isinstance(score, int | float) or not 0 <= score <= 1):
             raise row_error(
                 source, index, f"{SCORES}.{dimension}", score, "Give a number in [0, 1], or null if not judged."
             )
+
+
+def check_score(score: Mapping[str, Any], index: int, source: str = "pool") -> None:
+    """Check one candidate's score, as `weighted-dpo score` writes it.
+
+    Raises:
+        [`SchemaError`]: If a column is missing or of another type, or the confidence is not in [0, 1].
+    """
+    for column, kind in SCORE_COLUMNS.items():
+        name = f"{SCORE}.{column}"
+        if column not in score:
+            raise _missing(source, index, name, score, "Scores are written by `weighted-dpo score`.")
+        value: Any = score[column]
+        is_number = kind is float and isinstance(value, int | float) and isfinite(value)
+        if not (is_number if kind is float else isinstance(value, kind)):
+            raise row_error(source, index, name, value, "Score the pool again with `weighted-dpo score`.")
+    if not 0.0 <= score["confidence"] <= 1.0:
+        raise row_error(source, index, f"{SCORE}.confidence", score["confidence"], "It is a mean probability.")
 
 
 def check_pair_row(row: Mapping[str, Any], index: int, source: str = "pairs") -> None:
@@ -275,6 +313,14 @@ def check_pair_row(row: Mapping[str, Any], index: int, source: str = "pairs") ->
             raise row_error(
                 source, index, column, value, "The text holds a broken surrogate, which no tokenizer reads: drop it."
             )
+
+
+NAME_HINT = "Names are lower-case identifiers: a to z, 0 to 9 and _, a letter first."
+
+
+def is_name(value: object) -> bool:
+    """Whether a value is the name of a dimension, a hardness and so on: a lower-case identifier in ASCII."""
+    return isinstance(value, str) and re.fullmatch("[a-z][a-z0-9_]*", value) is not None
 
 
 def is_encodable(text: str) -> bool:

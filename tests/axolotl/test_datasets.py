@@ -9,8 +9,9 @@ from datasets import load_dataset
 
 import trl_weighted_dpo
 from tests.tiny import tiny_pool, tiny_tokenizer
+from trl_weighted_dpo import HardnessConfig, PairingConfig, mine_pairs
 from trl_weighted_dpo.axolotl import datasets as ours
-from trl_weighted_dpo.mining import journal
+from trl_weighted_dpo.mining import assessing
 from trl_weighted_dpo.schema import SchemaError
 
 
@@ -71,20 +72,22 @@ def test_other_settings_and_other_content_are_mined_anew(pool, tmp_path):
 
 
 def test_an_interrupted_mining_is_taken_up(pool, tmp_path, monkeypatch):
-    kept, mined = journal.mine_problem, []
+    kept, mined = assessing.assess_row, []
 
     def stops_after_five(row, *given):
         if len(mined) == 5:
             raise KeyboardInterrupt
-        mined.append(row["id"])
+        mined.append(row["problem"])
         return kept(row, *given)
 
-    monkeypatch.setattr(journal, "mine_problem", stops_after_five)
+    monkeypatch.setattr(assessing, "assess_row", stops_after_five)
     with pytest.raises(KeyboardInterrupt):
         ours.hard_negatives(config(pool, tmp_path), dataset_idx=0)
-    monkeypatch.setattr(journal, "mine_problem", lambda row, *given: (mined.append(row["id"]), kept(row, *given))[1])
+    monkeypatch.setattr(
+        assessing, "assess_row", lambda row, *given: (mined.append(row["problem"]), kept(row, *given))[1]
+    )
     function, _ = ours.hard_negatives(config(pool, tmp_path), dataset_idx=0)
-    assert mined == [f"tiny-{index}" for index in range(12)]
+    assert mined == [row["problem"] for row in tiny_pool(12)]
     assert len(list(ours.schema.read_jsonl(function.keywords["files"][0]))) == 9
     assert not list((tmp_path / "prepared").glob("*.journal"))
 
@@ -98,10 +101,55 @@ def test_a_pool_without_pairs_is_refused_with_counts(tmp_path):
 
 
 def test_a_row_that_is_no_pool_row_is_named(tmp_path):
-    path = tmp_path / "pairs.jsonl"
-    path.write_text(json.dumps({"prompt": "p", "chosen": "c", "rejected": "r"}) + "\n")
-    with pytest.raises(SchemaError, match=r"pairs\.jsonl: row 0, column 'problem': the column is missing"):
+    path = tmp_path / "pool.jsonl"
+    path.write_text(json.dumps({"problem": " ", "candidates": []}) + "\n")
+    with pytest.raises(SchemaError, match=r"pool\.jsonl: row 0, column 'problem': got ' '"):
         ours.hard_negatives(config(path, tmp_path), dataset_idx=0)
+
+
+def test_rows_that_are_neither_pools_nor_pairs_are_refused(tmp_path):
+    path = tmp_path / "other.jsonl"
+    path.write_text(json.dumps({"question": "q"}) + "\n")
+    with pytest.raises(SchemaError, match=r"other\.jsonl: .* takes pools, .* or pairs, .*; there are: question"):
+        ours.check_local_data(config(path, tmp_path))
+
+
+def test_ready_pairs_are_rendered_and_keep_their_columns(pool, tmp_path):
+    mined, _ = mine_pairs(tiny_pool(4), progress=False)
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps({**pair, "weight": 2.0}) + "\n" for pair in mined))
+    ours.check_local_data(config(path, tmp_path))
+    rows = mapped(config(path, tmp_path, prompt_template="Q: {problem}\nA:"), path, tmp_path).to_list()
+    assert [row["prompt"] for row in rows] == [f"Q: {pair['prompt']}\nA:" for pair in mined]
+    assert [row["hardness"] for row in rows] == [pair["hardness"] for pair in mined]
+    assert {row["weight"] for row in rows} == {2.0}
+
+
+def test_scored_pools_bring_reference_log_probs(tmp_path):
+    rows = tiny_pool(4)
+    for row in rows:
+        row["fingerprint"] = "{}"
+        for place, candidate in enumerate(row["candidates"]):
+            candidate["score"] = {
+                "tokens": 5, "logp": -1.0 - place, "mean_logp": -0.2, "min_logp": -1.0, "confidence": 0.8,
+                "perplexity": 1.2, "truncated": False, "digest": f"{place:016}",
+            }  # fmt: skip
+    path = tmp_path / "scored.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for pair in mapped(config(path, tmp_path), path, tmp_path).to_list():
+        assert pair["ref_chosen_logps"] == -1.0 - pair["chosen_index"]
+        assert pair["ref_digest"] == f"{pair['chosen_index']:016}{pair['rejected_index']:016}"
+        assert pair["hardness_confidence"] == 0.8
+
+
+def test_all_settings_of_mining_reach_it(pool, tmp_path):
+    settings = {"strategy": "easiest", "chosen": "nearest", "max_candidates": 3, "hardness": {"steps": 0.9}}
+    pairing = ours.WeightedDPOSettings(**settings).pairing
+    assert pairing == PairingConfig(
+        strategy="easiest", chosen="nearest", max_candidates=3, hardness=HardnessConfig(steps=0.9)
+    )
+    with pytest.raises(ValueError, match="min_quantile < max_quantile"):
+        ours.WeightedDPOSettings(min_quantile=0.5, max_quantile=0.4)
 
 
 def test_a_chat_template_renders_prompt_and_completions(pool, tmp_path):

@@ -6,7 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.tiny import tiny_pool
+from trl_weighted_dpo import HardnessConfig, PairingConfig, mine_pairs
 from trl_weighted_dpo.cli import app
+from trl_weighted_dpo.rows import RowFile
 from trl_weighted_dpo.schema import read_jsonl
 
 
@@ -50,10 +52,57 @@ def test_weak_answers_are_counted_and_rejected_only_when_asked_for(tmp_path):
     (tmp_path / "pool.jsonl").write_text(json.dumps(row) + "\n")
     done = run(tmp_path / "pool.jsonl", "-o", tmp_path / "pairs.jsonl")
     assert done.exit_code == 1
-    assert "incorrect by a weak answer: not rejected" in done.output
+    assert "not used: weak answer" in done.output
     done = run(tmp_path / "pool.jsonl", "-o", tmp_path / "pairs.jsonl", "--allow-weak-answers")
     assert done.exit_code == 0, done.output
     assert [pair["rejected"] for pair in read_jsonl(tmp_path / "pairs.jsonl")] == ["So 8."]
+
+
+def test_parquet_is_written_and_the_same(pool, tmp_path):
+    run(pool, "-o", tmp_path / "pairs.jsonl")
+    done = run(pool, "-o", tmp_path / "pairs.parquet", "--workers", 2)
+    assert done.exit_code == 0, done.output
+    assert list(RowFile(tmp_path / "pairs.parquet")) == list(RowFile(tmp_path / "pairs.jsonl"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.jsonl", "pairs.parquet", "pool.jsonl"]
+
+
+def test_a_pool_without_scores_is_said_in_one_line_and_json_is_json(pool, tmp_path):
+    done = run(pool, "-o", tmp_path / "pairs.jsonl", "--json")
+    assert "hardness is proximity × flaw, without confidence" in done.stderr
+    report = json.loads(done.stdout)
+    assert report["pairs"] == 6
+    assert report["problems_without_pairs"] == {"no correct candidate": 2}
+
+
+def test_settings_of_hardness_are_heeded(pool, tmp_path):
+    done = run(pool, "-o", tmp_path / "pairs.jsonl", "--hardness", "flaw_power=0", "--hardness", "steps=0.9")
+    assert done.exit_code == 0, done.output
+    config = PairingConfig(hardness=HardnessConfig(flaw_power=0, steps=0.9))
+    assert list(read_jsonl(tmp_path / "pairs.jsonl")) == mine_pairs(tiny_pool(8), config=config, progress=False)[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--hardness", "steps"), "--hardness steps: give NAME=VALUE, with a name among confidence_floor, steps"),
+        (("--hardness", "steps=x"), "--hardness steps=x: 'x' is no number"),
+        (("--hardness", "function=best"), "'best'; there are: product"),
+        (("--strategy", "best"), "Unknown strategy 'best'. Choose one of hard, random"),
+        (("--min-quantile", "0.9", "--max-quantile", "0.1"), "min_quantile < max_quantile"),
+        (("--chosen", "most_confident"), "Score it with `weighted-dpo score`"),
+    ],
+)
+def test_bad_options_are_explained(pool, tmp_path, arguments, message):
+    done = run(pool, "-o", tmp_path / "pairs.jsonl", *arguments)
+    assert done.exit_code == 1
+    assert message in done.output
+    assert not (tmp_path / "pairs.jsonl").exists()
+
+
+def test_an_output_of_another_kind_is_refused(pool, tmp_path):
+    done = run(pool, "-o", tmp_path / "pairs.csv")
+    assert done.exit_code == 1
+    assert "name the output *.jsonl or *.parquet" in done.output
 
 
 def test_a_missing_file_and_a_bad_option_are_explained(pool, tmp_path):

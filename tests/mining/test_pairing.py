@@ -28,13 +28,14 @@ def test_correct_is_chosen_incorrect_rejected_undecided_neither():
     assert report.verdicts == {"correct": 1, "incorrect": 1, "undecided": 1}
     assert (pairs[0]["chosen_index"], pairs[0]["rejected_index"]) == (0, 1)
     assert (pairs[0]["chosen_answer"], pairs[0]["rejected_answer"]) == ("7", "8")
+    assert pairs[0]["kind"] == "wrong_answer"
     assert pairs[0]["rejected_wrongness"] == MathVerifier().verify("How many?", "So 8.\nA: 8", "7").wrongness > 0.5
 
 
-def test_a_candidate_with_a_broken_surrogate_is_undecided():
+def test_a_candidate_with_a_broken_surrogate_is_not_used():
     pairs, report = mine(row("A: 7", "\udc80 A: 8", "A: 9"), pairs_per_problem=9)
     assert [pair["rejected"] for pair in pairs] == ["A: 9"]
-    assert report.verdicts["undecided"] == 1
+    assert report.unusable == {"no valid Unicode": 1}
 
 
 def test_report_says_why_problems_gave_no_pair():
@@ -58,16 +59,16 @@ def test_a_guessed_answer_rejects_only_when_asked_to():
         "incorrect candidates with weak answers only": 1,
         "no correct candidate": 1,
     }
-    assert report.weak_answers == 3
+    assert report.unusable == {"weak answer": 3}
     pairs, report = mine(*pool, pairs_per_problem=9, allow_weak_answers=True)
     assert {pair["rejected"] for pair in pairs} == {"So 8.", "A: 9"}
-    assert report.weak_answers == 0
+    assert not report.unusable
 
 
 def test_every_rejected_is_used_before_one_is_used_again():
-    pool_row = row("x A: 7\nA: 7", "A: 7", "A: 1", "A: 2", "A: 3")
+    pool_row = row("Seven.\nA: 7", "It is 7.\nA: 7", "One.\nA: 1", "Two.\nA: 2", "Three.\nA: 3")
     pairs, _ = mine(pool_row, pairs_per_problem=3)
-    assert {pair["rejected"] for pair in pairs} == {"A: 1", "A: 2", "A: 3"}
+    assert {pair["rejected"] for pair in pairs} == {"One.\nA: 1", "Two.\nA: 2", "Three.\nA: 3"}
     everything, _ = mine(pool_row, pairs_per_problem=100)
     assert len({(pair["chosen"], pair["rejected"]) for pair in everything}) == len(everything) == 6
 
@@ -75,16 +76,17 @@ def test_every_rejected_is_used_before_one_is_used_again():
 def test_repeated_candidates_make_one_pair():
     pairs, report = mine(row("A: 7", "A: 7", "A: 8", "A: 8"), pairs_per_problem=9)
     assert len(pairs) == 1
-    assert report.candidates == 4
+    assert (report.candidates, report.unusable) == (4, {"repeated": 2})
 
 
 def test_pairs_depend_on_the_seed_and_not_on_the_order():
     pool = tiny_pool(20)
     texts = {}
     for seed in (1, 2):
-        pairs, _ = mine(*pool, seed=seed)
+        settings = {"strategy": "random", "chosen": "random", "seed": seed}
+        pairs, _ = mine(*pool, **settings)
         reversed_pool = [{**entry, "candidates": entry["candidates"][::-1]} for entry in reversed(pool)]
-        backwards, _ = mine(*reversed_pool, seed=seed)
+        backwards, _ = mine(*reversed_pool, **settings)
         texts[seed] = {(pair["problem_id"], pair["chosen"], pair["rejected"]) for pair in pairs}
         assert {(pair["problem_id"], pair["chosen"], pair["rejected"]) for pair in backwards} == texts[seed]
     assert texts[1] != texts[2]
@@ -139,7 +141,18 @@ def test_bad_rows_are_named(bad, message):
         mine(bad)
 
 
-@pytest.mark.parametrize("settings", [{"pairs_per_problem": 0}, {"chosen_fallback": "best"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pairs_per_problem": 0},
+        {"chosen_fallback": "best"},
+        {"strategy": "best"},
+        {"chosen": "best"},
+        {"random_share": 2},
+        {"min_quantile": 0.7, "max_quantile": 0.7},
+        {"max_candidates": 1},
+    ],
+)
 def test_bad_settings_are_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         PairingConfig(**settings)

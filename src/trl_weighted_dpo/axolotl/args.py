@@ -1,21 +1,36 @@
 """The `weighted_dpo:` block of an Axolotl YAML."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from trl_weighted_dpo.mining.pairing import PairingConfig
+from trl_weighted_dpo.mining.config import PairingConfig
+from trl_weighted_dpo.mining.hardness import HardnessConfig
 from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
+from trl_weighted_dpo.weighting import check_control_of, check_scheme
 
-MINING_FIELDS = (
-    "pairs_per_problem",
-    "chosen_fallback",
-    "seed",
-    "allow_weak_answers",
-    "prompt_template",
-    "system_prompt",
-)
+PAIRING_FIELDS = tuple(PairingConfig.__dataclass_fields__)
+MINING_FIELDS = (*PAIRING_FIELDS, "prompt_template", "system_prompt")
 """Settings that decide which pairs there are and how they read; the others only weigh them."""
+
+
+class HardnessSettings(BaseModel):
+    """What hardness is made of: `hardness:` in the `weighted_dpo:` block."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    confidence_floor: float = Field(default=0.1, ge=0.0, le=1.0, description="Least confidence")
+    steps: float = Field(default=0.3, ge=0.0, description="Weight of similar steps in proximity")
+    equations: float = Field(default=0.3, ge=0.0, description="Weight of similar equations in proximity")
+    prefix: float = Field(default=0.2, ge=0.0, description="Weight of a shared beginning in proximity")
+    answer: float = Field(default=0.2, ge=0.0, description="Weight of near answers in proximity")
+    wrongness: float = Field(default=1.0, ge=0.0, description="Weight of wrongness in the flaw")
+    severity: float = Field(default=1.0, ge=0.0, description="Weight of severity in the flaw")
+    absurdity: float = Field(default=1.0, ge=0.0, description="Weight of absurdity in the flaw")
+    confidence_power: float = Field(default=1.0, ge=0.0, description="Exponent of confidence; 0 leaves it out")
+    proximity_power: float = Field(default=1.0, ge=0.0, description="Exponent of proximity; 0 leaves it out")
+    flaw_power: float = Field(default=1.0, ge=0.0, description="Exponent of the flaw; 0 leaves it out")
+    function: str = Field(default="product", description="Name of the hardness function; plugins may bring others")
 
 
 class WeightedDPOSettings(BaseModel):
@@ -24,10 +39,10 @@ class WeightedDPOSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     # Weights
-    scheme: Literal["auto", "uniform", "verifier", "column"] = Field(
+    scheme: Annotated[str, AfterValidator(check_scheme)] = Field(
         default="auto",
         description="Which weights: a `weight` column if there is one, else the pairs' signals (`auto`); 1 (`uniform`);"
-        " the signals (`verifier`); the `weight` column (`column`)",
+        " the `weight` column (`column`); the signals together (`verifier`); one of them; a control; a plugin's",
     )
     lambda_: float = Field(
         default=0.3, ge=0.0, le=1.0, alias="lambda", description="How far weights go from 1; 0 is uniform DPO"
@@ -38,9 +53,35 @@ class WeightedDPOSettings(BaseModel):
     confidence_gap: float = Field(default=1.0, ge=0.0, description="Coefficient of the confidence gap")
     nll: float = Field(default=1.0, ge=0.0, description="Coefficient of the rejected completion's relative NLL")
     normalize_column: bool = Field(default=False, description="Divide a `weight` column by its mean")
+    control_of: Annotated[str, AfterValidator(check_control_of)] = Field(
+        default="verifier", description="Scheme that the controls `shuffled` and `inverse` turn around"
+    )
+    shuffle_seed: int = Field(default=42, ge=0, lt=2**32, description="Seed of the scheme `shuffled`")
+
+    # Reference
+    ref_logps: Literal["auto", "columns", "model"] = Field(
+        default="auto",
+        description="Reference log-probs: the pairs' columns if they fit, else the model's (`auto`); the columns or an"
+        " error (`columns`); the model's (`model`)",
+    )
 
     # Mining, for `type: trl_weighted_dpo.hard_negatives`
-    pairs_per_problem: int = Field(default=1, ge=1, description="Pairs made of one problem, at most")
+    pairs_per_problem: int = Field(default=1, ge=0, description="Pairs made of one problem, at most")
+    strategy: Literal["hard", "random", "easiest", "hard+random"] = Field(
+        default="hard", description="Which negatives come first"
+    )
+    random_share: float = Field(default=0.5, ge=0.0, le=1.0, description="Share of random negatives of `hard+random`")
+    chosen: Literal["cleanest", "nearest", "most_confident", "reference_solution", "random"] = Field(
+        default="cleanest", description="Which correct candidate is chosen"
+    )
+    flawed_per_problem: int = Field(
+        default=0, ge=0, description="Besides, pairs that reject a right answer reached by flawed reasoning"
+    )
+    min_quantile: float = Field(default=0.0, ge=0.0, lt=1.0, description="Least hardness, as a quantile of the pool")
+    max_quantile: float = Field(default=1.0, gt=0.0, le=1.0, description="Greatest hardness, as a quantile")
+    match_lengths: bool = Field(default=False, description="Drop pairs until length does not tell the chosen one")
+    max_candidates: int = Field(default=64, ge=2, description="Candidates of a problem that are looked at")
+    hardness: HardnessSettings = Field(default_factory=HardnessSettings, description="What hardness is made of")
     chosen_fallback: Literal["none", "reference_solution"] = Field(
         default="none", description="What is chosen where no candidate is correct"
     )
@@ -55,6 +96,17 @@ class WeightedDPOSettings(BaseModel):
     system_prompt: str | None = Field(
         default=None, description="System message where the tokenizer has a chat template"
     )
+
+    @model_validator(mode="after")
+    def _check_pairing(self) -> "WeightedDPOSettings":
+        self.pairing  # noqa: B018  (checks what depends on several fields)
+        return self
+
+    @property
+    def pairing(self) -> PairingConfig:
+        """The mining settings."""
+        values = {name: getattr(self, name) for name in PAIRING_FIELDS}
+        return PairingConfig(**values | {"hardness": HardnessConfig(**self.hardness.model_dump())})
 
 
 class WeightedDPOArgs(BaseModel):

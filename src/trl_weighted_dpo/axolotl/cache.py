@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.axolotl.args import MINING_FIELDS, WeightedDPOSettings
 from trl_weighted_dpo.verifier import VERIFIER_VERSION
@@ -44,7 +46,7 @@ def prepared_path(cfg: Mapping[str, Any]) -> str:
     content = {
         "version": __version__,
         "verifier": VERIFIER_VERSION,
-        "mining": {name: settings.get(name, WeightedDPOSettings.model_fields[name].default) for name in MINING_FIELDS},
+        "mining": _mining(settings),
         "tokenizer": [{name: cfg.get(name) for name in _TOKENIZER_OPTIONS}, *_tokenizer_files(cfg)],
         "data": [
             [split, _plain(dataset), list(_data_files(dataset, apart))]
@@ -54,6 +56,16 @@ def prepared_path(cfg: Mapping[str, Any]) -> str:
     }
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
     return str(base / f"{_PREFIX}{digest[:16]}")
+
+
+def _mining(settings: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        parsed = WeightedDPOSettings(**settings)
+    except ValidationError:
+        # Axolotl's own validation comes next and says what is wrong.
+        return {name: settings.get(name) for name in MINING_FIELDS}
+    rendering = {"prompt_template": parsed.prompt_template, "system_prompt": parsed.system_prompt}
+    return parsed.pairing.to_dict() | rendering
 
 
 def _plain(dataset: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """`type: trl_weighted_dpo.hard_negatives`: pool rows → pairs, in Axolotl's dataset pipeline.
 
 The whole pool is mined once, before Axolotl maps over its rows; the row function only looks its row's pairs up and
-renders them, so that the pairs do not depend on how the map is split over processes.
+renders them, so that the pairs do not depend on how the map is split over processes. Pairs that were mined before are
+only rendered.
 """
 
 import functools
@@ -17,9 +18,11 @@ from datasets import Dataset, DatasetDict
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.axolotl.args import WeightedDPOSettings
-from trl_weighted_dpo.mining.journal import mine_into, mined_rows, mining_key, row_digest
-from trl_weighted_dpo.mining.pairing import PAIR_COLUMNS, PairingConfig
+from trl_weighted_dpo.mining.assessing import check_row, row_digest
+from trl_weighted_dpo.mining.config import PairingConfig
+from trl_weighted_dpo.mining.journal import mine_into, mining_key
 from trl_weighted_dpo.mining.rendering import render_pair
+from trl_weighted_dpo.mining.selection import PAIR_COLUMNS, REFERENCE_COLUMNS
 from trl_weighted_dpo.weighting import check_signals, check_weights
 
 LOG = get_logger(__name__)
@@ -40,22 +43,21 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
         The row function and its arguments for `datasets.map`.
 
     Raises:
-        [`~schema.SchemaError`]: If a row is not a pool row.
+        [`~schema.SchemaError`]: If a row is neither a pool row nor a pair.
         `ValueError`: If mining leaves no pair.
     """
     settings = WeightedDPOSettings(**(cfg.get("weighted_dpo") or {}))
-    pairing = PairingConfig(
-        settings.pairs_per_problem, settings.chosen_fallback, settings.seed, settings.allow_weak_answers
-    )
-    folder = Path(cfg.dataset_prepared_path)
-    files = [
-        str(mined_file(dataset_config, pairing, folder, cfg.hf_use_auth_token))
-        for split in ("datasets", "test_datasets")
-        for dataset_config in (cfg.get(split) or [])[dataset_idx : dataset_idx + 1]
-        if dataset_config.get("type") == TYPE
-    ]
+    folder, workers = Path(cfg.dataset_prepared_path), cfg.dataset_num_proc or 1
+    files = []
+    for split in ("datasets", "test_datasets"):
+        for dataset_config in (cfg.get(split) or [])[dataset_idx : dataset_idx + 1]:
+            if dataset_config.get("type") != TYPE:
+                continue
+            rows = _load(dataset_config, cfg.hf_use_auth_token)
+            if schema.CANDIDATES in rows.column_names:
+                files.append(str(mined_file(rows, str(dataset_config.path), settings.pairing, folder, workers)))
     convert = functools.partial(
-        pool_rows_to_pairs,
+        rows_to_pairs,
         files=tuple(files),
         prompt_template=settings.prompt_template,
         system_prompt=settings.system_prompt,
@@ -75,10 +77,16 @@ def check_local_data(cfg: Any) -> None:
             continue
         rows = _load(dataset_config, cfg.hf_use_auth_token)
         source = str(dataset_config.path)
-        if kind == TYPE:
+        if kind == TYPE and schema.CANDIDATES in rows.column_names:
             for index, row in enumerate(rows):
-                schema.check_pool_row(row, index, source)
+                check_row(row, index, source)
             continue
+        if kind == TYPE and schema.CHOSEN not in rows.column_names:
+            raise schema.SchemaError(
+                f"{source}: `type: {TYPE}` takes pools, with {schema.PROBLEM!r} and {schema.CANDIDATES!r}, or pairs, "
+                f"with {schema.PROMPT!r}, {schema.CHOSEN!r} and {schema.REJECTED!r}; there are: "
+                f"{', '.join(rows.column_names)}."
+            )
         settings = WeightedDPOSettings(**(cfg.get("weighted_dpo") or {}))
         if schema.WEIGHT in rows.column_names and settings.scheme in ("auto", "column"):
             check_weights(rows[schema.WEIGHT][:], source)
@@ -86,10 +94,10 @@ def check_local_data(cfg: Any) -> None:
         for index, row in enumerate(rows):
             schema.check_pair_row(row, index, source)
             for column in (schema.PROMPT, schema.CHOSEN, schema.REJECTED):
-                if not isinstance(row.get(column), str):
+                if kind is None and not isinstance(row.get(column), str):
                     hint = (
-                        "Without a `type`, Axolotl needs text in prompt, chosen and rejected: render conversations "
-                        "first, or set `type: chat_template.default`."
+                        "Without a `type`, Axolotl needs text in prompt, chosen and rejected: set "
+                        f"`type: {TYPE}`, which renders conversations, or `type: chat_template.default`."
                     )
                     raise schema.row_error(source, index, column, row.get(column), hint)
 
@@ -99,38 +107,39 @@ def _load(dataset_config: Any, auth_token: Any) -> Dataset:
     return rows["train"] if isinstance(rows, DatasetDict) else rows
 
 
-def mined_file(dataset_config: Any, pairing: PairingConfig, folder: Path, auth_token: Any = None) -> Path:
-    """Mine a dataset's pool into a file named by a hash of its rows, the settings and the versions, unless it is there.
+def mined_file(pool: Dataset, source: str, pairing: PairingConfig, folder: Path, workers: int = 1) -> Path:
+    """Mine a pool into a file named by a hash of its rows, the settings and the versions, unless it is there.
 
     Raises:
         `ValueError`: If mining leaves no pair.
     """
-    source = str(dataset_config.path)
-    pool = _load(dataset_config, auth_token)
     digest = hashlib.sha256(mining_key(pairing).encode())
     for index, row in enumerate(pool):
-        schema.check_pool_row(row, index, source)
+        check_row(row, index, source)
         digest.update(row_digest(row).encode())
     path = folder / f"pairs-{digest.hexdigest()[:16]}.jsonl"
     if not path.is_file():
-        _mine(pool, pairing, path, source)
+        _mine(pool, pairing, path, source, workers)
     return path
 
 
-def _mine(pool: Dataset, pairing: PairingConfig, path: Path, source: str) -> None:
-    journal = path.with_suffix(".journal")
-    report = mine_into(journal, pool, config=pairing, source=source)
-    LOG.info("Mined %s: %s", source, report.to_dict())
+def _mine(pool: Dataset, pairing: PairingConfig, path: Path, source: str, workers: int) -> None:
+    journal, mined = path.with_suffix(".journal"), path.with_suffix(".mined")
+    report = mine_into(journal, mined, pool, config=pairing, source=source, workers=workers)
+    counts = report.to_dict()
+    LOG.info("Mined %s: %s", source, counts)
     if not report.pairs:
         raise ValueError(
-            f"{source}: mining left no pair. Of {report.problems} problems, {dict(report.problems_without_pairs)}; "
-            f"verdicts on {report.candidates} candidates: {dict(report.verdicts)}. A pair needs a correct and an "
+            f"{source}: mining left no pair. Of {report.problems} problems, {counts['problems_without_pairs']}; "
+            f"verdicts on {report.candidates} candidates: {counts['verdicts']}. A pair needs a correct and an "
             "incorrect candidate of a problem with a reference answer; see also `chosen_fallback` and "
             "`allow_weak_answers`."
         )
-    path.with_suffix(".report.json").write_text(json.dumps({"source": source, **report.to_dict()}, indent=2) + "\n")
+    if not report.is_scored:
+        LOG.info("%s is not scored, so hardness is proximity × flaw, without confidence.", source)
+    path.with_suffix(".report.json").write_text(json.dumps({"source": source, **counts}, indent=2) + "\n")
     # The file of pairs comes last: where it is, the mining is complete.
-    schema.write_jsonl(path, mined_rows(journal))
+    mined.replace(path)
     journal.unlink()
 
 
@@ -139,20 +148,22 @@ def _pairs_by_row(files: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
     return {entry["row"]: entry["pairs"] for file in files for entry in schema.read_jsonl(file)}
 
 
-def pool_rows_to_pairs(
+def rows_to_pairs(
     batch: Mapping[str, list[Any]],
     tokenizer: Any,
     files: tuple[str, ...],
     prompt_template: str,
     system_prompt: str | None,
 ) -> dict[str, list[Any]]:
-    """Row function for a batched `datasets.map`: look the pairs of each pool row up and render them."""
-    by_row = _pairs_by_row(files)
-    columns: dict[str, list[Any]] = {name: [] for name in PAIR_COLUMNS}
-    for values in zip(*batch.values(), strict=True):
-        row = dict(zip(batch, values, strict=True))
-        for pair in by_row.get(row_digest(row), ()):
-            rendered = render_pair(pair, tokenizer, prompt_template, system_prompt)
-            for name in PAIR_COLUMNS:
-                columns[name].append(rendered[name])
-    return columns
+    """Row function for a batched `datasets.map`: look the pairs of each pool row up and render them; pairs are only
+    rendered and keep their columns."""
+    rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+    if schema.CANDIDATES in batch:
+        by_row = _pairs_by_row(files)
+        is_scored = any(schema.REF_DIGEST in pairs[0] for pairs in by_row.values())
+        names = (*PAIR_COLUMNS, *(REFERENCE_COLUMNS if is_scored else ()))
+        pairs = [pair for row in rows for pair in by_row.get(row_digest(row), ())]
+    else:
+        names, pairs = tuple(batch), rows
+    rendered = [render_pair(pair, tokenizer, prompt_template, system_prompt) for pair in pairs]
+    return {name: [pair.get(name) for pair in rendered] for name in names}

@@ -86,7 +86,7 @@ class WeightedDPOPlugin(BasePlugin):
             check_config(cfg)
 
     def get_training_args(self, cfg: Any) -> dict[str, Any] | None:
-        """The `weighted_dpo:` block's weighting settings, as fields of the training config.
+        """The `weighted_dpo:` block's training settings, as fields of the training config.
 
         Raises:
             `RuntimeError`: If Axolotl froze its training arguments before this plugin was registered.
@@ -106,4 +106,5 @@ class WeightedDPOPlugin(BasePlugin):
             )
         settings = WeightedDPOSettings(**cfg[MODE]).model_dump(exclude=set(MINING_FIELDS))
         settings["lambda"] = settings.pop("lambda_")
-        return {f"weight_{name}": value for name, value in settings.items()}
+        ref_logps = settings.pop("ref_logps")
+        return {"ref_logps": ref_logps, **{f"weight_{name}": value for name, value in settings.items()}}

@@ -1,0 +1,155 @@
+"""How hard a negative is: confidence × proximity × flaw, each in [0, 1]."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+
+from trl_weighted_dpo.mining.outline import Nearness
+
+PROXIMITY_PARTS = ("steps", "equations", "prefix", "answer")
+FLAW_PARTS = ("wrongness", "severity", "absurdity")
+
+
+@dataclass(frozen=True)
+class HardnessConfig:
+    """What hardness is made of.
+
+    Args:
+        confidence_floor (`float`, *optional*, defaults to `0.1`):
+            Least confidence, in [0, 1]: a candidate that the model finds unlikely is easy, but never out of the
+            question, since it was sampled.
+        steps, equations, prefix, answer (`float`, *optional*, default to `0.3`, `0.3`, `0.2` and `0.2`):
+            Weights of the parts of proximity, ≥ 0; those of parts that cannot be told are left out of the mean.
+        wrongness, severity, absurdity (`float`, *optional*, default to `1.0`):
+            Weights of the parts of the flaw, ≥ 0, likewise.
+        confidence_power, proximity_power, flaw_power (`float`, *optional*, default to `1.0`):
+            Exponents of the three factors, ≥ 0; 0 leaves a factor out.
+        function (`str`, *optional*, defaults to `"product"`):
+            Name of the function that makes hardness of the factors; plugins may bring others.
+
+    Raises:
+        `ValueError`: If a value is out of its range.
+    """
+
+    confidence_floor: float = 0.1
+    steps: float = 0.3
+    equations: float = 0.3
+    prefix: float = 0.2
+    answer: float = 0.2
+    wrongness: float = 1.0
+    severity: float = 1.0
+    absurdity: float = 1.0
+    confidence_power: float = 1.0
+    proximity_power: float = 1.0
+    flaw_power: float = 1.0
+    function: str = "product"
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name == "function":
+                continue
+            most = 1.0 if item.name == "confidence_floor" else math.inf
+            if not 0.0 <= value <= most or not math.isfinite(value):
+                bounds = "in [0, 1]" if most == 1.0 else "finite and >= 0"
+                raise ValueError(f"The hardness setting {item.name!r} must be {bounds}, got {value}.")
+        for whole, parts in (("proximity", PROXIMITY_PARTS), ("the flaw", FLAW_PARTS)):
+            if not any(getattr(self, name) for name in parts):
+                raise ValueError(f"The weights {', '.join(parts)} of {whole} are all 0: give one of them.")
+
+
+@dataclass(frozen=True, slots=True)
+class HardnessSignals:
+    """What is known of a negative.
+
+    Args:
+        confidence (`float`, *optional*): Its confidence, not below the floor, to its power; `None` without scores.
+        proximity (`float`): Of the nearest correct candidate, in [0, 1], to its power.
+        flaw (`float`): In [0, 1], to its power.
+        wrongness, absurdity, severity (`float`, *optional*): Of its profile; `None` where nothing was judged.
+    """
+
+    confidence: float | None
+    proximity: float
+    flaw: float
+    wrongness: float | None
+    absurdity: float | None
+    severity: float | None
+
+
+HardnessFunction = Callable[[HardnessSignals], float]
+
+
+def product(signals: HardnessSignals) -> float:
+    """`confidence · proximity · flaw`: a hard negative has all three. Without scores, `proximity · flaw`."""
+    confidence = 1.0 if signals.confidence is None else signals.confidence
+    return confidence * signals.proximity * signals.flaw
+
+
+HARDNESSES: dict[str, HardnessFunction] = {"product": product}
+"""Hardness functions that come with the package, by name."""
+
+
+def severity(scores: Mapping[str, float | None]) -> float | None:
+    """How much of a profile shows an error: the mean of the scores that were judged, in [0, 1]; `None` if none was.
+
+    Ours. The verifier's wrongness is a probability, and near 1 for every candidate with a wrong answer; this is graded:
+    a wrong answer alone gives 1/6, a wrong answer after a false equation and a contradiction 1/2. Each dimension counts
+    the same, since nothing labelled says otherwise.
+    """
+    judged = [score for score in scores.values() if score is not None]
+    return sum(judged) / len(judged) if judged else None
+
+
+def proximity(parts: Nearness, config: HardnessConfig) -> float:
+    """Weighted mean of the parts that are known, in [0, 1]."""
+    known = {name: value for name in PROXIMITY_PARTS if (value := getattr(parts, name)) is not None}
+    return _weighted_mean(known, config, parts.steps)
+
+
+def flaw(wrongness: float | None, severity: float | None, absurdity: float | None, config: HardnessConfig) -> float:
+    """Weighted mean of the parts that are known, in [0, 1]; 1 if none is: the candidate is as flawed as any.
+
+    Ours. Wrongness is near 1 for a wrong answer, which keeps a near miss with sound steps in; severity and absurdity
+    lift those whose steps can be seen to be wrong.
+    """
+    parts = {"wrongness": wrongness, "severity": severity, "absurdity": absurdity}
+    return _weighted_mean({name: value for name, value in parts.items() if value is not None}, config, 1.0)
+
+
+def _weighted_mean(known: Mapping[str, float], config: HardnessConfig, otherwise: float) -> float:
+    weights = {name: getattr(config, name) for name in known}
+    total = sum(weights.values())
+    return sum(weights[name] * value for name, value in known.items()) / total if total else otherwise
+
+
+def hardness_signals(
+    confidence: float | None,
+    nearest: Nearness,
+    wrongness: float | None,
+    absurdity: float | None,
+    severity: float | None,
+    config: HardnessConfig,
+) -> HardnessSignals:
+    """The factors of hardness from what was measured."""
+    raised = None if confidence is None else max(confidence, config.confidence_floor) ** config.confidence_power
+    return HardnessSignals(
+        confidence=raised,
+        proximity=proximity(nearest, config) ** config.proximity_power,
+        flaw=flaw(wrongness, severity, absurdity, config) ** config.flaw_power,
+        wrongness=wrongness,
+        absurdity=absurdity,
+        severity=severity,
+    )
+
+
+def checked_hardness(function: HardnessFunction, signals: HardnessSignals, name: str) -> float:
+    """A negative's hardness.
+
+    Raises:
+        `ValueError`: If the function gives no number in [0, 1]; names it and what it was given.
+    """
+    value = function(signals)
+    if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        raise ValueError(f"The hardness {name!r} gave {value!r} for {signals}, but hardness is a number in [0, 1].")
+    return float(value)
