@@ -64,7 +64,7 @@ def test_the_scores_are_read_only() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"style": 1.0}, "style"),
+        ({"My style": 1.0}, "There can be no dimension 'My style'. Names are lower-case identifiers"),
         ({"final_answer": 1.5}, "1.5"),
         ({"wrongness": -0.1}, "wrongness is -0.1"),
         ({"absurdity": 1.1}, "absurdity is 1.1"),

@@ -174,6 +174,14 @@ def test_a_dimension_can_be_judged_by_a_function_of_ones_own() -> None:
                 assert [item.kind for item in profile.evidence] == ["hurry"]
 
 
-def test_a_judge_of_an_unknown_dimension_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'style'.*semantic_alignment"):
-        MathVerifier(judges={"style": no_hurry})
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("My-Style", r"'My-Style'.*semantic_alignment.*or one more\. Names are lower-case identifiers"),
+        ("_style", "a letter first"),
+        ("step_ordring", r"'step_ordring'.*write 'step_ordering', or call one more something else"),
+    ],
+)
+def test_what_can_be_no_dimension_is_refused(name, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        MathVerifier(judges={name: no_hurry})

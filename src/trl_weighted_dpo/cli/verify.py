@@ -5,7 +5,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier
     from trl_weighted_dpo.verifier.many import VerificationReport
+    from trl_weighted_dpo.verifier.verifier import Judge
 
 _Explained = tuple[dict[str, int], dict[str, Any], "ErrorProfile"]
 """Where a solution stands in its file, its solution row and its profile."""
@@ -28,6 +29,9 @@ def verify(
     limit: Annotated[int | None, typer.Option(min=1, help="Verify the first rows only.")] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Weights of wrongness, as `weighted-dpo calibrate` writes them.")
+    ] = None,
+    dimension: Annotated[
+        list[str] | None, typer.Option(help="Judge this dimension of a plugin too; may be given several times.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show what was found in one row's solutions.")] = False,
     row: Annotated[int | None, typer.Option(min=0, help="The row to explain, counted from 0; 0 if left out.")] = None,
@@ -59,7 +63,10 @@ def verify(
         _refuse({"--row": row, "--candidate": candidate}, is_single or not explain, "a file and --explain")
         _refuse({"--workers": workers, "--limit": limit}, output is None, "a file and -o OUT.jsonl")
         check_paths([path for path in (file, calibration) if path is not None], output)
-        with MathVerifier.from_calibration(calibration) if calibration else MathVerifier() as verifier:
+        judges = _judges(dimension or ())
+        with (
+            MathVerifier.from_calibration(calibration, judges=judges) if calibration else MathVerifier(judges=judges)
+        ) as verifier:
             if problem is not None and solution is not None:
                 text = sys.stdin.read() if solution == "-" else solution
                 single = {
@@ -95,6 +102,19 @@ def _check_mode(
         raise ValueError("there is nothing to verify: give a file, or --problem and --solution.")
     elif output is None and not explain:
         raise ValueError("say what is to be done: -o OUT.jsonl writes profiles, --explain shows one.")
+
+
+def _judges(names: Sequence[str]) -> "dict[str, Judge] | None":
+    """The judges of dimensions that plugins bring."""
+    if not names:
+        return None
+    from trl_weighted_dpo import plugins
+    from trl_weighted_dpo.verifier import DIMENSIONS
+
+    for name in names:
+        if name in DIMENSIONS:
+            raise ValueError(f"--dimension {name}: this is one of the six, which are always judged. Leave it out.")
+    return {name: plugins.find("dimensions", name) for name in names}
 
 
 def _refuse(options: dict[str, Any], when: bool, needs: str) -> None:

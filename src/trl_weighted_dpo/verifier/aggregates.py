@@ -108,7 +108,8 @@ class Calibration:
 def wrongness(scores: Mapping[str, float | None], weights: Weights) -> float | None:
     """How probably the answer or a step is wrong: `σ(bias + Σ_d (present_d · s_d - absent_d · (1 - s_d)))`.
 
-    The sum is over the dimensions `d` that were judged, with scores `s_d`; `None` if none was. Ours, because
+    The sum is over those of the six dimensions `d` that were judged, with scores `s_d`; `None` if none was. Dimensions
+    that were added have no fitted weights and are left out. Ours, because
 
     * with `present, absent ≥ 0` it never falls when a score rises, and lies in (0, 1);
     * each term can be read: a full sign of an error adds `present_d` to the log-odds, its absence takes off `absent_d`;
@@ -123,8 +124,8 @@ def wrongness(scores: Mapping[str, float | None], weights: Weights) -> float | N
         weights (`Weights`): Bias and weights.
     """
     log_odds, is_judged = weights.bias, False
-    for dimension, score in scores.items():
-        if score is not None:
+    for dimension in DIMENSIONS:
+        if (score := scores.get(dimension)) is not None:
             weight = weights.dimensions[dimension]
             log_odds += weight.present * score - weight.absent * (1.0 - score)
             is_judged = True
@@ -135,10 +136,11 @@ def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Evidence]) 
     """How unreasonable a solution is in itself: `1 - (1 - c) · Π_d (1 - a_d · s_d)` with the constants `a_d` of
     `ABSURDITIES`, and with `c = FROM_NOWHERE` if a number comes from nowhere, else 0.
 
-    The product is over the dimensions `d` that were judged, with scores `s_d`; `None` if none was. Ours: a solution is
-    absurd as soon as one thing in it is, and five reasonable dimensions do not make up for that, so this is no mean. A
-    dimension that was not judged leaves the product as it is; one that comes in never lowers it, as a mean would be by
-    dimensions in which nothing was found.
+    The product is over the dimensions `d` that were judged, with scores `s_d`; `None` if none was. Dimensions that were
+    added are left out: nothing says how unreasonable what they find is. Ours: a solution is absurd as soon as one thing
+    in it is, and five reasonable dimensions do not make up for that, so this is no mean. A dimension that was not
+    judged leaves the product as it is; one that comes in never lowers it, as a mean would be by dimensions in which
+    nothing was found.
 
     Args:
         scores (`Mapping[str, float | None]`): Score in [0, 1] of each dimension, `None` where it was not judged.
@@ -146,8 +148,12 @@ def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Evidence]) 
     """
     judged = [constant * score for name, constant in ABSURDITIES.items() if (score := scores[name]) is not None]
     if scores["semantic_alignment"] is not None:
-        judged.append(FROM_NOWHERE if any(item.kind in _FROM_NOWHERE for item in evidence) else 0.0)
+        judged.append(FROM_NOWHERE if any(_is_from_nowhere(item) for item in evidence) else 0.0)
     return 1.0 - math.prod(1.0 - part for part in judged) if judged else None
+
+
+def _is_from_nowhere(item: Evidence) -> bool:
+    return item.kind in _FROM_NOWHERE and item.dimension in DIMENSIONS
 
 
 def sigmoid(log_odds: float) -> float:

@@ -16,7 +16,7 @@ from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.journal import Journal, digest
 from trl_weighted_dpo.verifier.many import VerificationReport
 from trl_weighted_dpo.verifier.profile import ErrorProfile
-from trl_weighted_dpo.verifier.verifier import VERIFIER_VERSION, MathVerifier
+from trl_weighted_dpo.verifier.verifier import MathVerifier
 
 _Row = tuple[str, list[dict[str, Any]]]
 """What decides a row's profiles, as its identity, and its solutions."""
@@ -98,7 +98,7 @@ def rows_with_profiles(rows: Iterable[Mapping[str, Any]], journal: Path) -> Iter
 
 def _key(verifier: MathVerifier) -> str:
     settings = hashlib.sha256(pickle.dumps(verifier, protocol=5)).hexdigest()
-    return json.dumps([__version__, VERIFIER_VERSION, settings])
+    return json.dumps([__version__, verifier.version, settings])
 
 
 def _identity(solutions: list[dict[str, Any]]) -> str:

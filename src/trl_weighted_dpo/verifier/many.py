@@ -67,17 +67,19 @@ class VerificationReport:
         self.verdicts[profile.verdict.value] += 1
         if profile.verdict is Verdict.UNDECIDED:
             self.undecided[profile.reason] += 1
-        self.judged.update(dimension for dimension, score in profile.scores.items() if score is not None)
+        # A dimension that was never judged is counted too, with 0: those that were added are known from here only.
+        self.judged.update({dimension: score is not None for dimension, score in profile.scores.items()})
         self.found.update({item.dimension for item in profile.evidence})
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as plain JSON types: every verdict and dimension, and reasons from the most frequent on."""
+        dimensions = dict.fromkeys((*DIMENSIONS, *self.judged))
         return {
             "solutions": self.solutions,
             "verdicts": {verdict: self.verdicts[verdict] for verdict in schema.VERDICTS},
             "undecided": dict(sorted(self.undecided.items(), key=lambda item: (-item[1], item[0]))),
-            "judged": {dimension: self.judged[dimension] for dimension in DIMENSIONS},
-            "found": {dimension: self.found[dimension] for dimension in DIMENSIONS},
+            "judged": {dimension: self.judged[dimension] for dimension in dimensions},
+            "found": {dimension: self.found[dimension] for dimension in dimensions},
             "taken_up": self.taken_up,
         }
 
@@ -131,11 +133,11 @@ def _profile(verifier: "MathVerifier", solution: _Solution) -> ErrorProfile:
         return verifier.verify(*solution)
     except Exception as error:
         # One solution that the verifier fails on must not cost the others; the report counts it.
-        return _failed("memory limit" if isinstance(error, MemoryError) else f"error: {type(error).__name__}")
+        return _failed(verifier, "memory limit" if isinstance(error, MemoryError) else f"error: {type(error).__name__}")
 
 
-def _failed(reason: str) -> ErrorProfile:
-    return ErrorProfile(Verdict.UNDECIDED, reason)
+def _failed(verifier: "MathVerifier", reason: str) -> ErrorProfile:
+    return ErrorProfile(Verdict.UNDECIDED, reason, scores=dict.fromkeys(verifier.dimensions))
 
 
 @lru_cache(maxsize=1)
@@ -154,6 +156,7 @@ class _Processes:
     """Worker processes that have a verifier each. A dead or hung one costs no other row than the one that it was at."""
 
     def __init__(self, verifier: "MathVerifier", count: int) -> None:
+        self._verifier = verifier
         self._pickled = base64.b64encode(pickle.dumps(verifier)).decode()
         seconds = ROW_SECONDS + 6 * verifier.timeout
         self._workers = Workers(type(verifier).__module__, seconds, verifier.memory_mib, count)
@@ -179,7 +182,7 @@ class _Processes:
         try:
             return self._run([solution])[0]
         except WorkerError as error:
-            return _failed(WORKER_DIED if str(error) == "worker failed" else str(error))
+            return _failed(self._verifier, WORKER_DIED if str(error) == "worker failed" else str(error))
 
     def _run(self, solutions: list[_Solution]) -> list[ErrorProfile]:
         return [ErrorProfile.from_dict(fields) for fields in self._workers.run(_TASK, self._pickled, solutions)]

@@ -1,6 +1,6 @@
 """Profiles as a column of a dataset: a function for `datasets.map`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trl_weighted_dpo import schema
@@ -64,8 +64,7 @@ class VerifyBatch:
     def _profiles(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         return (profile.to_dict() for profile in verify_many(self.verifier, rows))
 
-    @staticmethod
-    def features(features: Mapping[str, Any]) -> Any:
+    def features(self, features: Mapping[str, Any]) -> Any:
         """The features of a dataset after `map`. Without them, `datasets` guesses types from the first batch, and fails
         at the first evidence or score if that batch has none.
 
@@ -74,15 +73,17 @@ class VerifyBatch:
         """
         from datasets import Features
 
+        profile = profile_features(self.verifier.dimensions)
         if schema.CANDIDATES not in features:
-            return Features({**features, schema.PROFILE: profile_features()})
+            return Features({**features, schema.PROFILE: profile})
         candidates = features[schema.CANDIDATES]
-        with_profile = type(candidates)({**candidates.feature, schema.PROFILE: profile_features()})
+        with_profile = type(candidates)({**candidates.feature, schema.PROFILE: profile})
         return Features({**features, schema.CANDIDATES: with_profile})
 
 
-def profile_features() -> dict[str, Any]:
-    """The Arrow types of [`~verifier.ErrorProfile.to_dict`], as `datasets` features."""
+def profile_features(dimensions: Iterable[str] = DIMENSIONS) -> dict[str, Any]:
+    """The Arrow types of [`~verifier.ErrorProfile.to_dict`], as `datasets` features; `dimensions` are those of the
+    verifier."""
     from datasets import List, Value
 
     text, number, whole = Value("string"), Value("float64"), Value("int64")
@@ -101,7 +102,7 @@ def profile_features() -> dict[str, Any]:
         "reason": text,
         "answer": text,
         "answer_is_weak": Value("bool"),
-        "scores": dict.fromkeys(DIMENSIONS, number),
+        "scores": dict.fromkeys(dimensions, number),
         "evidence": List(evidence),
         "first_faulty_step": whole,
         "wrongness": number,

@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Self
 
-from trl_weighted_dpo.schema import check_profile_row
+from trl_weighted_dpo.schema import NAME_HINT, check_profile_row, is_name
 
 
 class Verdict(StrEnum):
@@ -34,7 +34,7 @@ class Evidence:
 
     Args:
         dimension (`str`):
-            The dimension it speaks for, one of `DIMENSIONS`.
+            The dimension it speaks for: one of `DIMENSIONS`, or one that was added.
         kind (`str`):
             What was found, as a fixed short name such as `"wrong_equation"`; `docs/verifier.md` lists them.
         channel (`str`):
@@ -75,8 +75,8 @@ class ErrorProfile:
         answer_is_weak (`bool`, defaults to `False`):
             Whether the answer was guessed from the text because no answer line gives it.
         scores (`Mapping[str, float | None]`):
-            One score in [0, 1] per dimension, 0 for no sign of an error, `None` where nothing could be judged. A
-            dimension that is left out counts as not judged.
+            One score in [0, 1] per dimension, 0 for no sign of an error, `None` where nothing could be judged: the six,
+            then those that were added. One of the six that is left out counts as not judged.
         evidence (`tuple[Evidence, ...]`):
             What was found, in the order of the text; what is in no step comes last.
         first_faulty_step (`int`, *optional*):
@@ -90,7 +90,8 @@ class ErrorProfile:
             Evidence that could not be had, such as `"reference solution"`.
 
     Raises:
-        `ValueError`: If `scores` names an unknown dimension, or a score or an aggregate is outside [0, 1].
+        `ValueError`: If the name of a dimension is no lower-case identifier, or a score or an aggregate is outside
+            [0, 1].
     """
 
     verdict: Verdict
@@ -106,14 +107,14 @@ class ErrorProfile:
 
     def __post_init__(self) -> None:
         for dimension, score in self.scores.items():
-            if dimension not in DIMENSIONS:
-                raise ValueError(f"Unknown dimension {dimension!r}; the dimensions are {', '.join(DIMENSIONS)}.")
+            if not is_name(dimension):
+                raise ValueError(f"There can be no dimension {dimension!r}. {NAME_HINT}")
             if score is not None and not 0 <= score <= 1:
                 raise ValueError(f"The score of {dimension} is {score}, but scores lie in [0, 1].")
         for name, aggregate in (("wrongness", self.wrongness), ("absurdity", self.absurdity)):
             if aggregate is not None and not 0 <= aggregate <= 1:
                 raise ValueError(f"{name} is {aggregate}, but it lies in [0, 1].")
-        complete = {dimension: self.scores.get(dimension) for dimension in DIMENSIONS}
+        complete = {**dict.fromkeys(DIMENSIONS), **self.scores}
         object.__setattr__(self, "scores", MappingProxyType(complete))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,11 +1,13 @@
 """The verifier: a solution in, an error profile out."""
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from trl_weighted_dpo.schema import NAME_HINT, is_name
 from trl_weighted_dpo.verifier.aggregates import (
     Calibration,
     absurdity,
@@ -78,12 +80,14 @@ class MathVerifier:
         calibration (`Calibration`, *optional*):
             The weights of wrongness; those that come with the package by default. [`from_calibration`] reads others.
         judges (`Mapping[str, Callable[[Facts], Judgement]]`, *optional*):
-            Functions that judge dimensions in place of the package's own, by dimension. For several processes they
-            have to be functions of a module, which can be pickled. The weights of wrongness are then no longer
-            calibrated.
+            Functions that judge dimensions, by dimension: one of the six in place of the package's own, or one more,
+            named by a lower-case identifier. Its score and evidence stand in the profile after those of the six, and
+            wrongness and absurdity leave it out. For several processes they have to be functions of a module, which
+            can be pickled. With a judge in place of one of the six the weights of wrongness are no longer calibrated.
 
     Raises:
-        `ValueError`: If an argument is out of its range, or `judges` names an unknown dimension.
+        `ValueError`: If an argument is out of its range, or `judges` names what can be no dimension, or has the name of
+            one of the six misspelt.
         `TypeError`: If one of `judges` cannot be called.
 
     Example:
@@ -110,8 +114,7 @@ class MathVerifier:
         if max_workers < 1:
             raise ValueError(f"max_workers is {max_workers}, but symbolic comparisons need at least 1.")
         for dimension, judge in (judges or {}).items():
-            if dimension not in DIMENSIONS:
-                raise ValueError(f"judges has {dimension!r}, but the dimensions are {', '.join(DIMENSIONS)}.")
+            _check_dimension(dimension)
             if not callable(judge):
                 raise TypeError(
                     f"judges[{dimension!r}] is {_shown(judge)}, but it is a function from Facts to Judgement."
@@ -123,6 +126,7 @@ class MathVerifier:
         # Only what others wrote is checked at each solution.
         own = {dimension: partial(_checked_judgement, dimension, judge) for dimension, judge in (judges or {}).items()}
         self._judges: dict[str, Judge] = {**JUDGES, **own}
+        self._own = dict(judges or {})
 
     @classmethod
     def from_calibration(cls, path: str | Path, **options: Any) -> Self:
@@ -137,6 +141,22 @@ class MathVerifier:
             `OSError`: If it cannot be read.
         """
         return cls(calibration=read_calibration(path, VERIFIER_VERSION), **options)
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The dimensions that it judges: the six, then those that were added."""
+        return tuple(self._judges)
+
+    @property
+    def version(self) -> str:
+        """Names its behaviour in caches: the package's version of it, and the versions of plugins that it judges by."""
+        if not self._own:
+            return VERIFIER_VERSION
+        from trl_weighted_dpo import plugins
+
+        installed = plugins.dimensions()
+        of_plugins = [name for name, judge in self._own.items() if installed.get(name) == judge]
+        return "; ".join((VERIFIER_VERSION, *(plugins.identity("dimensions", name) for name in of_plugins)))
 
     def verify(
         self,
@@ -161,7 +181,7 @@ class MathVerifier:
         Raises:
             `TypeError`: If an argument is of another type, or a judge of one's own gives something else than a
                 [`Judgement`].
-            `ValueError`: If such a judge gives a score outside [0, 1].
+            `ValueError`: If such a judge gives a score outside [0, 1], or evidence for another dimension.
         """
         _check_arguments(problem, solution, reference_answer, reference_solution)
         passage = read_passage(solution)
@@ -250,7 +270,7 @@ class MathVerifier:
 
     def map_function(self) -> VerifyBatch:
         """Returns a function for `datasets.map(..., batched=True)` that adds profiles: see [`VerifyBatch`]."""
-        return VerifyBatch(self, VERIFIER_VERSION)
+        return VerifyBatch(self, self.version)
 
     def close(self) -> None:
         """Ends the worker processes; they also end with the verifier and with the interpreter."""
@@ -287,6 +307,17 @@ def _shown(value: object) -> str:
     return f"{shown if len(shown) <= 80 else shown[:77] + '...'} ({type(value).__name__})"
 
 
+def _check_dimension(name: Any) -> None:
+    if name in DIMENSIONS:
+        return
+    there = f"the dimensions are {', '.join(DIMENSIONS)}"
+    if not is_name(name):
+        raise ValueError(f"judges has {name!r}, but {there}, or one more. {NAME_HINT}")
+    meant = difflib.get_close_matches(name, DIMENSIONS, 1, 0.9)
+    if meant:
+        raise ValueError(f"judges has {name!r}, but {there}: write {meant[0]!r}, or call one more something else.")
+
+
 def _checked_judgement(dimension: str, judge: Judge, facts: Facts) -> Judgement:
     judgement: object = judge(facts)
     name = f"the judge {getattr(judge, '__qualname__', repr(judge))!r} of {dimension}"
@@ -295,6 +326,9 @@ def _checked_judgement(dimension: str, judge: Judge, facts: Facts) -> Judgement:
     evidence: object = judgement.evidence
     if not isinstance(evidence, tuple) or not all(isinstance(item, Evidence) for item in evidence):
         raise TypeError(f"{name} gave the evidence {_shown(evidence)}, but it is a tuple of Evidence.")
+    for item in judgement.evidence:
+        if item.dimension != dimension:
+            raise ValueError(f"{name} gave evidence for {_shown(item.dimension)}: write {dimension!r} there.")
     score: object = judgement.score
     if score is not None and (not isinstance(score, int | float) or not 0 <= score <= 1):
         raise ValueError(f"{name} gave the score {_shown(score)}, but a score is a number in [0, 1], or None.")
