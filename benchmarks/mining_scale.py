@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 10, 100])
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    print("| copies | candidates | pairs | seconds | candidates/s | peak MiB | pool, MB |\n|---|---|---|---|---|---|---|")
+    print(
+        "| copies | candidates | pairs | seconds | candidates/s | peak MiB | pool, MB |\n|---|---|---|---|---|---|---|"
+    )
     for count in options.copies:
         with tempfile.TemporaryDirectory() as folder:
             pool, pairs = Path(folder) / "pool.jsonl", Path(folder) / "pairs.parquet"

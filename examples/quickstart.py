@@ -1,4 +1,4 @@
-"""Runs the main job on a CPU: a pool of candidate solutions → pairs → weighted DPO in Axolotl.
+"""Runs the main job on a CPU: a pool of candidate solutions → scores → pairs → weighted DPO in Axolotl.
 
 python examples/quickstart.py                               # a pool and a tiny model made on the spot
 python examples/quickstart.py --datasets pool.jsonl         # your own pool
@@ -17,7 +17,8 @@ import yaml
 from rich.console import Console
 
 from trl_weighted_dpo import schema
-from trl_weighted_dpo.report.tables import mining_table, weights_table
+from trl_weighted_dpo.report.mining import mining_table
+from trl_weighted_dpo.report.weighting import weights_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -34,12 +35,10 @@ def main() -> None:
 
     pool = options.datasets.resolve() if options.datasets else write_pool(folder / "pool.jsonl")
     model = options.base_model.resolve() if options.base_model else write_model(folder / "untrained_model", pool)
-    config = write_config(folder, pool, model)
-    command = [str(Path(sys.executable).with_name("axolotl")), "train", str(config), "--launcher", "python"]
-    console.print(f"[bold]Running[/bold] {shlex.join(command)}\n", soft_wrap=True)
-    environment = {**os.environ, "AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
-    subprocess.run(command, check=True, env=environment)
-
+    scored = folder / "scored.jsonl"
+    run(console, "weighted-dpo", "score", str(pool), "--model", str(model), "-o", str(scored), "--max-length", "2048")
+    config = write_config(folder, scored, model)
+    run(console, "axolotl", "train", str(config), "--launcher", "python")
     record = json.loads((folder / "model" / "weighted_dpo.json").read_text())
     prepared = yaml.safe_load(config.read_text())["dataset_prepared_path"]
     newest = max(Path(prepared).glob("*/pairs-*.report.json"), key=lambda path: path.stat().st_mtime)
@@ -49,6 +48,12 @@ def main() -> None:
     console.print(f"Recipe: {config}", soft_wrap=True)
     if not options.base_model:
         console.print("The model is untrained and tiny: this run shows the path, not what weighting gains.")
+
+
+def run(console: Console, program: str, *arguments: str) -> None:
+    command = [str(Path(sys.executable).with_name(program)), *arguments]
+    console.print(f"[bold]Running[/bold] {shlex.join(command)}\n", soft_wrap=True)
+    subprocess.run(command, check=True, env={**os.environ, "AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"})
 
 
 def write_pool(path: Path) -> Path:

@@ -1,9 +1,8 @@
-"""Signals → weights: the formula by hand, its invariants, and bad input."""
+"""Signals → weights: the formula by hand, which scheme is in force, and bad input."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from trl_weighted_dpo.schema import SchemaError
 from trl_weighted_dpo.weighting import (
@@ -12,7 +11,6 @@ from trl_weighted_dpo.weighting import (
     check_weights,
     compute_weights,
     effective_sample_size,
-    raw_weights,
     resolve_scheme,
 )
 
@@ -24,12 +22,6 @@ SIGNALS = {
 }
 
 
-def test_raw_weight_by_hand():
-    config = WeightingConfig(wrongness=2.0, confidence_gap=10.0, nll=1.0)
-    raw = raw_weights(SIGNALS, 4, config, nll_median=2.0)
-    assert raw == pytest.approx([0.4 + 2.0 + 0.5, 1.6 + 0.0 + 1.0, 2.0 + 0.0 + 3.0, 0.0])
-
-
 def test_weights_by_hand():
     columns = {"rejected_wrongness": [0.01, 0.01, 0.01, 0.01, 0.01, 0.95]}
     weights, statistics, summary = compute_weights(columns, 6, WeightingConfig(lambda_=0.5))
@@ -37,7 +29,7 @@ def test_weights_by_hand():
     tempered = 1 + 0.5 * (u - 1)
     assert weights == pytest.approx(tempered / tempered.mean(), rel=1e-12)
     assert statistics.raw_mean == pytest.approx(1 / 6)
-    assert summary.clipped == 1.0
+    assert (summary.at_clip_min, summary.at_clip_max) == pytest.approx((5 / 6, 1 / 6))
     assert summary.ess == pytest.approx(weights.sum() ** 2 / (6 * (weights**2).sum()))
 
 
@@ -116,6 +108,27 @@ def test_naming_a_scheme_overrides_the_column_and_says_so():
     [
         (WeightingConfig(scheme="column"), ["prompt"], False, "has no 'weight' column"),
         (WeightingConfig(scheme="verifier"), ["prompt"], False, "has none of the signals"),
+        (WeightingConfig(scheme="shuffled"), ["prompt"], False, "'shuffled' of 'verifier' but .* none of the signals"),
+        (
+            WeightingConfig(scheme="severity"),
+            ["prompt", "rejected_nll"],
+            False,
+            r"no column 'rejected_severity' \(it has: prompt, rejected_nll\)\. Mine the pairs",
+        ),
+        (
+            WeightingConfig(scheme="confidence_gap"),
+            ["prompt"],
+            False,
+            "no column 'chosen_confidence' and no 'rejected_confidence' .*weighted-dpo score",
+        ),
+        (
+            WeightingConfig(scheme="inverse", control_of="reward_margin"),
+            ["rejected_nll"],
+            False,
+            "'inverse' of 'reward_margin' but the training set has no column 'reward_margin'",
+        ),
+        (WeightingConfig(scheme="shuffled"), ["rejected_nll"], True, "takes ready weights only"),
+        (WeightingConfig(scheme="severity"), ["rejected_severity"], True, "takes ready weights only"),
         (WeightingConfig(), ["rejected_wrongness"], True, "takes ready weights only"),
         (WeightingConfig(scheme="verifier"), ["rejected_wrongness"], True, "takes ready weights only"),
         (WeightingConfig(scheme="column", normalize_column=True), ["weight"], True, "whole training set"),
@@ -175,6 +188,11 @@ def test_weights_that_come_out_uniform_are_noted():
         ({"clip_min": 1.1}, "clip_min <= 1 <= clip_max"),
         ({"clip_max": float("inf")}, "clip_min <= 1 <= clip_max"),
         ({"nll": -1.0}, "coefficient 'nll'"),
+        (
+            {"scheme": "inverse", "control_of": "uniform"},
+            "control_of is 'uniform', .* Choose one of verifier, wrongness",
+        ),
+        ({"shuffle_seed": -1}, "shuffle_seed must lie in"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):
@@ -191,26 +209,35 @@ def test_effective_sample_size_of_zeros_is_zero():
     assert effective_sample_size(np.zeros(3)) == 0.0
 
 
-columns = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30)
+def test_the_first_bad_row_is_named_in_a_column_of_any_kind():
+    values = [0.5] * 3000 + [1.5] + [0.5] * 10 + [-1.0]
+    for column in (values, np.array(values), pa.array(values), pa.chunked_array([values[:7], values[7:]])):
+        with pytest.raises(SchemaError, match=r"row 3000, column 'rejected_severity': got 1\.5\. "):
+            check_signals({"rejected_severity": column})
 
 
-@given(columns, st.floats(0.0, 1.0))
-def test_weights_have_mean_one_and_are_positive_sized(values, lambda_):
-    weights, _, summary = compute_weights({"rejected_wrongness": values}, len(values), WeightingConfig(lambda_=lambda_))
-    assert weights.mean() == pytest.approx(1.0)
-    assert weights.min() >= 0.0
-    assert 0.0 < summary.ess <= 1.0 + 1e-12
+def test_columns_of_any_kind_give_the_same_weights():
+    values = [0.5, None, 1.0, 0.25]
+    expected, _, _ = compute_weights({"rejected_severity": values}, 4, WeightingConfig())
+    for column in (pa.array(values), pa.chunked_array([values[:1], values[1:]]), tuple(values)):
+        assert compute_weights({"rejected_severity": column}, 4, WeightingConfig())[0].tolist() == expected.tolist()
 
 
-@given(columns)
-def test_lambda_zero_is_exactly_uniform(values):
-    weights, _, _ = compute_weights({"rejected_wrongness": values}, len(values), WeightingConfig(lambda_=0.0))
-    assert weights.tolist() == [1.0] * len(values)
+def test_a_reward_margin_may_be_negative_but_is_finite():
+    check_signals({"reward_margin": [-3.5, None, 2, 1e30]})
+    with pytest.raises(SchemaError, match=r"row 1, column 'reward_margin': got -inf\. This signal is a finite number"):
+        check_signals({"reward_margin": [0.0, float("-inf")]})
 
 
-@given(columns, st.floats(0.1, 1.0))
-def test_scale_of_the_signals_does_not_matter(values, factor):
-    config = WeightingConfig()
-    weights, _, _ = compute_weights({"rejected_wrongness": values}, len(values), config)
-    scaled, _, _ = compute_weights({"rejected_wrongness": [factor * v for v in values]}, len(values), config)
-    assert scaled == pytest.approx(weights, rel=1e-6)
+def test_a_named_scheme_whose_column_is_all_null_is_refused():
+    columns = {"rejected_severity": [None, None], "rejected_nll": [1.0, 2.0]}
+    with pytest.raises(
+        ValueError, match=r"needs values in 'rejected_severity', .*\(columns with values: rejected_nll\)"
+    ):
+        compute_weights(columns, 2, WeightingConfig(scheme="severity"))
+
+
+def test_signals_that_are_partly_missing_are_counted():
+    columns = {"rejected_severity": [0.5, None, 0.5, None]}
+    _, _, summary = compute_weights(columns, 4, WeightingConfig(scheme="severity"))
+    assert summary.notes[0] == "Signals that are null in some pairs count 0 there: rejected_severity (2 of 4)."

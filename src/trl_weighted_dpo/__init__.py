@@ -15,9 +15,13 @@ _EXPORTS = {
     "WeightedDPOConfig": "training.config",
     "WeightedDPOTrainer": "training.trainer",
     "WeightedPreferenceCollator": "training.collator",
-    "PairingConfig": "mining.pairing",
+    "PairingConfig": "mining.config",
+    "HardnessConfig": "mining.hardness",
     "mine_pairs": "mining.pairing",
     "render_pair": "mining.rendering",
+    "Scorer": "mining.scoring",
+    "ScoringConfig": "mining.scoring",
+    "score_rows": "mining.scoring",
     # `type: trl_weighted_dpo.hard_negatives` in an Axolotl YAML resolves attributes of this package only.
     "hard_negatives": "axolotl.datasets",
 }

@@ -48,7 +48,8 @@ SCORE_COLUMNS: dict[str, type] = {
     "digest": str,
 }
 """What a score holds: completion tokens, their summed, mean and minimum log-prob (nats), mean token probability,
-exp(-mean_logp), whether the maximum length cut the text, and the digest of the tokens."""
+exp(-mean_logp), whether the maximum length cut the text, and the digest of the tokens. What needs a token is null where
+there is none."""
 
 # Pair rows
 PROMPT = "prompt"
@@ -289,9 +290,10 @@ def check_score(score: Mapping[str, Any], index: int, source: str = "pool") -> N
             raise _missing(source, index, name, score, "Scores are written by `weighted-dpo score`.")
         value: Any = score[column]
         is_number = kind is float and isinstance(value, int | float) and isfinite(value)
-        if not (is_number if kind is float else isinstance(value, kind)):
+        is_left_out = value is None and kind is float and not score["tokens"]
+        if not (is_left_out or (is_number if kind is float else isinstance(value, kind))):
             raise row_error(source, index, name, value, "Score the pool again with `weighted-dpo score`.")
-    if not 0.0 <= score["confidence"] <= 1.0:
+    if not 0.0 <= (score["confidence"] or 0.0) <= 1.0:
         raise row_error(source, index, f"{SCORE}.confidence", score["confidence"], "It is a mean probability.")
 
 

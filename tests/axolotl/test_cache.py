@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.tiny import tiny_pool
+from trl_weighted_dpo import plugins
 from trl_weighted_dpo.axolotl import cache
 from trl_weighted_dpo.axolotl.cache import prepared_path
 
@@ -40,6 +41,10 @@ def test_it_is_idempotent(pool):
         {"weighted_dpo": {"pairs_per_problem": 2}},
         {"weighted_dpo": {"chosen_fallback": "reference_solution"}},
         {"weighted_dpo": {"seed": 1}},
+        {"weighted_dpo": {"strategy": "random"}},
+        {"weighted_dpo": {"match_lengths": True}},
+        {"weighted_dpo": {"hardness": {"steps": 0.5}}},
+        {"weighted_dpo": {"strategy": "no such thing"}},
         {"weighted_dpo": {"prompt_template": "Q: {problem}\nA: "}},
         {"weighted_dpo": {"system_prompt": "Be exact."}},
         {"chat_template": "chatml"},
@@ -52,10 +57,24 @@ def test_what_decides_the_pairs_changes_the_folder(pool, change):
 
 
 @pytest.mark.parametrize(
-    "change", [{"lambda": 0.7}, {"scheme": "uniform"}, {"clip_max": 2.0}, {"pairs_per_problem": 1}]
+    "change",
+    [
+        {"lambda": 0.7},
+        {"scheme": "uniform"},
+        {"clip_max": 2.0},
+        {"pairs_per_problem": 1},
+        {"ref_logps": "model"},
+        {"hardness": {"steps": 0.3}},
+    ],
 )
 def test_weights_and_defaults_do_not_change_the_folder(pool, change):
     assert prepared_path(cfg(pool, weighted_dpo=change)) == prepared_path(cfg(pool))
+
+
+def test_the_version_of_a_plugin_that_brings_the_hardness_changes_the_folder(pool, monkeypatch):
+    before = prepared_path(cfg(pool))
+    monkeypatch.setattr(plugins, "identity", lambda kind, name: f"another version: {name}")
+    assert prepared_path(cfg(pool)) != before
 
 
 def test_file_content_changes_the_folder(pool):

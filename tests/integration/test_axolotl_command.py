@@ -85,7 +85,10 @@ def test_plain_pairs_with_a_weight_column_and_padding(tmp_path, tiny_model_dir, 
     assert record["weighting"]["statistics"]["scheme"] == "column"
     assert record["weighting"]["summary"] == {
         "scheme": "column", "pairs": 24, "mean": 1.0, "min": 0.0, "max": 2.0,
-        "ess": pytest.approx(24**2 / (24 * 4 * (0.25 + 4 + 1 + 2.25 + 1))), "clipped": 0.0, "notes": [],
+        "ess": pytest.approx(24**2 / (24 * 4 * (0.25 + 4 + 1 + 2.25 + 1))),
+        "top_decile": pytest.approx(2.4 * 2.0 / 24),
+        "histogram": {"edges": pytest.approx([0.2 * i for i in range(11)]), "counts": [4, 0, 4, 0, 0, 8, 0, 4, 0, 4]},
+        "ess_u": None, "at_clip_min": 0.0, "at_clip_max": 0.0, "histogram_u": None, "notes": [],
     }  # fmt: skip
     trainer = python_run(tmp_path, tiny_model_dir, prepared_pairs(tmp_path), pad_to_multiple_of=32)
     python = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

@@ -19,7 +19,14 @@ def test_ray_mines_the_pairs_that_one_process_mines(tmp_path):
     pool = tiny_pool(40)
     for part in range(4):
         write_rows(tmp_path / "pools" / f"{part}.parquet", pool[part * 10 : part * 10 + 10])
-    command = [sys.executable, str(RECIPE), str(tmp_path / "pools"), str(tmp_path / "pairs"), "--pairs-per-problem", "2"]
+    command = [
+        sys.executable,
+        str(RECIPE),
+        str(tmp_path / "pools"),
+        str(tmp_path / "pairs"),
+        "--pairs-per-problem",
+        "2",
+    ]
     environment = {**os.environ, "RAY_DEDUP_LOGS": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]

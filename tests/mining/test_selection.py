@@ -102,9 +102,7 @@ def test_flawed_reasoning_is_rejected_only_with_a_quota_of_its_own():
         ("flawed_reasoning", RIGHT, FLAWED),
     ]
     assert report.kinds == {"wrong_answer": 1, "flawed_reasoning": 1}
-    assert [pair["kind"] for pair in mine(row(RIGHT, FLAWED, NEAR_MISS), flawed_per_problem=1, pairs_per_problem=0)[0]] == [
-        "flawed_reasoning"
-    ]  # fmt: skip
+    assert rejected(row(RIGHT, FLAWED, NEAR_MISS), flawed_per_problem=1, pairs_per_problem=0) == [FLAWED]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +120,10 @@ def test_combinations_that_are_too_alike_are_dropped_and_counted(text, reason):
 
 
 def test_bands_are_terciles_of_the_pools_negatives_and_bounds_are_quantiles():
-    texts = [f"Tom has 4*2 = 8 pens.\nThen he has 8-3 = {5 + extra} pens{' or so' * extra}.\nA: {5 + extra}" for extra in range(6)]  # fmt: skip
+    texts = [
+        f"Tom has 4*2 = 8 pens.\nThen he has 8-3 = {5 + extra} pens{' or so' * extra}.\nA: {5 + extra}"
+        for extra in range(6)
+    ]
     pairs, report = mine(row(RIGHT, *texts), pairs_per_problem=9)
     values = sorted(pair["hardness"] for pair in pairs)
     assert len(set(values)) == 6
@@ -154,10 +155,11 @@ def test_scores_become_reference_log_probs_of_the_pair():
 
 
 def test_what_is_not_scored_or_was_truncated_is_not_used_in_a_scored_pool():
-    scores = [score(0.9), score(0.7, truncated=True), None]
-    pairs, report = mine(row(RIGHT, NEAR_MISS, FAR, scores=scores))
+    nothing = score(None, tokens=0) | {"mean_logp": None, "min_logp": None, "perplexity": None}
+    scores = [score(0.9), score(0.7, truncated=True), None, nothing]
+    pairs, report = mine(row(RIGHT, NEAR_MISS, FAR, "A: 9", scores=scores))
     assert pairs == []
-    assert report.unusable == {"truncated by the maximum length": 1, "not scored": 1}
+    assert report.unusable == {"truncated by the maximum length": 2, "not scored": 1}
 
 
 def test_lengths_are_matched_over_the_pool():

@@ -2,9 +2,13 @@
 
 import typer
 
+from trl_weighted_dpo.cli.audit import audit
 from trl_weighted_dpo.cli.calibrate import calibrate
 from trl_weighted_dpo.cli.mine import mine
+from trl_weighted_dpo.cli.plugins import plugins
+from trl_weighted_dpo.cli.score import score
 from trl_weighted_dpo.cli.verify import verify
+from trl_weighted_dpo.cli.weigh import weigh
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -15,8 +19,12 @@ def describe() -> None:
 
 
 app.command()(verify)
+app.command()(score)
 app.command()(mine)
+app.command()(audit)
+app.command()(weigh)
 app.command()(calibrate)
+app.command()(plugins)
 
 
 def main() -> None:

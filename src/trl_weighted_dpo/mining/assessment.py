@@ -199,7 +199,7 @@ def _profiles(row: Mapping[str, Any], indices: Sequence[int], verifier: MathVeri
 def _why_not_scored(score: Mapping[str, Any] | None) -> str | None:
     if score is None:
         return "not scored"
-    return "truncated by the maximum length" if score["truncated"] else None
+    return "truncated by the maximum length" if score["truncated"] or not score["tokens"] else None
 
 
 def _assessed(
@@ -220,7 +220,7 @@ def _assessed(
         found=tuple(name for name, value in scores.items() if value),
         length=score["tokens"] if score is not None else len(text),
         confidence=score["confidence"] if score is not None else None,
-        nll=-score["mean_logp"] if score is not None else None,
+        nll=-score["mean_logp"] if score is not None and score["tokens"] else None,
         nearness={},
         alike={},
     )

@@ -1,6 +1,6 @@
-"""Pairs as the text that is trained on: a plain prompt, or the tokenizer's chat template."""
+"""Problems and solutions as the text that is trained on: a plain prompt, or the tokenizer's chat template."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trl_weighted_dpo import schema
@@ -19,13 +19,40 @@ def render_pair(
     Args:
         pair (`Mapping[str, Any]`):
             Its `prompt` is the bare text of the problem, as mining leaves it.
+        tokenizer, prompt_template, system_prompt:
+            As for [`render_completions`], which also says what is raised.
+    """
+    completions = pair[schema.CHOSEN], pair[schema.REJECTED]
+    prompt, (chosen, rejected) = render_completions(
+        pair[schema.PROMPT], completions, tokenizer, prompt_template, system_prompt
+    )
+    return {**pair, schema.PROMPT: prompt, schema.CHOSEN: chosen, schema.REJECTED: rejected}
+
+
+def render_completions(
+    problem: str,
+    completions: Sequence[str],
+    tokenizer: Any,
+    prompt_template: str = DEFAULT_PROMPT_TEMPLATE,
+    system_prompt: str | None = None,
+) -> tuple[str, list[str]]:
+    """A problem and completions of it as plain text for TRL.
+
+    Args:
+        problem (`str`):
+            Bare text of the problem.
+        completions (`Sequence[str]`):
+            Solutions of it.
         tokenizer (`PreTrainedTokenizerBase`):
-            If it has a chat template, the problem becomes a user message and the completions the assistant's;
-            otherwise `prompt_template` is used.
+            If it has a chat template, the problem becomes a user message and each completion the assistant's;
+            otherwise `prompt_template` is used, and completions stay as they are.
         prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`):
             Text with the placeholder `{problem}`; nothing else in braces is touched.
         system_prompt (`str`, *optional*):
             System message in front, with a chat template only.
+
+    Returns:
+        The prompt and the completions.
 
     Raises:
         `ValueError`: If the template lacks `{problem}`, or the chat template renders the prompt differently once an
@@ -34,13 +61,13 @@ def render_pair(
     if not getattr(tokenizer, "chat_template", None):
         if "{problem}" not in prompt_template:
             raise ValueError(f"prompt_template {prompt_template!r} lacks the placeholder {{problem}}.")
-        return {**pair, schema.PROMPT: prompt_template.replace("{problem}", pair[schema.PROMPT])}
+        return prompt_template.replace("{problem}", problem), list(completions)
     messages = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    messages.append({"role": "user", "content": pair[schema.PROMPT]})
+    messages.append({"role": "user", "content": problem})
     prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    rendered = {**pair, schema.PROMPT: _without_bos(prompt, tokenizer)}
-    for column in (schema.CHOSEN, schema.REJECTED):
-        answered = [*messages, {"role": "assistant", "content": pair[column]}]
+    rendered = []
+    for completion in completions:
+        answered = [*messages, {"role": "assistant", "content": completion}]
         text = tokenizer.apply_chat_template(answered, tokenize=False)
         if not text.startswith(prompt):
             raise ValueError(
@@ -48,8 +75,8 @@ def render_pair(
                 f"completion cannot be cut off: {text[: len(prompt)][-60:]!r} against {prompt[-60:]!r}. Train on "
                 "conversations with WeightedDPOTrainer, or use another chat template."
             )
-        rendered[column] = _until_eos(text[len(prompt) :], tokenizer)
-    return rendered
+        rendered.append(_until_eos(text[len(prompt) :], tokenizer))
+    return _without_bos(prompt, tokenizer), rendered
 
 
 def _without_bos(text: str, tokenizer: Any) -> str:

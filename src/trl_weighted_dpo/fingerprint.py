@@ -1,0 +1,289 @@
+"""What log-probs were computed with: the model, the numbers' precision and the tokens, as text that data can carry.
+
+A log-prob that is kept beside a completion is of use only where the same model would read the same tokens. The tokens
+are told by a digest for each completion; the model, once for all rows, by a [`Fingerprint`].
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_WHOLE_FILE = 64 * 2**20
+_BLOCK = 2**20
+_BLOCKS = 64
+_ADAPTER_SETTINGS = (
+    "peft_type",
+    "r",
+    "lora_alpha",
+    "use_rslora",
+    "use_dora",
+    "rank_pattern",
+    "alpha_pattern",
+    "num_virtual_tokens",
+)
+"""Settings of an adapter that change what its tensors do."""
+
+
+def token_digest(
+    prompt_ids: Sequence[int], completion_ids: Sequence[int], max_length: int | None, truncation_mode: str
+) -> str:
+    """Identity of the tokens that a completion is scored on, as TRL's collator leaves them.
+
+    Args:
+        prompt_ids, completion_ids (`Sequence[int]`):
+            Token ids of the prompt, and of the completion with its end.
+        max_length (`int` or `None`):
+            Tokens of prompt and completion together that are kept; `None` keeps all.
+        truncation_mode (`str`):
+            `"keep_start"` or `"keep_end"`.
+
+    Returns:
+        `str`: 16 hexadecimal digits of a SHA-256 over the ids that are left and over how many of them are the prompt's.
+
+    Raises:
+        `ValueError`: If there is no such truncation mode.
+    """
+    if truncation_mode not in ("keep_start", "keep_end"):
+        raise ValueError(f"truncation_mode is {truncation_mode!r}. Give 'keep_start' or 'keep_end'.")
+    ids = np.concatenate([np.asarray(prompt_ids, dtype="<i8"), np.asarray(completion_ids, dtype="<i8")])
+    prompt = len(prompt_ids)
+    if max_length is not None and len(ids) > max_length:
+        start = 0 if truncation_mode == "keep_start" else len(ids) - max_length
+        ids = ids[start : start + max_length]
+        prompt = min(max(prompt - start, 0), len(ids))
+    digest = hashlib.sha256(f"{prompt}:".encode())
+    digest.update(ids.tobytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What log-probs were computed with. Parts that are `None` are not there, or not known.
+
+    Args:
+        model (`str` or `None`):
+            Identity of the weights: the commit on the hub, or a hash of the local files; `None` for a model that was
+            made in memory.
+        adapter (`str` or `None`):
+            Hash of the adapter at work; `None` where there is none or, as of a new LoRA, one that changes nothing.
+        quantization (`str` or `None`):
+            Such as `"bnb-nf4"`.
+        dtype (`str`):
+            Precision of the computation, such as `"bfloat16"`.
+        tokenizer, template (`str` or `None`):
+            Hashes of how text becomes tokens, and of the chat template.
+        max_length (`int` or `None`), truncation_mode (`str`):
+            How sequences are cut.
+    """
+
+    model: str | None
+    adapter: str | None
+    quantization: str | None
+    dtype: str
+    tokenizer: str
+    template: str | None
+    max_length: int | None
+    truncation_mode: str
+
+    def to_json(self) -> str:
+        """The fingerprint as JSON text, the same for equal fingerprints."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Fingerprint":
+        """Read what [`to_json`] wrote.
+
+        Raises:
+            `ValueError`: If the text is not a fingerprint.
+        """
+        names = {field.name for field in fields(cls)}
+        try:
+            content = json.loads(text)
+        except (TypeError, ValueError):
+            content = None
+        if not isinstance(content, dict) or content.keys() != names:
+            raise ValueError(f"got {text!r:.80}. A fingerprint is a JSON object with {', '.join(sorted(names))}.")
+        return cls(**content)
+
+    def differences(self, other: "Fingerprint", parts: Collection[str] | None = None) -> list[str]:
+        """What differs, in words: `"dtype: 'bfloat16' here, 'float32' there"`; here is this one, there the other.
+
+        Args:
+            other ([`Fingerprint`]):
+                The one to compare with.
+            parts (`Collection[str]`, *optional*):
+                Names of the parts that are compared; all by default.
+        """
+        names = [field.name for field in fields(self) if parts is None or field.name in parts]
+        return [
+            f"{name}: {getattr(self, name)!r} here, {getattr(other, name)!r} there"
+            for name in names
+            if getattr(self, name) != getattr(other, name)
+        ]
+
+
+def fingerprint(
+    model: Any,
+    tokenizer: Any,
+    max_length: int | None,
+    truncation_mode: str,
+    dtype: str,
+    adapters: Sequence[str] | None = None,
+) -> Fingerprint:
+    """Fingerprint of a loaded model and of how it is given its tokens.
+
+    Args:
+        model (`PreTrainedModel` or `PeftModel`):
+            Unwrapped model, quantised or not.
+        tokenizer (`PreTrainedTokenizerBase`):
+            Its tokenizer.
+        max_length (`int` or `None`), truncation_mode (`str`):
+            How sequences are cut.
+        dtype (`str`):
+            Precision of the computation, from [`compute_dtype`].
+        adapters (`Sequence[str]`, *optional*):
+            Names of the adapters at work; by default those that are active. `()` is the model without any.
+    """
+    config = model.config
+    return Fingerprint(
+        model=_model_identity(config),
+        adapter=_adapter_identity(model, adapters),
+        quantization=_quantization(config),
+        dtype=dtype,
+        tokenizer=_tokenizer_identity(tokenizer),
+        template=_template_identity(tokenizer),
+        max_length=max_length,
+        truncation_mode=truncation_mode,
+    )
+
+
+def compute_dtype(model: Any, bf16: bool = False, fp16: bool = False) -> str:
+    """Name of the precision that a model computes in: autocast's if it is on, else that of the weights.
+
+    Args:
+        model (`PreTrainedModel` or `PeftModel`):
+            The model; of one with an adapter the base's weights count.
+        bf16, fp16 (`bool`, *optional*, default to `False`):
+            Whether autocast to bfloat16 or float16 is on.
+    """
+    if bf16 or fp16:
+        return "bfloat16" if bf16 else "float16"
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return str(base.dtype).removeprefix("torch.")
+
+
+def _model_identity(config: Any) -> str | None:
+    """The commit, or the content of the files: a copied or renamed folder is the same model."""
+    commit = getattr(config, "_commit_hash", None)
+    if commit:
+        return f"commit:{commit}"
+    folder = Path(str(getattr(config, "_name_or_path", "") or ""))
+    files = list(_weight_files(folder))
+    if not files:
+        return None
+    digest = hashlib.sha256()
+    for file in [*files, folder / "config.json"]:
+        digest.update(f"{file.name}:{file.stat().st_size}:".encode())
+        digest.update(_file_content(file))
+    return f"files:{digest.hexdigest()[:32]}"
+
+
+def _weight_files(folder: Path) -> Iterator[Path]:
+    """The files that transformers would load, in its order of preference."""
+    for name in (
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "pytorch_model.bin",
+        "pytorch_model.bin.index.json",
+    ):
+        path = folder / name
+        if path.is_file():
+            if name.endswith(".json"):
+                yield from (
+                    folder / shard for shard in sorted(set(json.loads(path.read_bytes())["weight_map"].values()))
+                )
+            else:
+                yield path
+            return
+
+
+def _file_content(path: Path) -> bytes:
+    """SHA-256 of a file; of a large one, of its beginning (where safetensors has names and shapes), its end and blocks
+    evenly spaced between. Ours: reading 64 MiB of a file takes the same short time at any size, and training that
+    changes a layer changes each of its blocks."""
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        if size <= _WHOLE_FILE:
+            return hashlib.file_digest(file, "sha256").digest()
+        for index in range(_BLOCKS):
+            file.seek(index * (size - _BLOCK) // (_BLOCKS - 1))
+            digest.update(file.read(_BLOCK))
+    return digest.digest()
+
+
+def _adapter_identity(model: Any, adapters: Sequence[str] | None) -> str | None:
+    if not hasattr(model, "get_base_model"):
+        return None
+    from peft import get_peft_model_state_dict
+    from peft.utils.integrations import gather_params_ctx
+
+    digest = hashlib.sha256()
+    at_work = False
+    for name in model.active_adapters if adapters is None else adapters:
+        config = model.peft_config[name]
+        settings = {key: getattr(config, key, None) for key in _ADAPTER_SETTINGS}
+        digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+        # Under DeepSpeed ZeRO-3 each process holds a part of the tensors.
+        with gather_params_ctx([parameter for key, parameter in model.named_parameters() if f".{name}" in key]):
+            state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+            tensors = {key: state[key].detach().float().cpu().contiguous().numpy() for key in sorted(state)}
+        # A LoRA whose B matrices are still zero is the model without it.
+        at_work = at_work or any(tensor.any() for key, tensor in tensors.items() if "lora_A" not in key)
+        for key, tensor in tensors.items():
+            digest.update(f"{key}:{tensor.shape}:".encode())
+            digest.update(tensor.tobytes())
+    return digest.hexdigest()[:32] if at_work else None
+
+
+def _quantization(config: Any) -> str | None:
+    settings = getattr(config, "quantization_config", None)
+    if settings is None:
+        return None
+    values = settings if isinstance(settings, dict) else settings.to_dict()
+    if values.get("load_in_4bit"):
+        double = "-double" if values.get("bnb_4bit_use_double_quant") else ""
+        return f"bnb-{values.get('bnb_4bit_quant_type')}{double}"
+    if values.get("load_in_8bit"):
+        return "bnb-int8"
+    bits = values.get("bits")
+    return str(values.get("quant_method")) + (f"-{bits}bit" if bits else "")
+
+
+def _tokenizer_identity(tokenizer: Any) -> str:
+    """Hash of what makes tokens of text. The padding token is left out: TRL sets one where there is none."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    content: Any
+    if backend is None:
+        content = [sorted(tokenizer.get_vocab().items()), type(tokenizer).__name__]
+    else:
+        content = json.loads(backend.to_str())
+        # Set anew with each call.
+        content.pop("padding", None)
+        content.pop("truncation", None)
+    ends = [tokenizer.bos_token, tokenizer.eos_token]
+    return _digest([content, ends])
+
+
+def _template_identity(tokenizer: Any) -> str | None:
+    template = getattr(tokenizer, "chat_template", None)
+    return None if template is None else _digest(template)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

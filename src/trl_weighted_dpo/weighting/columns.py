@@ -1,0 +1,155 @@
+"""The columns that weights come from, read and checked a whole column at a time."""
+
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from trl_weighted_dpo import schema
+from trl_weighted_dpo.weighting.config import SCHEMES, WeightingConfig
+
+Column = Sequence[Any] | NDArray[Any]
+"""Numbers and nulls, shape (n,); an array of Arrow will do."""
+Array = NDArray[np.float64]
+
+LARGEST = float(np.finfo(np.float32).max)
+"""Largest weight: batches carry weights as float32."""
+
+COLUMNS = (schema.WEIGHT, *schema.SIGNALS, schema.REWARD_MARGIN)
+_RANGES = {
+    schema.REJECTED_NLL: (0.0, LARGEST),
+    schema.WEIGHT: (0.0, LARGEST),
+    schema.REWARD_MARGIN: (-LARGEST, LARGEST),
+    **dict.fromkeys(set(schema.SIGNALS) - {schema.REJECTED_NLL}, (0.0, 1.0)),
+}
+_KINDS = {
+    (0.0, 1.0): "a number in [0, 1]",
+    (0.0, LARGEST): "a finite number >= 0",
+    (-LARGEST, LARGEST): "a finite number",
+}
+_PLAIN = frozenset((float, int, type(None)))
+_NUMERIC = ("int", "uint", "float", "double", "halffloat")
+
+
+def weight_columns(config: WeightingConfig, types: Mapping[str, Any]) -> list[str]:
+    """The columns of a dataset that the weights come from, or are checked with.
+
+    Args:
+        config ([`WeightingConfig`]): A plugin's formula may read any column of numbers.
+        types (`Mapping[str, Any]`): Type of each column: Arrow's, or a feature of `datasets`.
+    """
+    if config.formula(config.scheme) in SCHEMES:
+        return [name for name in COLUMNS if name in types]
+    return [name for name, kind in types.items() if name in COLUMNS or (is_number(kind) and name != schema.PAIR_WEIGHT)]
+
+
+def is_number(kind: Any) -> bool:
+    """Whether a column's type, Arrow's or a feature of `datasets`, is one of numbers."""
+    return str(getattr(kind, "dtype", kind)).startswith(_NUMERIC)
+
+
+def check_weights(values: Column, source: str = "dataset") -> Array:
+    """Check ready weights and return them as an array of shape (n,).
+
+    Args:
+        values (`Sequence[float | None]`): The `weight` column, shape (n,).
+        source (`str`, *optional*): Name of the dataset or file, for the message.
+
+    Raises:
+        [`~schema.SchemaError`]: If a weight is missing, not a number, not finite or negative; names the row and value.
+    """
+    return read_column(values, schema.WEIGHT, source)
+
+
+def check_signals(columns: Mapping[str, Column], source: str = "dataset") -> None:
+    """Check the signal columns that are there, and the reward margins.
+
+    Raises:
+        [`~schema.SchemaError`]: If a value is neither null nor a number in its range; names the row and value.
+    """
+    for name in (*schema.SIGNALS, schema.REWARD_MARGIN):
+        if name in columns:
+            read_column(columns[name], name, source)
+
+
+def read_column(values: Column, name: str, source: str, first_row: int = 0) -> Array:
+    """A column as float64, shape (n,), NaN for null (not known).
+
+    Args:
+        values (`Column`): Shape (n,).
+        name (`str`): Its name: those of the package have a range, and a weight is never null.
+        source (`str`): Name of the dataset or file, for messages.
+        first_row (`int`, *optional*, defaults to `0`): Row of the first value, for messages.
+
+    Raises:
+        [`~schema.SchemaError`]: If a value is neither null nor a number in its range; names the row and value.
+    """
+    array = _arrow(values)
+    if array is None:
+        result, bad = _one_by_one(values, name)
+    else:
+        result = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        bad = _first_bad(array, result, name)
+    if bad is not None:
+        raise schema.row_error(source, first_row + bad, name, _plain(values[bad]), _hint(name))
+    return result
+
+
+def _first_bad(array: Any, values: Array, name: str) -> int | None:
+    if name not in _RANGES:
+        return None
+    low, high = _RANGES[name]
+    good = (values >= low) & (values <= high)
+    if name != schema.WEIGHT:
+        good |= pc.is_null(array).to_numpy(zero_copy_only=False)
+    return None if good.all() else int(np.argmin(good))
+
+
+def _arrow(values: Any) -> Any:
+    """The values as an Arrow array of numbers, or `None` where they are to be looked at one by one."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    elif not isinstance(values, pa.Array | np.ndarray):
+        # Arrow would take true for 1.
+        if not _PLAIN.issuperset(map(type, values)):
+            return None
+        try:
+            values = pa.array(values, pa.float64())
+        except (pa.ArrowInvalid, OverflowError):
+            return None
+    elif isinstance(values, np.ndarray):
+        if values.dtype.kind not in "fiu":
+            return None
+        values = pa.array(values)
+    kind = values.type
+    return values if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) else None
+
+
+def _one_by_one(values: Column, name: str) -> tuple[Array, int | None]:
+    low, high = _RANGES.get(name, (-LARGEST, LARGEST))
+    result = np.full(len(values), np.nan)
+    for row, value in enumerate(values):
+        plain = _plain(value)
+        if plain is None and name != schema.WEIGHT:
+            continue
+        if isinstance(plain, bool) or not isinstance(plain, numbers.Real) or not low <= plain <= high:  # type: ignore[operator]
+            return result, row
+        result[row] = plain
+    return result, None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pa.Scalar):
+        return value.as_py()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _hint(name: str) -> str:
+    kind = _KINDS[_RANGES.get(name, (-LARGEST, LARGEST))]
+    if name == schema.WEIGHT:
+        return f"A weight is {kind}; mend the row, or drop the column to have weights computed from the signals."
+    return f"This signal is {kind}, or null where it is not known."

@@ -1,0 +1,151 @@
+"""The columns of a file of pairs that weights come from, read without the texts."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trl_weighted_dpo import schema
+from trl_weighted_dpo.rows import RowFile
+from trl_weighted_dpo.weighting.columns import COLUMNS, is_number, read_column, weight_columns
+from trl_weighted_dpo.weighting.config import SCHEMES, WeightingConfig
+
+_BATCH_ROWS = 8192
+
+
+def file_columns(path: Path, configs: Sequence[WeightingConfig]) -> tuple[dict[str, Any], int]:
+    """The columns that these settings read, as arrays of Arrow, and the number of pairs.
+
+    Memory: eight bytes for each number. Of Parquet, only these columns are read.
+
+    Args:
+        path (`Path`): Pairs, as JSONL or Parquet.
+        configs (`Sequence[WeightingConfig]`): Settings to be compared.
+
+    Raises:
+        [`~schema.SchemaError`]: If a row is no pair or a value no number in its range; names the row and value.
+        `ValueError`: If there are no pairs.
+    """
+    if path.suffix == ".parquet":
+        columns, size = _parquet_columns(path, configs)
+    else:
+        columns, size = _jsonl_columns(path, configs)
+    if not size:
+        raise ValueError(f"{path}: there are no pairs in it.")
+    return columns, size
+
+
+def _parquet_columns(path: Path, configs: Sequence[WeightingConfig]) -> tuple[dict[str, Any], int]:
+    size = len(RowFile(path))
+    with pq.ParquetFile(path) as file:
+        types = {field.name: field.type for field in file.schema_arrow}
+        _check_names(types, path)
+        wanted = {name for config in configs for name in weight_columns(config, types)}
+        table = file.read(columns=[name for name in types if name in wanted])
+    return {name: table.column(name) for name in table.column_names}, size
+
+
+def _jsonl_columns(path: Path, configs: Sequence[WeightingConfig]) -> tuple[dict[str, Any], int]:
+    takes_any = any(config.formula(config.scheme) not in SCHEMES for config in configs)
+    chunks: dict[str, list[Any]] = {}
+    refused: set[str] = {schema.PAIR_WEIGHT}
+    size = 0
+    for batch in _batches(path):
+        names = dict.fromkeys(name for row in batch for name in row)
+        for name in dict.fromkeys([*chunks, *(name for name in names if name in COLUMNS or takes_any)]):
+            values = [row.get(name) for row in batch]
+            if name in refused:
+                continue
+            if name in COLUMNS:
+                numbers = read_column(values, name, str(path), size)
+                # Not a number is not known: `read_column` refuses any that the file itself holds.
+                chunk = pa.array(numbers, from_pandas=True)
+            elif (chunk := _numbers(values)) is None:
+                refused.add(name)
+                chunks.pop(name, None)
+                continue
+            chunks.setdefault(name, [pa.nulls(size, pa.float64())]).append(chunk)
+        size += len(batch)
+    return {name: pa.chunked_array(parts) for name, parts in chunks.items()}, size
+
+
+def _batches(path: Path) -> Iterator[list[Mapping[str, Any]]]:
+    batch: list[Mapping[str, Any]] = []
+    for index, row in enumerate(schema.read_jsonl(path)):
+        if schema.CHOSEN not in row or schema.REJECTED not in row:
+            schema.check_pair_row(row, index, str(path))
+        batch.append(row)
+        if len(batch) == _BATCH_ROWS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _numbers(values: list[Any]) -> Any:
+    """The values as an array of float64, or `None` if one is neither a number nor null."""
+    try:
+        array = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return None
+    return array.cast(pa.float64(), safe=False) if is_number(array.type) or pa.types.is_null(array.type) else None
+
+
+def _check_names(names: Collection[str], path: Path) -> None:
+    missing = [name for name in (schema.CHOSEN, schema.REJECTED) if name not in names]
+    if missing:
+        raise schema.SchemaError(
+            f"{path}: these are no pairs: the column {missing[0]!r} is missing; there are: {', '.join(names)}. "
+            "`weighted-dpo mine` makes pairs of a pool."
+        )
+
+
+def heaviest_and_lightest(weights: np.ndarray[Any, Any], count: int) -> tuple[list[int], list[int]]:
+    """Rows of the `count` heaviest pairs, heaviest first, and of the lightest, lightest first; of equals the first."""
+    lightest = np.argsort(weights, kind="stable")[:count]
+    heaviest = np.argsort(-weights, kind="stable")[:count]
+    return heaviest.tolist(), lightest.tolist()
+
+
+def values_at(path: Path, column: str, rows: Collection[int]) -> dict[int, Any]:
+    """The values of one column in these rows, by row; `None` where there is none."""
+    wanted = set(rows)
+    if not wanted:
+        return {}
+    found: dict[int, Any] = dict.fromkeys(sorted(wanted))
+    last = max(wanted)
+    for row, value in enumerate(_column(path, column)):
+        if row in wanted:
+            found[row] = value
+        if row == last:
+            break
+    return found
+
+
+def _column(path: Path, column: str) -> Iterator[Any]:
+    if path.suffix != ".parquet":
+        yield from (row.get(column) for row in schema.read_jsonl(path))
+        return
+    with pq.ParquetFile(path) as file:
+        if column in file.schema_arrow.names:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[column]):
+                yield from batch.column(0).to_pylist()
+
+
+class WeighedRows:
+    """The rows of a file of pairs with their weights in the column `weight`, which can be read again and again.
+
+    Args:
+        path (`Path`): Pairs, as JSONL or Parquet.
+        weights (`Array`): Shape (n,), one for each row.
+    """
+
+    def __init__(self, path: Path, weights: np.ndarray[Any, Any]) -> None:
+        self.path, self.weights = path, weights
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row, weight in zip(RowFile(self.path), self.weights, strict=True):
+            yield {**row, schema.WEIGHT: float(weight)}

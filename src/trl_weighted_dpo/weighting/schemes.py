@@ -1,0 +1,116 @@
+"""Raw weights: what a scheme makes of the signals of a pair.
+
+arXiv 2512.19728 names wrongness, confidence gap and perplexity as the parts of its raw weight and publishes no formula:
+the formulas are ours. Scale does not matter, since r is divided by its mean over the training set.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from trl_weighted_dpo import schema
+from trl_weighted_dpo.weighting.columns import Array
+from trl_weighted_dpo.weighting.config import WeightingConfig
+
+RELATIVE_NLL = "relative_nll"
+"""Beside the columns of the pairs: `rejected_nll` divided by its median over the training set."""
+NLL_CAP = 3.0
+
+RawWeightFunction = Callable[[Mapping[str, Array], WeightingConfig], Array]
+"""From columns to raw weights r ≥ 0, shape (n,).
+
+The columns are float64 arrays of shape (n,), NaN where a value is not known: those that have a value somewhere in the
+training set, and [`RELATIVE_NLL`]. Each pair's r comes from its own row alone, so that evaluation pairs are weighed as
+training pairs are.
+"""
+
+
+def wrongness(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
+    """`rejected_wrongness`: the calibrated probability that the rejected completion is wrong."""
+    return _known(columns[schema.REJECTED_WRONGNESS])
+
+
+def severity(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
+    """`rejected_severity`: how much of the rejected completion's profile shows an error."""
+    return _known(columns[schema.REJECTED_SEVERITY])
+
+
+def absurdity(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
+    """`rejected_absurdity`: how unreasonable the rejected completion is in itself."""
+    return _known(columns[schema.REJECTED_ABSURDITY])
+
+
+def confidence_gap(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
+    """max(0, conf(rejected) − conf(chosen)): where the model prefers the wrong solution, there is something to
+    unlearn. 0 where one of the two is not known."""
+    return _known(np.maximum(0.0, columns[schema.REJECTED_CONFIDENCE] - columns[schema.CHOSEN_CONFIDENCE]))
+
+
+def perplexity(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
+    """min(nll / median(nll), 3) with the rejected completion's NLL per token, the logarithm of its perplexity.
+
+    The logarithm, because perplexity itself grows exponentially: a few unlikely texts would hold most of the weight.
+    Capped for the same reason.
+    """
+    return _known(np.minimum(columns[RELATIVE_NLL], NLL_CAP))
+
+
+def reward_margin(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
+    """σ(−m) with m = `reward_margin`, a reward model's score of the chosen less that of the rejected completion.
+
+    Under Bradley and Terry's model it is the probability that the rejected completion is preferred, and the factor that
+    DPO's own gradient gives a pair of that margin (arXiv 2305.18290, section 4). Pairs that a reward model tells apart
+    badly are the hard ones, as in MADPO (arXiv 2510.05342); that they are mislabelled is less likely here, where a
+    verifier has decided what is right.
+    """
+    # tanh neither overflows nor leaves [0, 1].
+    return _known(0.5 - 0.5 * np.tanh(0.5 * columns[schema.REWARD_MARGIN]))
+
+
+def verifier(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
+    """a · flaw + b · max(0, conf(rejected) − conf(chosen)) + c · min(nll / median(nll), 3): the paper's combination.
+
+    The flaw is `rejected_severity` if the training set has it, else `rejected_wrongness`: that is a probability and
+    near 1 for most wrong candidates, so that it tells pairs little apart. Signals that are not there count 0.
+    """
+    graded = schema.REJECTED_SEVERITY in columns
+    terms: list[tuple[float, RawWeightFunction, tuple[str, ...]]] = [
+        (config.wrongness, severity, (schema.REJECTED_SEVERITY,))
+        if graded
+        else (config.wrongness, wrongness, (schema.REJECTED_WRONGNESS,)),
+        (config.confidence_gap, confidence_gap, (schema.CHOSEN_CONFIDENCE, schema.REJECTED_CONFIDENCE)),
+        (config.nll, perplexity, (RELATIVE_NLL,)),
+    ]
+    size = len(next(iter(columns.values())))
+    raw = np.zeros(size)
+    for coefficient, formula, needed in terms:
+        if all(name in columns for name in needed):
+            raw = raw + coefficient * formula(columns, config)
+    return raw
+
+
+RAW_WEIGHTS: dict[str, RawWeightFunction] = {
+    "verifier": verifier,
+    "wrongness": wrongness,
+    "severity": severity,
+    "absurdity": absurdity,
+    "confidence_gap": confidence_gap,
+    "perplexity": perplexity,
+    "reward_margin": reward_margin,
+}
+"""Schemes of the package that compute raw weights from signals, by name."""
+
+NEEDED: dict[str, tuple[str, ...]] = {
+    "wrongness": (schema.REJECTED_WRONGNESS,),
+    "severity": (schema.REJECTED_SEVERITY,),
+    "absurdity": (schema.REJECTED_ABSURDITY,),
+    "confidence_gap": (schema.CHOSEN_CONFIDENCE, schema.REJECTED_CONFIDENCE),
+    "perplexity": (schema.REJECTED_NLL,),
+    "reward_margin": (schema.REWARD_MARGIN,),
+}
+"""Columns that a scheme cannot do without; `verifier` takes what there is."""
+
+
+def _known(values: Array) -> Array:
+    """What is not known counts 0."""
+    return np.nan_to_num(values, nan=0.0)

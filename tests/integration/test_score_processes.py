@@ -1,0 +1,79 @@
+"""Two processes write the file that one writes, and a killed run of them goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.tiny import tiny_pool
+from trl_weighted_dpo.mining.scoring import windows
+from trl_weighted_dpo.rows import write_rows
+
+pytestmark = pytest.mark.long
+
+POOL = tiny_pool(1200)
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
+LAUNCHERS = {
+    "one": [sys.executable],
+    "torchrun": [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+    "accelerate": [
+        str(Path(sys.executable).with_name("accelerate")), "launch", "--cpu", "--num_processes", "2",
+        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, tiny_model_dir):
+    folder = tmp_path_factory.mktemp("score")
+    write_rows(folder / "pool.jsonl", POOL)
+    assert sum(1 for _ in windows(POOL, "pool")) > 4
+    run(folder, "one", "whole", tiny_model_dir)
+    return folder
+
+
+def command(folder, launcher, name, model):
+    module = ["-m", "trl_weighted_dpo.cli", "score", str(folder / "pool.jsonl"), "--model", str(model)]
+    return [*LAUNCHERS[launcher], *module, "-o", str(folder / f"{name}.jsonl")]
+
+
+def run(folder, launcher, name, model):
+    done = subprocess.run(
+        command(folder, launcher, name, model), env=ENVIRONMENT, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+def test_two_processes_write_what_one_writes(world, tiny_model_dir, launcher):
+    output = run(world, launcher, launcher, tiny_model_dir)
+    assert output.count("1200 scored rows written to") == 1
+    assert (world / f"{launcher}.jsonl").read_bytes() == (world / "whole.jsonl").read_bytes()
+    assert not list(world.glob("*.journal*"))
+
+
+def test_two_killed_processes_go_on(world, tiny_model_dir):
+    arguments = command(world, "torchrun", "killed", tiny_model_dir)
+    process = psutil.Popen(arguments, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    journals = [world / "killed.jsonl.journal", world / "killed.jsonl.journal-1"]
+
+    def has_begun(journal):
+        return journal.is_file() and journal.read_bytes().count(b"\n") > 1
+
+    while process.is_running() and process.poll() is None and not all(map(has_begun, journals)):
+        time.sleep(0.005)
+    for one in [*process.children(recursive=True), process]:
+        os.kill(one.pid, signal.SIGKILL)
+    process.wait()
+    assert not (world / "killed.jsonl").exists()
+    kept = [journal.read_bytes() for journal in journals]
+    assert all(kept)
+    run(world, "torchrun", "killed", tiny_model_dir)
+    assert (world / "killed.jsonl").read_bytes() == (world / "whole.jsonl").read_bytes()
+    assert not list(world.glob("*.journal*"))

@@ -1,0 +1,23 @@
+"""An audit counts the tokens that TRL's trainer trains on."""
+
+from datasets import Dataset
+from trl import DPOConfig, DPOTrainer
+
+from tests.mining.test_audit import clean_pairs
+from tests.tiny import tiny_model, tiny_tokenizer
+from trl_weighted_dpo.audit.config import AuditConfig
+from trl_weighted_dpo.audit.pairs import read_pair
+from trl_weighted_dpo.audit.truncation import TruncationChecks
+
+
+def test_completion_lengths_are_those_of_the_trainer(tmp_path):
+    tokenizer = tiny_tokenizer()
+    rows = [{name: row[name] for name in ("prompt", "chosen", "rejected")} for row in clean_pairs(8)]
+    arguments = DPOConfig(str(tmp_path), bf16=False, use_cpu=True, report_to=[], gradient_checkpointing=False)
+    trainer = DPOTrainer(
+        tiny_model(), args=arguments, ref_model=tiny_model(), processing_class=tokenizer,
+        train_dataset=Dataset.from_list(rows),
+    )  # fmt: skip
+    expected = [(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in trainer.train_dataset]
+    checks = TruncationChecks(AuditConfig(), tokenizer)
+    assert [checks.lengths(read_pair(row, index, True)) for index, row in enumerate(rows)] == expected
