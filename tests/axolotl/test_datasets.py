@@ -125,6 +125,25 @@ def test_ready_pairs_are_rendered_and_keep_their_columns(pool, tmp_path):
     assert {row["weight"] for row in rows} == {2.0}
 
 
+def test_pairs_that_are_conversations_are_rendered(tmp_path):
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+    pair = {name: [{"role": role, "content": name}] for name, role in roles.items()}
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps(pair) + "\n")
+    cfg = config(path, tmp_path, system_prompt="Be exact.")
+    ours.check_local_data(cfg)
+    rows = mapped(cfg, path, tmp_path, tokenizer=tokenizer).to_list()
+    assert rows == [
+        {
+            "prompt": "[system]Be exact.[user]prompt",
+            "chosen": "[assistant]chosen",
+            "rejected": "[assistant]rejected",
+        }
+    ]
+
+
 def test_scored_pools_bring_reference_log_probs(tmp_path):
     rows = tiny_pool(4)
     for row in rows:

@@ -176,6 +176,24 @@ def test_plain_prompts_follow_the_template():
         render_pair(pair, tiny_tokenizer(), "Q:")
 
 
+def test_conversations_are_rendered_as_texts_are():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    text = {"prompt": "p", "chosen": "c", "rejected": "r"}
+    conversation = {
+        "prompt": [{"role": "user", "content": "p"}],
+        "chosen": [{"role": "assistant", "content": "c"}],
+        "rejected": [{"role": "assistant", "content": "r"}],
+    }
+    expected = {"prompt": "[system]s[user]p", "chosen": "[assistant]c", "rejected": "[assistant]r"}
+    assert render_pair(text, tokenizer, system_prompt="s") == expected
+    assert render_pair(conversation, tokenizer, system_prompt="s") == expected
+    conversation["prompt"].insert(0, {"role": "system", "content": "own"})
+    assert render_pair(conversation, tokenizer, system_prompt="s")["prompt"] == "[system]own[user]p"
+    with pytest.raises(ValueError, match="are conversations, but the tokenizer has no chat template"):
+        render_pair(conversation, tiny_tokenizer())
+
+
 def test_a_template_that_rewrites_the_prompt_is_refused():
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = "{{ messages|length }}{{ messages[-1].content }}"

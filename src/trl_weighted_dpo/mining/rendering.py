@@ -5,6 +5,9 @@ from typing import Any
 
 from trl_weighted_dpo import schema
 
+Message = Mapping[str, Any]
+"""A message of a conversation, with `role` and `content`."""
+
 DEFAULT_PROMPT_TEMPLATE = "{problem}\n"
 
 
@@ -14,11 +17,12 @@ def render_pair(
     prompt_template: str = DEFAULT_PROMPT_TEMPLATE,
     system_prompt: str | None = None,
 ) -> dict[str, Any]:
-    """A copy of a mined pair whose `prompt`, `chosen` and `rejected` are ready for TRL as plain text.
+    """A copy of a pair whose `prompt`, `chosen` and `rejected` are ready for TRL as plain text.
 
     Args:
         pair (`Mapping[str, Any]`):
-            Its `prompt` is the bare text of the problem, as mining leaves it.
+            Its `prompt` is the bare text of the problem, as mining leaves it; or all three are conversations, as lists
+            of messages.
         tokenizer, prompt_template, system_prompt:
             As for [`render_completions`], which also says what is raised.
     """
@@ -30,8 +34,8 @@ def render_pair(
 
 
 def render_completions(
-    problem: str,
-    completions: Sequence[str],
+    problem: str | Sequence[Message],
+    completions: Sequence[str | Sequence[Message]],
     tokenizer: Any,
     prompt_template: str = DEFAULT_PROMPT_TEMPLATE,
     system_prompt: str | None = None,
@@ -39,35 +43,41 @@ def render_completions(
     """A problem and completions of it as plain text for TRL.
 
     Args:
-        problem (`str`):
-            Bare text of the problem.
-        completions (`Sequence[str]`):
-            Solutions of it.
+        problem (`str` or `list[dict]`):
+            Bare text of the problem, or the messages before the answer.
+        completions (`Sequence[str | list[dict]]`):
+            Solutions of it, each as text or as messages.
         tokenizer (`PreTrainedTokenizerBase`):
             If it has a chat template, the problem becomes a user message and each completion the assistant's;
             otherwise `prompt_template` is used, and completions stay as they are.
         prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`):
             Text with the placeholder `{problem}`; nothing else in braces is touched.
         system_prompt (`str`, *optional*):
-            System message in front, with a chat template only.
+            System message in front, with a chat template only, and unless the messages begin with one.
 
     Returns:
         The prompt and the completions.
 
     Raises:
-        `ValueError`: If the template lacks `{problem}`, or the chat template renders the prompt differently once an
-            answer follows.
+        `ValueError`: If the template lacks `{problem}`, messages have no chat template to be rendered by, or the chat
+            template renders the prompt differently once an answer follows.
     """
     if not getattr(tokenizer, "chat_template", None):
         if "{problem}" not in prompt_template:
             raise ValueError(f"prompt_template {prompt_template!r} lacks the placeholder {{problem}}.")
-        return prompt_template.replace("{problem}", problem), list(completions)
-    messages = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    messages.append({"role": "user", "content": problem})
+        if not isinstance(problem, str) or not all(isinstance(completion, str) for completion in completions):
+            raise ValueError(
+                "The pairs are conversations, but the tokenizer has no chat template to render them by. Set "
+                "`tokenizer.chat_template` (in Axolotl `chat_template`), or give texts."
+            )
+        return prompt_template.replace("{problem}", problem), [str(completion) for completion in completions]
+    messages = _messages(problem, "user")
+    if system_prompt and messages[0]["role"] != "system":
+        messages = [{"role": "system", "content": system_prompt}, *messages]
     prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     rendered = []
     for completion in completions:
-        answered = [*messages, {"role": "assistant", "content": completion}]
+        answered = [*messages, *_messages(completion, "assistant")]
         text = tokenizer.apply_chat_template(answered, tokenize=False)
         if not text.startswith(prompt):
             raise ValueError(
@@ -77,6 +87,10 @@ def render_completions(
             )
         rendered.append(_until_eos(text[len(prompt) :], tokenizer))
     return _without_bos(prompt, tokenizer), rendered
+
+
+def _messages(content: str | Sequence[Message], role: str) -> list[Message]:
+    return [{"role": role, "content": content}] if isinstance(content, str) else list(content)
 
 
 def _without_bos(text: str, tokenizer: Any) -> str:
