@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trl_weighted_dpo.weighting import RAW_WEIGHTS, WeightingConfig, compute_weights
 from trl_weighted_dpo.weighting.config import CONTROLS
 from trl_weighted_dpo.weighting.schemes import RELATIVE_NLL
+
+unhurried = settings(deadline=None)
+"""A busy machine is no failure."""
 
 NAMES = (
     "rejected_wrongness", "rejected_severity", "rejected_absurdity", "chosen_confidence", "rejected_confidence",
@@ -42,6 +45,7 @@ def weigh(columns, scheme="verifier", statistics=None, **settings):
     )
 
 
+@unhurried
 @given(pairs, schemes, lambdas)
 def test_the_mean_is_one_and_weights_lie_within_the_bounds(rows, scheme, lambda_):
     weights, statistics, summary = weigh(columns_of(rows), scheme, lambda_=lambda_)
@@ -56,6 +60,7 @@ def test_the_mean_is_one_and_weights_lie_within_the_bounds(rows, scheme, lambda_
     assert sum(summary.histogram.counts) == sum(summary.histogram_u.counts) == len(rows)
 
 
+@unhurried
 @given(pairs, schemes)
 def test_lambda_zero_is_exactly_uniform(rows, scheme):
     assert weigh(columns_of(rows), scheme, lambda_=0.0)[0].tolist() == [1.0] * len(rows)
@@ -75,6 +80,7 @@ SIGNS = {
 @pytest.mark.parametrize(
     ("scheme", "signal", "sign"), [(s, n, d) for s, signs in SIGNS.items() for n, d in signs.items()]
 )
+@unhurried
 @given(st.lists(st.floats(0.0, 1.0), min_size=len(NAMES) + 2, max_size=len(NAMES) + 2), st.floats(0.0, 5.0))
 def test_raw_weights_are_monotone_in_each_signal(scheme, signal, sign, values, step):
     names = (*NAMES, RELATIVE_NLL, "reward_margin")
@@ -84,6 +90,7 @@ def test_raw_weights_are_monotone_in_each_signal(scheme, signal, sign, values, s
     assert sign * second >= sign * first - 1e-12
 
 
+@unhurried
 @given(pairs)
 def test_an_inverse_never_weighs_more_where_the_scheme_does(rows):
     columns = columns_of(rows)
@@ -93,6 +100,7 @@ def test_an_inverse_never_weighs_more_where_the_scheme_does(rows):
     assert (np.diff(inverse[order])[larger] <= 1e-9).all()
 
 
+@unhurried
 @given(
     st.lists(share, min_size=1, max_size=25), st.floats(1e-3, 1.0), st.sampled_from(["severity", *CONTROLS]), lambdas
 )
@@ -104,6 +112,7 @@ def test_the_scale_of_the_raw_weights_does_not_matter(values, factor, scheme, la
     assert weigh({"rejected_severity": scaled}, scheme, **settings)[0] == pytest.approx(expected, rel=1e-9)
 
 
+@unhurried
 @given(pairs, schemes, st.randoms(use_true_random=False))
 def test_weights_go_with_their_pairs(rows, scheme, random):
     columns = columns_of(rows)
@@ -116,6 +125,7 @@ def test_weights_go_with_their_pairs(rows, scheme, random):
         assert after == pytest.approx(before[order])
 
 
+@unhurried
 @given(pairs, schemes)
 def test_evaluation_by_the_training_statistics_repeats_itself(rows, scheme):
     columns = columns_of(rows)

@@ -149,11 +149,6 @@ def test_a_nameless_model_needs_a_reference(tmp_path):
         )
 
 
-def test_reference_columns_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="`ref_chosen_logps`"):
-        make(tmp_path, [{**row, "ref_chosen_logps": -1.0, "ref_rejected_logps": -2.0} for row in weighted()])
-
-
 def test_doubled_bos_is_remarked_on(tmp_path, caplog):
     arena = Arena(tmp_path, [{**row, "prompt": "<|im_start|>" * 2 + row["prompt"]} for row in weighted()])
     arena.tokenizer.bos_token = "<|im_start|>"

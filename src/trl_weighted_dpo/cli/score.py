@@ -30,7 +30,9 @@ def score(
         str | None, typer.Option(help="Prompt with {problem}, where the tokenizer has no chat template.")
     ] = None,
     system_prompt: Annotated[str | None, typer.Option(help="System message, with a chat template.")] = None,
-    batch_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a forward pass, padding included.")] = 4096,
+    batch_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of a forward pass, with padding; 4096, on a CPU 512.")
+    ] = None,
     backend: Annotated[str, typer.Option(help="transformers, or vllm on a GPU.")] = "transformers",
 ) -> None:
     """Score the candidates of a pool under the model that is to be trained.

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from trl_weighted_dpo.mining.tokens import Tokens
 
-VOCABULARY_CHUNK = 512
-"""Tokens whose log-softmax over the vocabulary is computed at a time, to bound its memory."""
+BATCH_TOKENS = 4096, 512
+"""Tokens of a batch by default, on an accelerator and on a CPU, where larger ones leave the caches and take longer."""
+
+VOCABULARY_CHUNK = 512, 64
+"""Tokens whose log-softmax over the vocabulary is computed at a time, to bound its memory; likewise."""
 
 
 class ForwardPass:
@@ -20,13 +23,15 @@ class ForwardPass:
     Args:
         model (`PreTrainedModel` or `PeftModel`):
             Causal language model, quantised or not, on its device. It is put in evaluation mode.
-        batch_tokens (`int`):
+        batch_tokens (`int`, *optional*, defaults to `4096`, on a CPU `512`):
             Tokens of a batch, padding included. A longer sequence is a batch of its own.
     """
 
-    def __init__(self, model: Any, batch_tokens: int) -> None:
+    def __init__(self, model: Any, batch_tokens: int | None = None) -> None:
         self.model = model.eval()
-        self.batch_tokens = batch_tokens
+        is_on_cpu = model.device.type == "cpu"
+        self.batch_tokens = batch_tokens or BATCH_TOKENS[is_on_cpu]
+        self._chunk = VOCABULARY_CHUNK[is_on_cpu]
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._cuts_logits = "logits_to_keep" in inspect.signature(base.forward).parameters
         self._known_ids = base.get_input_embeddings().num_embeddings
@@ -100,9 +105,9 @@ class ForwardPass:
             ).logits
             # Prompt-learning adapters prepend virtual tokens: the last positions are those of the real ones.
             logits = logits[:, begin - width :]
-            for chunk in range(0, len(labels), VOCABULARY_CHUNK):
-                rows, columns = places[chunk : chunk + VOCABULARY_CHUNK].T
-                label = labels[chunk : chunk + VOCABULARY_CHUNK]
+            for chunk in range(0, len(labels), self._chunk):
+                rows, columns = places[chunk : chunk + self._chunk].T
+                label = labels[chunk : chunk + self._chunk]
                 part = logits[rows, columns]
                 part = part if part.dtype == torch.float64 else part.float()
                 values.append(part.gather(1, label.unsqueeze(1)).squeeze(1) - part.logsumexp(dim=1))

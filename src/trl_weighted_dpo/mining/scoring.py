@@ -52,7 +52,7 @@ class ScoringConfig:
             Which tokens are kept of longer ones, `"keep_start"` or `"keep_end"`, as in the trainer's configuration.
         prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*):
             How problems are rendered (see [`~mining.rendering.render_completions`]).
-        batch_tokens (`int`, *optional*, defaults to `4096`):
+        batch_tokens (`int`, *optional*, defaults to `4096`, on a CPU `512`):
             Tokens of a forward pass, padding included. Decides speed and memory: with a vocabulary of 152 000, the
             logits of 4096 tokens take 1.2 GiB in bfloat16. Scores depend on it by rounding only.
 
@@ -64,7 +64,7 @@ class ScoringConfig:
     truncation_mode: str = "keep_start"
     prompt_template: str = DEFAULT_PROMPT_TEMPLATE
     system_prompt: str | None = None
-    batch_tokens: int = 4096
+    batch_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if self.truncation_mode not in TRUNCATION_MODES:
@@ -75,7 +75,7 @@ class ScoringConfig:
             raise ValueError(
                 f"max_length is {self.max_length}, but a prompt and a completion need 2 tokens. None is no limit."
             )
-        if self.batch_tokens < 1:
+        if self.batch_tokens is not None and self.batch_tokens < 1:
             raise ValueError(f"batch_tokens is {self.batch_tokens}; give at least 1.")
 
 

@@ -9,12 +9,13 @@ from trl_weighted_dpo.weighting import WeightingConfig
 
 @dataclass
 class WeightingArguments:
-    """The weighting fields of a training config.
+    """The fields that weighted DPO adds to a training config.
 
     Args:
         weight_scheme (`str`, *optional*, defaults to `"auto"`):
-            `"auto"` takes a `weight` column if there is one, else the pairs' signals, else weight 1. `"uniform"`,
-            `"verifier"` (from the signals) and `"column"` name one.
+            `"auto"` takes a `weight` column if there is one, else the pairs' signals, else weight 1. A name says which:
+            `"uniform"`, `"column"`, `"verifier"` (the signals together), one signal or formula, a control, or a
+            plugin's; see [`~weighting.WeightingConfig`].
         weight_lambda (`float`, *optional*, defaults to `0.3`):
             λ in [0, 1], how far the weights go from 1: 0 is uniform DPO.
         weight_clip_min, weight_clip_max (`float`, *optional*, default to `0.2` and `5.0`):
@@ -23,12 +24,20 @@ class WeightingArguments:
             Coefficients of the three signals in the raw weight.
         weight_normalize_column (`bool`, *optional*, defaults to `False`):
             Whether a ready `weight` column is divided by its mean over the training set.
+        weight_control_of (`str`, *optional*, defaults to `"verifier"`):
+            The scheme whose raw weights the controls `"shuffled"` and `"inverse"` turn around.
+        weight_shuffle_seed (`int`, *optional*, defaults to `42`):
+            Seed of `"shuffled"`.
+        ref_logps (`str`, *optional*, defaults to `"auto"`):
+            Where reference log-probs come from: from the pairs' columns if they fit and else from the reference model
+            (`"auto"`), from the columns or with an error (`"columns"`), or from the reference model (`"model"`).
     """
 
     weight_scheme: str = field(
         default="auto",
         metadata={
-            "help": "Which weights: 'auto' (a `weight` column, else the signals), 'uniform', 'verifier', 'column'."
+            "help": "Which weights: 'auto' (a `weight` column, else the signals), or a scheme by name, such as "
+            "'uniform', 'column' or 'verifier'."
         },
     )
     weight_lambda: float = field(
@@ -44,6 +53,14 @@ class WeightingArguments:
     weight_normalize_column: bool = field(
         default=False, metadata={"help": "Divide a ready `weight` column by its mean over the training set."}
     )
+    weight_control_of: str = field(
+        default="verifier", metadata={"help": "Scheme that the controls 'shuffled' and 'inverse' turn around."}
+    )
+    weight_shuffle_seed: int = field(default=42, metadata={"help": "Seed of the scheme 'shuffled'."})
+    ref_logps: str = field(
+        default="auto",
+        metadata={"help": "Reference log-probs: the pairs' 'columns', the 'model', or 'auto' (columns if they fit)."},
+    )
 
 
 def weighting_config(arguments: WeightingArguments) -> WeightingConfig:
@@ -52,8 +69,8 @@ def weighting_config(arguments: WeightingArguments) -> WeightingConfig:
     Raises:
         `ValueError`: If a field is out of its range.
     """
-    values = {item.name: getattr(arguments, item.name) for item in fields(WeightingArguments)}
-    settings = {name.removeprefix("weight_"): value for name, value in values.items()}
+    names = [item.name for item in fields(WeightingArguments) if item.name.startswith("weight_")]
+    settings = {name.removeprefix("weight_"): getattr(arguments, name) for name in names}
     settings["lambda_"] = settings.pop("lambda")
     return WeightingConfig(**settings)
 

@@ -40,14 +40,16 @@ def weighting_record(
 
 
 def run_record(
-    objective: Objective, args: Any, weighting: Mapping[str, Any] | None, train_dataset: Any
+    objective: Objective, args: Any, weighting: Mapping[str, Any] | None, reference: str, train_dataset: Any
 ) -> dict[str, Any]:
-    """The whole record, as plain JSON types."""
+    """The whole record, as plain JSON types; `reference` says where the training set's reference log-probs come from:
+    `"columns"`, `"computed"` (once, before training), `"computed: "` and why not the columns, or `"model"`."""
     return {
         "version": __version__,
         "versions": {"python": platform.python_version(), **_installed()},
         "objective": {**asdict(objective), "ld_alpha": args.ld_alpha, "use_weighting": args.use_weighting},
         "weighting": weighting,
+        "reference": reference,
         "data": {
             "max_length": args.max_length,
             "truncation_mode": args.truncation_mode,

@@ -35,6 +35,20 @@ def warn_if_trl_is_newer_than_tested() -> None:
         )
 
 
+def check_config_class(args: Any) -> None:
+    """Refuse a config without the fields of weighted DPO.
+
+    Raises:
+        `ValueError`: Names the fields and the class to use.
+    """
+    missing = [name for name in WeightingArguments.__dataclass_fields__ if not hasattr(args, name)]
+    if missing:
+        raise ValueError(
+            f"`args` is a {type(args).__name__}, which lacks {', '.join(missing)}. Use WeightedDPOConfig, which takes "
+            "every argument of TRL's DPOConfig."
+        )
+
+
 def check_arguments(
     args: Any, model: Any, ref_model: Any, data_collator: Any, processing_class: Any, peft_config: Any
 ) -> None:
@@ -43,12 +57,6 @@ def check_arguments(
     Raises:
         `ValueError`: With the option, the reason and what to do instead.
     """
-    missing = [name for name in WeightingArguments.__dataclass_fields__ if not hasattr(args, name)]
-    if missing:
-        raise ValueError(
-            f"`args` is a {type(args).__name__}, which lacks {', '.join(missing)}. Use WeightedDPOConfig, which takes "
-            "every argument of TRL's DPOConfig."
-        )
     check_text_only(processing_class)
     if data_collator is not None and not isinstance(data_collator, WeightedPreferenceCollator):
         raise ValueError(
@@ -98,7 +106,7 @@ def column_names(dataset: Any) -> list[str]:
 
 
 def check_columns(dataset: Any) -> None:
-    """Refuse data with images or with reference log-probs.
+    """Refuse data with images.
 
     Raises:
         `ValueError`: Says what to do instead.
@@ -106,11 +114,6 @@ def check_columns(dataset: Any) -> None:
     names = set() if dataset is None else set(column_names(dataset))
     if names & {"image", "images"}:
         raise ValueError("The dataset has images, and vision is not supported. Use TRL's DPOTrainer for it.")
-    if names & {"ref_chosen_logps", "ref_rejected_logps"} and schema.PAIR_WEIGHT not in names:
-        raise ValueError(
-            "The dataset has the columns `ref_chosen_logps` or `ref_rejected_logps`, which this version does not check "
-            "against the model and so does not use. Remove them; `precompute_ref_log_probs=True` computes them afresh."
-        )
 
 
 def check_pairs(dataset: Any, source: str) -> None:
@@ -138,8 +141,9 @@ def check_weights_and_signals(dataset: Any, scheme: str, source: str) -> None:
     """
     if scheme == "column" and schema.WEIGHT in dataset.column_names:
         check_weights(dataset[schema.WEIGHT][:], source)
-    if scheme == "verifier":
-        check_signals({name: dataset[name][:] for name in schema.SIGNALS if name in dataset.column_names}, source)
+    if scheme not in ("column", "uniform"):
+        signals = (*schema.SIGNALS, schema.REWARD_MARGIN)
+        check_signals({name: dataset[name][:] for name in signals if name in dataset.column_names}, source)
 
 
 def warn_if_reference_differs(model: Any, reference: Any) -> None:

@@ -30,12 +30,24 @@ from trl_weighted_dpo.training.objective import (
     pair_losses,
     weighted_mean,
 )
+from trl_weighted_dpo.training.reference import (
+    check_reference_is_left,
+    checked_columns,
+    precomputing,
+    uses_columns,
+    without_columns,
+)
 from trl_weighted_dpo.training.telemetry import PairOutcome, WeightTotals, batch_metrics, pair_table
-from trl_weighted_dpo.weighting import WeightStatistics, compute_weights, note_on_override, resolve_scheme
+from trl_weighted_dpo.weighting import (
+    WeightStatistics,
+    compute_weights,
+    note_on_override,
+    resolve_scheme,
+    weight_columns,
+)
 
 logger = get_logger(__name__)
 
-_WEIGHT_COLUMNS = (schema.WEIGHT, *schema.SIGNALS)
 _STREAM_BATCH = 64
 
 
@@ -44,8 +56,10 @@ class WeightedDPOTrainer(DPOTrainer):
 
     The weights come from the training set as `args` says: from a ready `weight` column, or from the signals that mined
     pairs carry. They are computed once, over the whole training set, when the trainer is made; evaluation pairs use the
-    training set's statistics. All else (tokenisation, reference model, metrics, checkpoints) is `DPOTrainer`'s. With
-    all weights 1 its loss and gradients are TRL's, but for the loss type `"sft"`, which is averaged within each pair.
+    training set's statistics. Reference log-probs that the pairs bring as columns are used if they fit
+    (`ref_logps`), and no reference model is loaded then. All else (tokenisation, reference model, metrics, checkpoints)
+    is `DPOTrainer`'s. With all weights 1 its loss and gradients are TRL's, but for the loss type `"sft"`, which is
+    averaged within each pair.
 
     Args:
         model, ref_model, train_dataset, eval_dataset, processing_class, compute_metrics, callbacks, optimizers,
@@ -108,7 +122,7 @@ class WeightedDPOTrainer(DPOTrainer):
             name = model if isinstance(model, str) else get_config_model_id(model.config)
             args = WeightedDPOConfig(f"{(name or 'model').split('/')[-1]}-WeightedDPO")
         support.warn_if_trl_is_newer_than_tested()
-        support.check_arguments(args, model, ref_model, data_collator, processing_class, peft_config)
+        support.check_config_class(args)
         support.check_columns(train_dataset)
         self.weighting = weighting_config(args)
         self.objective = Objective(
@@ -123,20 +137,23 @@ class WeightedDPOTrainer(DPOTrainer):
         self._weight_statistics: WeightStatistics | None = None
         self._weighting_record: dict[str, Any] | None = None
         self._totals = {"train": WeightTotals(), "eval": WeightTotals()}
-        super().__init__(
-            model,
-            ref_model,
-            args,
-            data_collator,
-            train_dataset,
-            eval_dataset,
-            processing_class,
-            compute_metrics,
-            callbacks,
-            optimizers,
-            quantization_config,
-            peft_config,
-        )
+        self._reference_source: str | None = None
+        with precomputing(args, uses_columns(args, train_dataset, eval_dataset)):
+            support.check_arguments(args, model, ref_model, data_collator, processing_class, peft_config)
+            super().__init__(
+                model,
+                ref_model,
+                args,
+                data_collator,
+                train_dataset,
+                eval_dataset,
+                processing_class,
+                compute_metrics,
+                callbacks,
+                optimizers,
+                quantization_config,
+                peft_config,
+            )
         if data_collator is None:
             self.data_collator: Any = WeightedPreferenceCollator(**vars(self.data_collator))
         support.warn_about_doubled_bos(self.train_dataset, self._tokenizer)
@@ -147,7 +164,8 @@ class WeightedDPOTrainer(DPOTrainer):
     @functools.cached_property
     def run_record(self) -> dict[str, Any]:
         """What was trained with (versions, objective, weights, fingerprint of the data), as plain JSON types."""
-        return record.run_record(self.objective, self.args, self._weighting_record, self.train_dataset)
+        source = self._reference_source or "model"
+        return record.run_record(self.objective, self.args, self._weighting_record, source, self.train_dataset)
 
     # Dataset
 
@@ -156,6 +174,8 @@ class WeightedDPOTrainer(DPOTrainer):
         streaming = isinstance(dataset, IterableDataset)
         support.check_text_only(processing_class)
         support.check_columns(dataset)
+        if not self.precompute_ref_logps or args.ref_logps == "model":
+            dataset = without_columns(dataset)
         # The training set comes first, and fixes the scheme and the statistics for all that follow.
         if self._weight_statistics is None:
             scheme = resolve_scheme(self.weighting, support.column_names(dataset), streaming)
@@ -171,7 +191,7 @@ class WeightedDPOTrainer(DPOTrainer):
         return self._weigh(prepared, source)
 
     def _weigh(self, dataset: Dataset, source: str) -> Dataset:
-        columns = {column: dataset[column][:] for column in _WEIGHT_COLUMNS if column in dataset.column_names}
+        columns = {column: dataset[column][:] for column in weight_columns(self.weighting, dataset.features)}
         training = self._weight_statistics is None
         weights, statistics, summary = compute_weights(
             columns, len(dataset), self.weighting, self._weight_statistics, source
@@ -195,7 +215,7 @@ class WeightedDPOTrainer(DPOTrainer):
         statistics = self._weight_statistics
 
         def weigh(batch: dict[str, list[Any]], rows: list[int]) -> dict[str, list[float]]:
-            columns = {column: batch[column] for column in _WEIGHT_COLUMNS if column in batch}
+            columns = {name: batch[name] for name in (schema.WEIGHT, *statistics.signals) if name in batch}
             where = f"{source}, rows counted from {rows[0]}"
             weights, _, _ = compute_weights(columns, len(rows), self.weighting, statistics, where)
             return {schema.PAIR_WEIGHT: weights.tolist()}
@@ -203,6 +223,11 @@ class WeightedDPOTrainer(DPOTrainer):
         return dataset.map(weigh, batched=True, with_indices=True, batch_size=_STREAM_BATCH)
 
     def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
+        dataset, source = checked_columns(self, dataset, name, batch_size)
+        # The training set comes first.
+        self._reference_source = self._reference_source or source
+        if source == "columns":
+            return dataset
         # TRL keeps reference log-probs under a fingerprint into which every training argument enters, so that another λ
         # would compute them again. What they depend on, besides the model, is this.
         plain = dataset.remove_columns(schema.PAIR_WEIGHT)
@@ -216,6 +241,13 @@ class WeightedDPOTrainer(DPOTrainer):
         super()._set_signature_columns_if_needed()
         if schema.PAIR_WEIGHT not in self._signature_columns:
             self._signature_columns.append(schema.PAIR_WEIGHT)
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        if eval_dataset is not None and not isinstance(eval_dataset, str):
+            check_reference_is_left(self)
+        return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
 
     # Loss
 
