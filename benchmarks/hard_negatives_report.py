@@ -14,10 +14,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import mannwhitneyu
+
 from trl_weighted_dpo.rows import RowFile
 
 READINGS = Path(__file__).parent / "results" / "hard_negatives_readings.json"
 PROCESS = ("semantic_alignment", "numerical_validity", "logical_consistency", "structural_integrity", "step_ordering")
+
+
+COLUMNS = (
+    "problem / candidate",
+    "stratum",
+    "band",
+    "hardness = confidence · proximity · flaw",
+    "evidence, with steps",
+    "first faulty step: verifier, read",
+    "near",
+    "what is wrong",
+)
+RANKERS = ("hardness", "hardness_confidence", "hardness_proximity", "hardness_flaw", "rejected_wrongness")
+
+
+def auroc(values: Sequence[float], labels: Sequence[bool]) -> float:
+    positive, negative = (
+        [v for v, label in zip(values, labels, strict=True) if label == side] for side in (True, False)
+    )
+    return float(mannwhitneyu(positive, negative).statistic) / (len(positive) * len(negative))
 
 
 def share(hits: Sequence[bool]) -> str:
@@ -30,12 +52,12 @@ def main() -> None:
     rows = [
         (pair, readings[f"{pair['problem_id']}/{pair['rejected_index']}"]) for pair in RowFile(folder / "sample.jsonl")
     ]
-    found = [pair["rejected_first_faulty_step"] == reading["first_faulty_step"] for pair, reading in rows]
+    is_found = [pair["rejected_first_faulty_step"] == reading["first_faulty_step"] for pair, reading in rows]
     print("| question | all | hard | medium | easy |\n|---|---|---|---|---|")
     questions = {
         "truly incorrect": [reading["incorrect"] for _, reading in rows],
         "near: one wrong decision from a correct solution": [reading["near"] for _, reading in rows],
-        "first faulty step right": found,
+        "first faulty step right": is_found,
     }
     for question, hits in questions.items():
         by_band = [
@@ -43,24 +65,28 @@ def main() -> None:
             for band in ("hard", "medium", "easy")
         ]
         print(f"| {question} | {share(hits)} | {' | '.join(by_band)} |")
+    near = questions["near: one wrong decision from a correct solution"]
+    print("\n| how well it ranks near ones: AUROC | |\n|---|---|")
+    for name in RANKERS:
+        print(f"| {name} | {auroc([pair[name] for pair, _ in rows], near):.2f} |")
     print("\n| dimension | negatives in which it found something | what it found is a fault |\n|---|---|---|")
     for dimension in ("final_answer", *PROCESS):
-        with_finding = [(pair, reading) for pair, reading in rows if has_evidence(pair, dimension)]
-        blames = dimension == "semantic_alignment"
-        print(
-            f"| {dimension} | {len(with_finding)} | {share([not (blames and r['sound_step_blamed']) for _, r in with_finding])} |"
-        )
-    print(
-        "\n| problem / candidate | stratum | band | hardness = confidence · proximity · flaw | evidence | first faulty step: verifier, read | near | what is wrong |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+        found = [reading for pair, reading in rows if has_evidence(pair, dimension)]
+        is_true = [not (dimension == "semantic_alignment" and reading["sound_step_blamed"]) for reading in found]
+        print(f"| {dimension} | {len(found)} | {share(is_true)} |")
+    print(f"\n| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     for pair, reading in rows:
         parts = " · ".join(f"{pair[f'hardness_{name}']:.2f}" for name in ("confidence", "proximity", "flaw"))
-        steps = f"{pair['rejected_first_faulty_step']}, {reading['first_faulty_step']}"
         cells = (
-            f"{pair['problem_id']} / {pair['rejected_index']}", pair["stratum"], pair["hardness_band"],
-            f"{pair['hardness']:.3f} = {parts}", kinds(pair), steps, "yes" if reading["near"] else "no", reading["note"],
-        )  # fmt: skip
+            f"{pair['problem_id']} / {pair['rejected_index']}",
+            pair["stratum"],
+            pair["hardness_band"],
+            f"{pair['hardness']:.3f} = {parts}",
+            kinds(pair),
+            f"{pair['rejected_first_faulty_step']}, {reading['first_faulty_step']}",
+            "yes" if reading["near"] else "no",
+            reading["note"],
+        )
         print(f"| {' | '.join(cells)} |")
 
 

@@ -73,9 +73,15 @@ def test_many_u_at_a_bound_are_noted():
     assert summary.at_clip_min == 0.3
     assert summary.at_clip_max == 0.0
     assert summary.notes == (
-        "30% of u sit at clip_min (0.2) and 0% at clip_max (5): more than 20% at one bound, where weights no longer "
-        "tell pairs apart. Widen that bound, or choose a scheme whose signal is graded and known for more pairs.",
+        "30% of u sit at clip_min (0.2) and 0% at clip_max (5): more than 20% at a bound, where weights no longer "
+        "tell pairs apart. Widen the bounds, or choose a scheme whose signal is graded and known for more pairs.",
     )
+
+
+def test_both_bounds_count_together():
+    summary = notes([0.0] * 3 + [0.03] * 15 + [1.0] * 2)
+    assert (summary.at_clip_min, summary.at_clip_max) == (0.15, 0.1)
+    assert "15% of u sit at clip_min (0.2) and 10% at clip_max (5)" in summary.notes[-1]
 
 
 def test_a_fifth_at_a_bound_is_not_noted():

@@ -28,6 +28,8 @@ CASES = {
     "number from nowhere": (BAKER, BAKED, ["15 * 8 = 120", "He sells 37 of them.", "120 - 37 = 83", "A: 83"], 1),
     "stopped early": (BAKER, BAKED, ["15 * 8 = 120", "120 * 3/4 = 90", "A: 90"], 1),
     "gone on": (BAKER, BAKED, ["15 * 8 = 120", "120 * 3/4 = 90", "120 - 90 = 30", "30 * 7 = 210", "A: 210"], 3),
+    "taken away the wrong way round": (
+        BAKER, BAKED, ["15 * 8 = 120", "120 * 3/4 = 90", "90 - 120 = -30", "A: -30"], 2),
     "only the answer": (BAKER, BAKED, ["Let us think.", "The answer is 77."], 1),
     "nothing at all": (BAKER, BAKED, [""], 0),
     "term in the unknown": (SEEDS, COLLECTED, ["4 * 6 = 24", "9 * 3 = 27", "x - 51 = 19", "A: 70"], 2),

@@ -29,3 +29,6 @@ class AxolotlWeightedDPOTrainer(
             args.pad_to_multiple_of = data_collator.pad_to_multiple_of
             data_collator = None
         super().__init__(model, ref_model, args=args, data_collator=data_collator, **kwargs)
+        if self.precompute_ref_logps:
+            # Axolotl loads a reference for full fine-tuning whatever the settings; nothing asks it any more.
+            self.ref_model = None

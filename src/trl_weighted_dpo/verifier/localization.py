@@ -23,7 +23,10 @@ def first_faulty_step(facts: Facts, judgements: Iterable[Judgement]) -> int | No
     exact = [step for item, step in placed if item.dimension in _EXACT and item.channel == "rule"]
     if facts.decision.verdict is Verdict.CORRECT:
         return min(exact, default=None)
-    found = exact + [step for item, step in placed if item.kind in _TELLING]
+    kinds = {item.kind for item, _ in placed}
+    # A count below none is found where it is given as the answer, but goes back to where too much was taken away.
+    telling = _TELLING | {"more_removed_than_there"} if "negative_count" in kinds else _TELLING
+    found = exact + [step for item, step in placed if item.kind in telling]
     if facts.decision.verdict is Verdict.UNDECIDED:
         return min(found, default=None)
     suspects = [step for judgement in judgements for step in judgement.suspects]

@@ -43,7 +43,7 @@ from trl_weighted_dpo.verifier.reading.passage import MAX_READ
 from trl_weighted_dpo.verifier.routes.tracing import read_trace
 from trl_weighted_dpo.verifier.workers import WorkerError, Workers
 
-VERIFIER_VERSION = "2"
+VERIFIER_VERSION = "3"
 """Names the verifier's behaviour in caches; it changes whenever a profile may."""
 
 Judge = Callable[[Facts], Judgement]

@@ -89,11 +89,11 @@ def notes_on_u(u: Array, config: WeightingConfig, at_bounds: Sequence[float]) ->
             f"tenth holds {top_decile_share(u):.0%}). Look at them with `weighted-dpo weigh`; if they are not worth "
             f"it, lower clip_max ({config.clip_max:g}) or choose another scheme."
         )
-    if max(at_bounds) > MOST_AT_BOUNDS:
+    if sum(at_bounds) > MOST_AT_BOUNDS:
         low, high = at_bounds
         notes.append(
             f"{low:.0%} of u sit at clip_min ({config.clip_min:g}) and {high:.0%} at clip_max ({config.clip_max:g}): "
-            f"more than {MOST_AT_BOUNDS:.0%} at one bound, where weights no longer tell pairs apart. Widen that bound, "
+            f"more than {MOST_AT_BOUNDS:.0%} at a bound, where weights no longer tell pairs apart. Widen the bounds, "
             "or choose a scheme whose signal is graded and known for more pairs."
         )
     return notes
