@@ -22,6 +22,8 @@ _EXPORTS = {
     "Scorer": "mining.scoring",
     "ScoringConfig": "mining.scoring",
     "score_rows": "mining.scoring",
+    "AuditConfig": "audit",
+    "audit_pairs": "audit",
     # `type: trl_weighted_dpo.hard_negatives` in an Axolotl YAML resolves attributes of this package only.
     "hard_negatives": "axolotl.datasets",
 }

@@ -157,4 +157,4 @@ def test_conversations_without_a_type_are_refused(tmp_path, tiny_model_dir, json
     dataset = {"path": str(path), "ds_type": "json", "split": "train"}
     output = run_axolotl("preprocess", write_config(tmp_path, tiny_model_dir, dataset), check=False)
     assert f"{path}: row 0, column 'prompt'" in output
-    assert "render conversations first" in output
+    assert "set `type: trl_weighted_dpo.hard_negatives`, which renders conversations" in output
