@@ -91,7 +91,8 @@ _PROFILE_COLUMNS: dict[str, type | tuple[type, ...]] = {
     "reason": str,
     "answer": (str, type(None)),
     "answer_is_weak": bool,
-    SCORES: Mapping,
+    # Parquet has null for an object without any key.
+    SCORES: (Mapping, type(None)),
     "evidence": list,
     "first_faulty_step": (int, type(None)),
     "wrongness": (int, float, type(None)),
@@ -262,6 +263,8 @@ def check_profile_row(row: Mapping[str, Any], index: int, source: str = "profile
     Raises:
         [`SchemaError`]: If a column is missing or of another type, or a score is not null or a number in [0, 1].
     """
+    if not isinstance(row, Mapping):
+        raise row_error(source, index, PROFILE, row, "Profiles are written by `weighted-dpo verify`: rename your own.")
     for column, kinds in _PROFILE_COLUMNS.items():
         if column not in row:
             raise _missing(source, index, column, row)
@@ -269,13 +272,12 @@ def check_profile_row(row: Mapping[str, Any], index: int, source: str = "profile
             raise row_error(source, index, column, row[column], "Write profiles with ErrorProfile.to_dict().")
     if row[VERDICT] not in VERDICTS:
         raise row_error(source, index, VERDICT, row[VERDICT], f"Give one of {', '.join(VERDICTS)}.")
-    for dimension, score in row[SCORES].items():
-        if not is_name(dimension):
-            raise row_error(source, index, f"{SCORES}.{dimension}", score, NAME_HINT)
-        if score is not None and (not isinstance(score, int | float) or not 0 <= score <= 1):
-            raise row_error(
-                source, index, f"{SCORES}.{dimension}", score, "Give a number in [0, 1], or null if not judged."
-            )
+    shares = {f"{SCORES}.{dimension}": score for dimension, score in (row[SCORES] or {}).items()}
+    for name, share in {**shares, "wrongness": row["wrongness"], "absurdity": row["absurdity"]}.items():
+        if not is_name(name.removeprefix(f"{SCORES}.")):
+            raise row_error(source, index, name, share, NAME_HINT)
+        if share is not None and (not isinstance(share, int | float) or not 0 <= share <= 1):
+            raise row_error(source, index, name, share, "Give a number in [0, 1], or null if not judged.")
 
 
 def check_score(score: Mapping[str, Any], index: int, source: str = "pool") -> None:
@@ -284,6 +286,10 @@ def check_score(score: Mapping[str, Any], index: int, source: str = "pool") -> N
     Raises:
         [`SchemaError`]: If a column is missing or of another type, or the confidence is not in [0, 1].
     """
+    if not isinstance(score, Mapping):
+        raise row_error(
+            source, index, SCORE, score, "Scores are objects that `weighted-dpo score` writes: rename your own column."
+        )
     for column, kind in SCORE_COLUMNS.items():
         name = f"{SCORE}.{column}"
         if column not in score:
@@ -347,7 +353,7 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
         for index, line in enumerate(lines):
             try:
                 row = json.loads(line)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
                 kind = next((kind for start, kind in _NOT_LINES.items() if index == 0 and line.startswith(start)), None)
                 if kind is not None:
                     raise SchemaError(f"{path}: this is no JSONL file but {kind}.") from error

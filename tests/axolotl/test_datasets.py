@@ -161,6 +161,22 @@ def test_scored_pools_bring_reference_log_probs(tmp_path):
         assert pair["hardness_confidence"] == 0.8
 
 
+def test_columns_that_begin_with_nulls_keep_their_types(tmp_path):
+    plain, scored = tiny_pool(1400), tiny_pool(4)
+    for row in scored:
+        row["problem"] += " Now."
+        for candidate in row["candidates"]:
+            candidate["score"] = {
+                "tokens": 5, "logp": -1.0, "mean_logp": -0.2, "min_logp": -1.0, "confidence": 0.8,
+                "perplexity": 1.2, "truncated": False, "digest": "0" * 16,
+            }  # fmt: skip
+    path = tmp_path / "partly.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in plain + scored))
+    rows = mapped(config(path, tmp_path), path, tmp_path)
+    assert rows.features["rejected_confidence"].dtype == "float64"
+    assert [confidence for confidence in rows["rejected_confidence"] if confidence is not None] == [0.8] * 3
+
+
 def test_all_settings_of_mining_reach_it(pool, tmp_path):
     settings = {"strategy": "easiest", "chosen": "nearest", "max_candidates": 3, "hardness": {"steps": 0.9}}
     pairing = ours.WeightedDPOSettings(**settings).pairing

@@ -19,5 +19,5 @@ def test_completion_lengths_are_those_of_the_trainer(tmp_path):
         train_dataset=Dataset.from_list(rows),
     )  # fmt: skip
     expected = [(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in trainer.train_dataset]
-    checks = TruncationChecks(AuditConfig(), tokenizer)
+    checks = TruncationChecks(AuditConfig(), tokenizer, "pairs")
     assert [checks.lengths(read_pair(row, index, True)) for index, row in enumerate(rows)] == expected

@@ -100,11 +100,19 @@ def test_pairs_depend_on_the_seed_and_not_on_the_order():
         (["So the answer is $\\boxed{8}$."], "He has 3+4=7 pens.\nSo the answer is $\\boxed{7}$."),
         (["3+5=<<3+5=8>>8\nA: 8"], "He has 3+4=<<3+4=7>>7 pens.\nA: 7"),
         (["A: 8", "A: 9", "#### 3"], "He has 3+4=7 pens.\nA: 7"),
+        (["The answer is 3 + 1 = \\boxed{4}", "A: 8"], "He has 3+4=7 pens.\nA: 7"),
+        (["So the answer is 6 pens, not 5.", "A: 8"], "He has 3+4=7 pens.\nA: 7"),
     ],
 )
 def test_reference_solution_takes_the_candidates_form(candidates, expected):
     reference = "He has 3+4=<<3+4=7>>7 pens.\n#### 7"
     assert render_reference(reference, "7", candidates) == expected
+
+
+def test_a_reference_that_boxes_its_answer_as_candidates_do_stays_as_it_is():
+    reference = "A quarter is $\\boxed{25\\%}$."
+    assert render_reference(reference, "25", ["So $\\boxed{30}$, which is what was asked for, is it not?"]) == reference
+    assert render_reference(reference, "25", ["A: 30"]) == f"{reference}\nA: 25"
 
 
 @pytest.mark.parametrize(
@@ -162,6 +170,9 @@ def test_bad_json_is_named_by_file_and_row(tmp_path):
     path = tmp_path / "pool.jsonl"
     path.write_text('{"a": 1}\n\n{"a": \n')
     with pytest.raises(SchemaError, match=r"pool\.jsonl: row 1, .*not valid JSON"):
+        list(read_jsonl(path))
+    path.write_text("[" * 200_000 + "\n")
+    with pytest.raises(SchemaError, match=r"row 0, .*not valid JSON"):
         list(read_jsonl(path))
     path.write_text("[1]\n")
     with pytest.raises(SchemaError, match=r"row 0, .*A row is a JSON object"):

@@ -30,6 +30,13 @@ def test_an_adapter_stays_apart(tmp_path, tiny_model_dir):
     assert one["candidates"][0]["score"]["logp"] == pytest.approx(two["candidates"][0]["score"]["logp"], abs=1e-4)
 
 
+def test_an_adapter_is_not_taken_for_a_model(tmp_path, tiny_model_dir):
+    base = type(tiny_model()).from_pretrained(tiny_model_dir)
+    get_peft_model(base, LoraConfig(r=4, target_modules="all-linear")).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"this is an adapter\. Give its base as model \(--model\) and it as adapter"):
+        load_model(str(tmp_path))
+
+
 @pytest.mark.parametrize("double", [False, True])
 def test_four_bits_are_nf4_in_the_dtype_of_the_files(tmp_path, tiny_model_dir, double):
     # bitsandbytes quantises 64 numbers at a time, and no fewer on a CPU.

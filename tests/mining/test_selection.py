@@ -2,7 +2,7 @@
 
 import pytest
 
-from trl_weighted_dpo import HardnessConfig, PairingConfig, mine_pairs
+from trl_weighted_dpo import HardnessConfig, MathVerifier, PairingConfig, mine_pairs
 from trl_weighted_dpo.mining.assessment import order_key
 from trl_weighted_dpo.schema import SchemaError
 
@@ -83,7 +83,7 @@ def test_the_cleanest_is_the_nearest_of_those_without_a_sign_of_an_error():
 
 
 def test_the_most_confident_needs_scores():
-    with pytest.raises(ValueError, match=r"'p': the most confident .* no scores. Score it with `weighted-dpo score`"):
+    with pytest.raises(ValueError, match=r"most confident .* no scores. Score it with `weighted-dpo score`"):
         mine(row(RIGHT, NEAR_MISS), chosen="most_confident")
 
 
@@ -196,6 +196,39 @@ def test_at_most_max_candidates_are_looked_at_whatever_their_order():
     assert {pair["rejected"] for pair in pairs} == {pair["rejected"] for pair in backwards}
 
 
+def test_empty_texts_are_not_used_and_spaces_make_no_other_text():
+    pairs, report = mine(row(RIGHT, NEAR_MISS, "", " \n", NEAR_MISS.replace("\n", " \n  ") + " "), pairs_per_problem=9)
+    assert [pair["rejected"] for pair in pairs] == [NEAR_MISS]
+    assert report.unusable == {"empty": 2, "repeated": 1}
+
+
+def test_only_negatives_of_a_kind_with_a_quota_make_the_scale():
+    pool_row = row(RIGHT, NEAR_MISS, FLAWED)
+    hardness = {kind: mine(pool_row, **settings)[1].to_dict()["hardness"] for kind, settings in {
+        "wrong": {}, "flawed": {"pairs_per_problem": 0, "flawed_per_problem": 1}, "both": {"flawed_per_problem": 1},
+    }.items()}  # fmt: skip
+    wrong, flawed = hardness["wrong"]["negatives"][0], hardness["flawed"]["negatives"][0]
+    assert wrong != flawed
+    assert hardness["wrong"]["negatives"] == [wrong] * 5
+    assert hardness["flawed"]["negatives"] == [flawed] * 5
+    assert (hardness["both"]["negatives"][0], hardness["both"]["negatives"][-1]) == tuple(sorted((wrong, flawed)))
+
+
+def test_a_problem_without_flawed_reasoning_is_said_to_have_none():
+    _, report = mine(row(RIGHT, NEAR_MISS), pairs_per_problem=0, flawed_per_problem=1)
+    assert report.problems_without_pairs == {"no right answer by flawed reasoning": 1}
+
+
+def test_a_reference_solution_that_changed_since_it_was_scored_is_not_chosen():
+    changed = row(
+        NEAR_MISS, RIGHT, scores=[score(0.5), score(0.5)], reference_solution="Four twos are 8, and three.\n#### 11",
+        rendered_reference="Four twos are 8.\nA: 11", reference_score=score(0.1),
+    )  # fmt: skip
+    pairs, report = mine(changed, chosen="reference_solution")
+    assert pairs == []
+    assert report.problems_without_pairs == {"no reference solution to choose": 1}
+
+
 def test_a_profile_in_the_pool_is_taken_as_it_is():
     profile = {
         "verdict": "correct", "reason": "", "answer": "5", "answer_is_weak": False, "scores": {"final_answer": 0.0},
@@ -211,10 +244,50 @@ def test_a_profile_in_the_pool_is_taken_as_it_is():
         mine(pool_row)
 
 
+def test_a_dimension_that_a_plugin_added_changes_no_pair():
+    pool_row = row(RIGHT, NEAR_MISS)
+    plain, _ = mine(pool_row)
+    with MathVerifier() as verifier:
+        for candidate in pool_row["candidates"]:
+            candidate["profile"] = verifier.verify(PROBLEM, candidate["solution"], "11").to_dict()
+            candidate["profile"]["scores"]["style"] = 0.9
+    pairs, _ = mine(pool_row)
+    assert pairs[0].pop("rejected_dimensions") == [*plain[0].pop("rejected_dimensions"), "style"]
+    assert pairs == plain
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        (3, r"column 'profile': got 3\. Profiles are written by `weighted-dpo verify`: rename your own"),
+        ({"absurdity": 5}, r"column 'absurdity': got 5\. Give a number in \[0, 1\]"),
+        ({"wrongness": float("nan")}, r"column 'wrongness': got nan"),
+    ],
+)
+def test_bad_profiles_are_named(profile, message):
+    with MathVerifier() as verifier:
+        good = verifier.verify(PROBLEM, RIGHT, "11").to_dict()
+    pool_row = row(RIGHT, NEAR_MISS)
+    pool_row["candidates"][0]["profile"] = {**good, **profile} if isinstance(profile, dict) else profile
+    with pytest.raises(SchemaError, match=message):
+        mine(pool_row)
+
+
+def test_scores_of_a_profile_that_parquet_made_null_are_none():
+    profile = {
+        "verdict": "correct", "reason": "", "answer": "5", "answer_is_weak": False, "scores": None, "evidence": [],
+        "first_faulty_step": None, "wrongness": None, "absurdity": None, "unavailable": [],
+    }  # fmt: skip
+    pool_row = row(NEAR_MISS, FAR)
+    pool_row["candidates"][0]["profile"] = profile
+    assert rejected(pool_row) == [FAR]
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
         ({"tokens": 3}, r"candidate 0: row 0, column 'score\.logp': the column is missing"),
+        (0.7, r"column 'score': got 0\.7\. Scores are objects that `weighted-dpo score` writes: rename your own"),
         ({**score(0.5), "logp": float("nan")}, r"column 'score\.logp': got nan\. Score the pool again"),
         ({**score(0.5), "confidence": 1.5}, r"column 'score\.confidence': got 1\.5\. It is a mean probability"),
     ],

@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from axolotl.utils.data.shared import load_dataset_with_config
 from axolotl.utils.logging import get_logger
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, Features, Value
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.axolotl.args import WeightedDPOSettings
 from trl_weighted_dpo.mining.assessing import check_row, row_digest
+from trl_weighted_dpo.mining.batches import pair_schema
 from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.journal import mine_into, mining_key
 from trl_weighted_dpo.mining.rendering import render_pair
@@ -48,7 +50,8 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
     """
     settings = WeightedDPOSettings(**(cfg.get("weighted_dpo") or {}))
     folder, workers = Path(cfg.dataset_prepared_path), cfg.dataset_num_proc or 1
-    files = []
+    files: list[str] = []
+    pair_columns: dict[frozenset[str], pa.Schema] = {}
     for split in ("datasets", "test_datasets"):
         for dataset_config in (cfg.get(split) or [])[dataset_idx : dataset_idx + 1]:
             if dataset_config.get("type") != TYPE:
@@ -56,11 +59,15 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
             rows = _load(dataset_config, cfg.hf_use_auth_token)
             if schema.CANDIDATES in rows.column_names:
                 files.append(str(mined_file(rows, str(dataset_config.path), settings.pairing, folder, workers)))
+            else:
+                texts = dict.fromkeys((schema.PROMPT, schema.CHOSEN, schema.REJECTED), Value("string"))
+                pair_columns[frozenset(rows.column_names)] = Features({**rows.features, **texts}).arrow_schema
     convert = functools.partial(
         rows_to_pairs,
         files=tuple(files),
         prompt_template=settings.prompt_template,
         system_prompt=settings.system_prompt,
+        pair_columns=pair_columns,
     )
     return convert, {"batched": True, "remove_columns": "__all__"}
 
@@ -135,7 +142,7 @@ def _mine(pool: Dataset, pairing: PairingConfig, path: Path, source: str, worker
             "incorrect candidate of a problem with a reference answer; see also `chosen_fallback` and "
             "`allow_weak_answers`."
         )
-    if not report.is_scored:
+    if not report.is_scored and pairing.hardness.function == "product":
         LOG.info("%s is not scored, so hardness is proximity × flaw, without confidence.", source)
     path.with_suffix(".report.json").write_text(json.dumps({"source": source, **counts}, indent=2) + "\n")
     # The file of pairs comes last: where it is, the mining is complete.
@@ -154,16 +161,18 @@ def rows_to_pairs(
     files: tuple[str, ...],
     prompt_template: str,
     system_prompt: str | None,
-) -> dict[str, list[Any]]:
+    pair_columns: Mapping[frozenset[str], pa.Schema],
+) -> pa.Table:
     """Row function for a batched `datasets.map`: look the pairs of each pool row up and render them; pairs are only
     rendered and keep their columns."""
     rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
     if schema.CANDIDATES in batch:
         by_row = _pairs_by_row(files)
-        is_scored = any(schema.REF_DIGEST in pairs[0] for pairs in by_row.values())
-        names = (*PAIR_COLUMNS, *(REFERENCE_COLUMNS if is_scored else ()))
-        pairs = [pair for row in rows for pair in by_row.get(row_digest(row), ())]
+        is_scored = any(schema.REF_DIGEST in pair for pairs in by_row.values() for pair in pairs)
+        columns = pair_schema((*PAIR_COLUMNS, *(REFERENCE_COLUMNS if is_scored else ())))
+        rows = [pair for row in rows for pair in by_row.get(row_digest(row), ())]
     else:
-        names, pairs = tuple(batch), rows
-    rendered = [render_pair(pair, tokenizer, prompt_template, system_prompt) for pair in pairs]
-    return {name: [pair.get(name) for pair in rendered] for name in names}
+        columns = pair_columns[frozenset(batch)]
+    rendered = [render_pair(pair, tokenizer, prompt_template, system_prompt) for pair in rows]
+    # Typed, since `map` would take the types of the first batch, where a column may be all null.
+    return pa.Table.from_pylist(rendered, schema=columns)

@@ -86,7 +86,7 @@ def mine(
             Console().print(mining_table(report.to_dict()))
         if not report.problems:
             journal.unlink()
-        if not report.is_scored and report.pairs:
+        if not report.is_scored and report.pairs and config.hardness.function == "product":
             typer.echo("The pool is not scored, so hardness is proximity × flaw, without confidence.", err=as_json)
         if report.pairs:
             write_rows(output, MinedPairs(mined))

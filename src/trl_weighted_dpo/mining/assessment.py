@@ -2,7 +2,7 @@
 pairs, so that other pairs can be chosen without verifying again."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ from trl_weighted_dpo.mining.hardness import severity
 from trl_weighted_dpo.mining.outline import Nearness, nearness, read_outline, why_alike
 from trl_weighted_dpo.mining.reference import render_reference
 from trl_weighted_dpo.verifier.many import verify_many
-from trl_weighted_dpo.verifier.profile import Verdict
+from trl_weighted_dpo.verifier.profile import DIMENSIONS, Verdict
 from trl_weighted_dpo.verifier.verifier import MathVerifier
 
 WRONG_ANSWER = "wrong_answer"
@@ -121,22 +121,17 @@ def order_key(seed: int, problem: str, *texts: str) -> bytes:
 
 
 def rendered_reference(row: Mapping[str, Any]) -> str | None:
-    """The reference solution in the candidates' form, as it was scored if it was; `None` if there is none."""
-    if schema.RENDERED_REFERENCE in row:
-        text: str | None = row[schema.RENDERED_REFERENCE]
-        return text
+    """The reference solution in the candidates' form; `None` if there is none."""
     solutions = [candidate[schema.SOLUTION] for candidate in row[schema.CANDIDATES]]
     return render_reference(row.get(schema.REFERENCE_SOLUTION), row.get(schema.REFERENCE_ANSWER), solutions)
 
 
-def completion(row: Mapping[str, Any], index: int) -> str:
-    """The text of a candidate, or of the reference solution, which there has to be."""
-    if index == schema.REFERENCE_INDEX:
-        text = rendered_reference(row)
-        assert text is not None
-        return text
-    solution: str = row[schema.CANDIDATES][index][schema.SOLUTION]
-    return solution
+def reference_score(row: Mapping[str, Any], rendered: str | None) -> Mapping[str, Any] | None:
+    """The score of the rendered reference solution; `None` if there is none, or it is of another text."""
+    if rendered is None or row.get(schema.RENDERED_REFERENCE) != rendered:
+        return None
+    score: Mapping[str, Any] | None = row.get(schema.REFERENCE_SCORE)
+    return score
 
 
 def assess_row(row: Mapping[str, Any], verifier: MathVerifier, config: AssessmentConfig) -> list[Assessed]:
@@ -167,9 +162,11 @@ def assess_row(row: Mapping[str, Any], verifier: MathVerifier, config: Assessmen
         if why is None and is_guess and not config.allow_weak_answers:
             why = "weak answer"
         assessed.append(_assessed(index, candidate[schema.SOLUTION], profile, score, why))
-    if config.with_reference:
-        assessed += _assessed_reference(row, verifier, is_scored)
-    return _compared(assessed, row)
+    texts = {index: candidate[schema.SOLUTION] for index, candidate in enumerate(candidates)}
+    if config.with_reference and (reference := _assessed_reference(row, verifier, is_scored)) is not None:
+        texts[schema.REFERENCE_INDEX] = reference[0]
+        assessed.append(reference[1])
+    return _compared(assessed, texts)
 
 
 def _unusable(row: Mapping[str, Any], config: AssessmentConfig) -> list[str | None]:
@@ -178,9 +175,11 @@ def _unusable(row: Mapping[str, Any], config: AssessmentConfig) -> list[str | No
     reasons: list[str | None] = []
     seen: set[str] = set()
     for text in texts:
-        repeated, broken = text in seen, not schema.is_encodable(text)
-        reasons.append("no valid Unicode" if broken else "repeated" if repeated else None)
-        seen.add(text)
+        spaced = " ".join(text.split())
+        broken = not schema.is_encodable(text)
+        why = "no valid Unicode" if broken else "empty" if not spaced else "repeated" if spaced in seen else None
+        reasons.append(why)
+        seen.add(spaced)
     kept = [index for index, reason in enumerate(reasons) if reason is None]
     kept.sort(key=lambda index: order_key(config.seed, row[schema.PROBLEM], texts[index]))
     for index in kept[config.max_candidates :]:
@@ -205,7 +204,9 @@ def _why_not_scored(score: Mapping[str, Any] | None) -> str | None:
 def _assessed(
     index: int, text: str, profile: Mapping[str, Any] | None, score: Mapping[str, Any] | None, unusable: str | None
 ) -> Assessed:
-    scores: Mapping[str, float | None] = profile["scores"] if profile is not None else {}
+    judged: Mapping[str, float | None] = (profile["scores"] or {}) if profile is not None else {}
+    # Dimensions that plugins add are for reading: what they find is not known to tell right from wrong.
+    scores = {name: judged.get(name) for name in DIMENSIONS}
     process = [value for name, value in scores.items() if value is not None and name != "final_answer"]
     return Assessed(
         index=index,
@@ -217,7 +218,7 @@ def _assessed(
         severity=severity(scores),
         flagged=max(process, default=0.0) >= FLAGGED,
         first_faulty_step=profile["first_faulty_step"] if profile is not None else None,
-        found=tuple(name for name, value in scores.items() if value),
+        found=tuple(name for name, value in judged.items() if value),
         length=score["tokens"] if score is not None else len(text),
         confidence=score["confidence"] if score is not None else None,
         nll=-score["mean_logp"] if score is not None and score["tokens"] else None,
@@ -226,28 +227,28 @@ def _assessed(
     )
 
 
-def _assessed_reference(row: Mapping[str, Any], verifier: MathVerifier, is_scored: bool) -> list[Assessed]:
-    text, score = rendered_reference(row), row.get(schema.REFERENCE_SCORE)
+def _assessed_reference(row: Mapping[str, Any], verifier: MathVerifier, is_scored: bool) -> tuple[str, Assessed] | None:
+    text = rendered_reference(row)
+    score = reference_score(row, text)
     if text is None or (is_scored and _why_not_scored(score) is not None):
-        return []
+        return None
     solution = {column: row.get(column) for column in (schema.PROBLEM, schema.REFERENCE_ANSWER)}
     profile = next(verify_many(verifier, [{**solution, schema.SOLUTION: text}])).to_dict()
     if profile["verdict"] != Verdict.CORRECT.value:
-        return []
+        return None
     # Its process is not judged: without another reference, a dimension may take what it does not know for an error.
     sound = {**profile, "scores": {}, "first_faulty_step": None}
-    return [_assessed(schema.REFERENCE_INDEX, text, sound, score, None)]
+    return text, _assessed(schema.REFERENCE_INDEX, text, sound, score, None)
 
 
-def _compared(assessed: Iterable[Assessed], row: Mapping[str, Any]) -> list[Assessed]:
-    assessed = list(assessed)
+def _compared(assessed: list[Assessed], texts: Mapping[int, str]) -> list[Assessed]:
     negatives = [one for one in assessed if one.negative_kind is not None]
     correct = [one for one in assessed if one.unusable is None and one.verdict == Verdict.CORRECT.value]
     if not negatives or not correct:
         return assessed
 
     indices = {one.index for one in (*negatives, *correct)}
-    outlines = {index: read_outline(completion(row, index)) for index in indices}
+    outlines = {index: read_outline(texts[index]) for index in indices}
     result = []
     for one in assessed:
         if one.negative_kind is not None:

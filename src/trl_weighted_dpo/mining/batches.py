@@ -7,6 +7,7 @@ matched lengths, which take a look at all pairs.
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from trl_weighted_dpo import schema
@@ -105,8 +106,8 @@ class SelectBatch:
         return pa.Table.from_pylist(pairs, schema=pair_schema())
 
 
-def pair_schema() -> Any:
-    """The `pyarrow.Schema` of mined pairs."""
+def pair_schema(names: Sequence[str] = (*PAIR_COLUMNS, *REFERENCE_COLUMNS)) -> Any:
+    """The `pyarrow.Schema` of mined pairs, or of some of their columns."""
     import pyarrow as pa
 
     def kind(name: str) -> Any:
@@ -114,4 +115,4 @@ def pair_schema() -> Any:
             return pa.list_(pa.string())
         return pa.int64() if name in _INTEGERS else pa.string() if name in _TEXTS else pa.float64()
 
-    return pa.schema([(name, kind(name)) for name in (*PAIR_COLUMNS, *REFERENCE_COLUMNS)])
+    return pa.schema([(name, kind(name)) for name in names])

@@ -14,7 +14,7 @@ from trl_weighted_dpo.journal import Journal
 from trl_weighted_dpo.mining.assessing import assess_rows, check_row, row_digest
 from trl_weighted_dpo.mining.assessment import Assessed
 from trl_weighted_dpo.mining.config import PairingConfig
-from trl_weighted_dpo.mining.pairing import PairLengths, choose_pairs, count_problem
+from trl_weighted_dpo.mining.pairing import PairLengths, check_scores, choose_pairs, count_problem
 from trl_weighted_dpo.mining.report import MiningReport
 from trl_weighted_dpo.mining.selection import HardnessScale
 from trl_weighted_dpo.verifier import VERIFIER_VERSION, MathVerifier
@@ -81,6 +81,7 @@ def mine_into(
             count_problem(assessed, config, report)
             bar.update()
         entries.finish()
+    check_scores(config, report)
     scale = HardnessScale.of(report.negatives, config)
     chosen = _Chosen(pairs.with_name(pairs.name + ".unmatched"), config.seed if config.match_lengths else None)
     known = enumerate(_assessed_rows(rows, journal))

@@ -58,6 +58,7 @@ def mine_pairs(
     assessments = [assessed for _, assessed in bar]
     for assessed in assessments:
         count_problem(assessed, config, report)
+    check_scores(config, report)
     scale = HardnessScale.of(report.negatives, config)
     pairs = []
     for index, (row, assessed) in enumerate(zip(rows, assessments, strict=True)):
@@ -77,6 +78,19 @@ def mine_pairs(
 def count_problem(assessed: Sequence[Assessed], config: PairingConfig, report: MiningReport) -> None:
     """Count a problem, and how hard its negatives are."""
     report.add_problem(assessed, (negative.hardness for negative in negatives(assessed, config)))
+
+
+def check_scores(config: PairingConfig, report: MiningReport) -> None:
+    """Check, before pairs are chosen, that there is what they are chosen by.
+
+    Raises:
+        `ValueError`: If the most confident candidates are to be chosen from a pool without scores.
+    """
+    if config.chosen == "most_confident" and report.problems and not report.is_scored:
+        raise ValueError(
+            "The most confident correct candidate is to be chosen, but the pool has no scores. Score it with "
+            "`weighted-dpo score`, or choose another `chosen`."
+        )
 
 
 def choose_pairs(

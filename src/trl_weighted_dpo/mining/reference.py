@@ -13,12 +13,15 @@ from trl_weighted_dpo.verifier.reading.answer import read_answer
 _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
 _REFERENCE_LINE = re.compile(r"\n?[ \t]*####[^\n]*\s*\Z")
 _MAX_AFFIX = 60
+_CONTENT = re.compile(r"[\d=<>]")
+_BOX = "\\boxed"
 
 
 def render_reference(
     reference_solution: str | None, reference_answer: str | None, candidates: Sequence[str]
 ) -> str | None:
-    """The reference solution without `<<...>>` and with the answer line that most candidates have.
+    """The reference solution without `<<...>>` and with the answer line that most candidates have; one that boxes its
+    answer, as they do, stays as it is.
 
     Args:
         reference_solution (`str` or `None`): As GSM8K writes it: steps, then `#### N`.
@@ -28,12 +31,17 @@ def render_reference(
     Returns:
         The text, or `None` without a reference or where no candidate has an answer line to copy.
     """
-    form = _answer_form(candidates)
-    if not reference_solution or not reference_answer or form is None:
+    if not reference_solution or not reference_answer:
         return None
     if not any("<<" in candidate for candidate in candidates):
         reference_solution = _CALCULATOR.sub("", reference_solution)
     steps = _REFERENCE_LINE.sub("", reference_solution).strip()
+    own = read_answer(steps) if _BOX in steps and any(_BOX in candidate for candidate in candidates) else None
+    if own is not None and not own.is_weak:
+        return steps
+    form = _answer_form(candidates)
+    if form is None:
+        return None
     before, after = form
     return f"{steps}\n{before}{reference_answer}{after}" if steps else None
 
@@ -48,6 +56,7 @@ def _answer_form(candidates: Sequence[str]) -> tuple[str, str] | None:
         start, end = answer.span
         before = text[text.rfind("\n", 0, start) + 1 : start]
         after = text[end:].split("\n", 1)[0]
-        if len(before) <= _MAX_AFFIX and len(after) <= _MAX_AFFIX:
+        # What computes or tells more than the answer is this candidate's own.
+        if max(len(before), len(after)) <= _MAX_AFFIX and not _CONTENT.search(before + after):
             forms[before, after] += 1
     return min(forms, key=lambda form: (-forms[form], form)) if forms else None

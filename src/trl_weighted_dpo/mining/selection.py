@@ -9,7 +9,14 @@ import numpy as np
 from rapidfuzz.distance import Prefix
 
 from trl_weighted_dpo import plugins, schema
-from trl_weighted_dpo.mining.assessment import FLAWED_REASONING, WRONG_ANSWER, Assessed, completion, order_key
+from trl_weighted_dpo.mining.assessment import (
+    FLAWED_REASONING,
+    WRONG_ANSWER,
+    Assessed,
+    order_key,
+    reference_score,
+    rendered_reference,
+)
 from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.hardness import (
     HardnessSignals,
@@ -63,17 +70,19 @@ class HardnessScale:
 
 
 def negatives(assessed: Iterable[Assessed], config: PairingConfig) -> list[Negative]:
-    """The candidates of a problem that can be rejected; none where no candidate is correct.
+    """The candidates of a problem that can be rejected, of the kinds that have a quota; none where no candidate is
+    correct.
 
     Raises:
         `ValueError`: If there is no hardness function of the configured name, or it gives no number in [0, 1].
     """
     settings = config.hardness
     function = plugins.find("hardnesses", settings.function)
+    quotas = {WRONG_ANSWER: config.pairs_per_problem, FLAWED_REASONING: config.flawed_per_problem}
     found = []
     for one in assessed:
         kind = one.negative_kind
-        if kind is None or not one.nearness:
+        if kind is None or not quotas[kind] or not one.nearness:
             continue
         nearest = max(one.nearness.values(), key=lambda parts: proximity(parts, settings))
         signals = hardness_signals(one.confidence, nearest, one.wrongness, one.absurdity, one.severity, settings)
@@ -106,24 +115,23 @@ def select_pairs(
         `ValueError`: If the most confident candidate is to be chosen, but they have no scores.
     """
     available = negatives(assessed, config)
-    if not config.flawed_per_problem:
-        available = [negative for negative in available if negative.kind == WRONG_ANSWER]
     inside = [negative for negative in available if scale.lowest <= negative.hardness <= scale.highest]
     correct = [one for one in assessed if one.unusable is None and one.verdict == Verdict.CORRECT.value]
     clean = [one for one in correct if not one.flagged]
-    dropped["chosen is flagged"] += len(correct) - len(clean)
+    if config.chosen != "reference_solution":
+        dropped["chosen is flagged"] += len(inside) * (len(correct) - len(clean))
     positives = _positives(clean, config)
     if not positives or not inside:
-        return [], _why_none(row, assessed, correct, positives, available)
+        return [], _why_none(row, assessed, correct, positives, available, config)
     if config.chosen == "most_confident" and any(one.confidence is None for one in positives):
         raise ValueError(
             f"problem {problem_id!r}: the most confident correct candidate is to be chosen, but the pool has no "
             "scores. Score it with `weighted-dpo score`, or choose another `chosen`."
         )
 
-    def texts(one: Assessed) -> str:
-        return completion(row, one.index)
-
+    texts = {index: candidate[schema.SOLUTION] for index, candidate in enumerate(row[schema.CANDIDATES])}
+    if any(one.index == schema.REFERENCE_INDEX for one in positives):
+        texts[schema.REFERENCE_INDEX] = rendered_reference(row)
     partners: dict[int, list[Assessed]] = {}
     for negative in inside:
         rejected = negative.assessed
@@ -137,7 +145,7 @@ def select_pairs(
         ordered = _ordered(of_kind, row[schema.PROBLEM], texts, config)
         combinations = _combinations(ordered, partners)
         for _, (chosen, negative) in zip(range(quota), combinations, strict=False):
-            pairs.append(_pair(row, problem_id, chosen, negative, scale))
+            pairs.append(_pair(row, problem_id, texts, chosen, negative, scale))
     return pairs, None if pairs else "every combination is too alike"
 
 
@@ -150,7 +158,7 @@ def _positives(clean: list[Assessed], config: PairingConfig) -> list[Assessed]:
 
 
 def _chosen_order(
-    problem: str, rejected: Assessed, texts: Callable[[Assessed], str], config: PairingConfig
+    problem: str, rejected: Assessed, texts: Mapping[int, str], config: PairingConfig
 ) -> Callable[[Assessed], tuple[Any, ...]]:
     def order(one: Assessed) -> tuple[Any, ...]:
         near = proximity(rejected.nearness[one.index], config.hardness)
@@ -162,15 +170,17 @@ def _chosen_order(
             "random": (),
         }
         matched = round(abs(log_ratio(one.length, rejected.length)) / _LENGTH_STEP) if config.match_lengths else 0
-        return matched, *preferences[config.chosen], order_key(config.seed, problem, texts(one))
+        return matched, *preferences[config.chosen], order_key(config.seed, problem, texts[one.index])
 
     return order
 
 
 def _ordered(
-    found: Sequence[Negative], problem: str, texts: Callable[[Assessed], str], config: PairingConfig
+    found: Sequence[Negative], problem: str, texts: Mapping[int, str], config: PairingConfig
 ) -> list[Negative]:
-    keys = {negative.assessed.index: order_key(config.seed, problem, texts(negative.assessed)) for negative in found}
+    keys = {
+        negative.assessed.index: order_key(config.seed, problem, texts[negative.assessed.index]) for negative in found
+    }
     at_random = sorted(found, key=lambda negative: keys[negative.assessed.index])
     if config.strategy == "random":
         return at_random
@@ -206,11 +216,14 @@ def _why_none(
     correct: Sequence[Assessed],
     positives: Sequence[Assessed],
     available: Sequence[Negative],
+    config: PairingConfig,
 ) -> str:
     if not row.get(schema.REFERENCE_ANSWER) and not row.get(schema.REFERENCE_SOLUTION):
         return "no reference"
     if not row[schema.CANDIDATES]:
         return "no candidates"
+    if not config.pairs_per_problem and not available:
+        return "no right answer by flawed reasoning"
     has_negative = any(one.negative_kind == WRONG_ANSWER for one in assessed)
     has_weak = any(one.unusable == "weak answer" for one in assessed)
     sampled = [one for one in correct if one.index != schema.REFERENCE_INDEX]
@@ -263,13 +276,18 @@ REFERENCE_COLUMNS = (
 
 
 def _pair(
-    row: Mapping[str, Any], problem_id: str, chosen: Assessed, negative: Negative, scale: HardnessScale
+    row: Mapping[str, Any],
+    problem_id: str,
+    texts: Mapping[int, str],
+    chosen: Assessed,
+    negative: Negative,
+    scale: HardnessScale,
 ) -> dict[str, Any]:
     rejected, signals = negative.assessed, negative.signals
     values = (
         row[schema.PROBLEM],
-        completion(row, chosen.index),
-        completion(row, rejected.index),
+        texts[chosen.index],
+        texts[rejected.index],
         problem_id,
         chosen.index,
         rejected.index,
@@ -289,12 +307,12 @@ def _pair(
         signals.proximity,
         signals.flaw,
         scale.band(negative.hardness),
-        Prefix.normalized_similarity(completion(row, chosen.index), completion(row, rejected.index)),
+        Prefix.normalized_similarity(texts[chosen.index], texts[rejected.index]),
         chosen.length,
         rejected.length,
     )
     pair = dict(zip(PAIR_COLUMNS, values, strict=True))
-    scores = [_score(row, one.index) for one in (chosen, rejected)]
+    scores = [_score(row, one.index, texts) for one in (chosen, rejected)]
     if all(score is not None for score in scores):
         logps = [score["logp"] for score in scores]
         digests = "".join(score["digest"] for score in scores)
@@ -302,7 +320,7 @@ def _pair(
     return pair
 
 
-def _score(row: Mapping[str, Any], index: int) -> Any:
+def _score(row: Mapping[str, Any], index: int, texts: Mapping[int, str]) -> Any:
     if index == schema.REFERENCE_INDEX:
-        return row.get(schema.REFERENCE_SCORE)
+        return reference_score(row, texts[index])
     return row[schema.CANDIDATES][index].get(schema.SCORE)
