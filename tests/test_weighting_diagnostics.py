@@ -101,3 +101,14 @@ def test_schemes_without_u_have_no_figures_of_it():
     assert summary.ess_u is None
     assert summary.histogram_u is None
     assert summary.at_clip_min == summary.at_clip_max == 0.0
+
+
+def test_bounds_that_leave_no_room_hold_no_u():
+    summary = notes([0.1, 0.5, 0.9], clip_min=1.0, clip_max=1.0)
+    assert (summary.at_clip_min, summary.at_clip_max) == (0.0, 0.0)
+    assert summary.notes == ()
+
+
+def test_weights_that_are_all_zero_train_on_no_pair():
+    summary = compute_weights({"weight": [0.0, 0.0]}, 2, WeightingConfig())[2]
+    assert summary.notes == ("All values of the 'weight' column are 0, so no pair is trained on.",)

@@ -1,6 +1,8 @@
 """Each scheme by hand: its formula, what it needs, how evaluation pairs are weighed, controls and plugins."""
 
 import math
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -175,6 +177,10 @@ class Brought:
             "test_short": lambda columns, config: np.ones(2),
             "test_negative": lambda columns, config: columns["nearness"] - 0.5,
             "test_unknown": lambda columns, config: columns["nearness"],
+            "test_dividing": lambda columns, config: 1 / 0,
+            "test_exiting": lambda columns, config: sys.exit(3),
+            "test_texts": lambda columns, config: ["heavy"],
+            "test_changing": lambda columns, config: np.multiply(columns["nearness"], 2, out=columns["nearness"]),
         }
 
 
@@ -205,7 +211,7 @@ def test_bad_raw_weights_of_a_plugin_are_named(plugin, scheme, error, message):
 
 def test_a_plugin_that_misses_a_column_says_which(plugin):
     with pytest.raises(
-        ValueError, match=r"'test_nearness' looked for 'nearness', .* there are: rejected_nll, relative_nll"
+        ValueError, match=r"'test_nearness' .* looked for 'nearness', .* there are: rejected_nll, relative_nll"
     ):
         normalised({"rejected_nll": [1.0]}, "test_nearness")
 
@@ -219,3 +225,25 @@ def test_a_plugin_is_given_every_column_of_numbers(plugin):
     types = {"prompt": "string", "nearness": "double", "kind": "string", "hardness": "float", "pair_weight": "double"}
     assert weight_columns(WeightingConfig(scheme="test_nearness"), types) == ["nearness", "hardness"]
     assert weight_columns(WeightingConfig(), types) == []
+
+
+@pytest.mark.parametrize(
+    ("scheme", "cause"),
+    [
+        ("test_dividing", "ZeroDivisionError: division by zero"),
+        ("test_exiting", "SystemExit: 3"),
+        ("test_texts", "ValueError: could not convert string to float: 'heavy'"),
+        ("test_changing", "ValueError: output array is read-only"),
+    ],
+)
+def test_a_formula_that_fails_is_named_with_its_plugin_and_the_cause(plugin, scheme, cause):
+    message = f"'{scheme}' (of brought (no version): {scheme}) failed: {cause}. Mend, update or uninstall the plugin"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        normalised({"nearness": [1.0, 0.25, 0.5]}, scheme)
+
+
+def test_verifier_says_that_an_nll_whose_median_is_zero_counts_nothing():
+    columns = {"rejected_severity": [0.4, 0.5, 0.6], "rejected_nll": [0.0, 0.0, 9.0]}
+    _, _, summary = compute_weights(columns, 3, WeightingConfig())
+    assert "The median of 'rejected_nll' is 0, so nothing can be measured by it: it counts 0" in summary.notes[-1]
+    assert "median" not in str(compute_weights(columns, 3, WeightingConfig(nll=0.0))[2].notes)

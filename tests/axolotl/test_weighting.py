@@ -34,3 +34,16 @@ def test_what_no_one_brings_is_refused_with_the_names(settings, message):
     with pytest.raises(ValidationError) as caught:
         WeightedDPOSettings(**settings)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+@pytest.mark.parametrize(
+    "settings",
+    [("clip_max",), ("wrongness",), ("nll",), ("hardness", "wrongness"), ("hardness", "steps")],
+    ids=".".join,
+)
+def test_numbers_are_finite(settings, value):
+    for name in reversed(settings):
+        value = {name: value}
+    with pytest.raises(ValidationError, match="finite number"):
+        WeightedDPOSettings(**value)

@@ -113,6 +113,8 @@ def test_evaluation_files_may_have_another_column(files, tmp_path):
         (["pairs.jsonl", "--scheme", "typo"], "typo"),
         (["pairs.jsonl", "--system-prompt", "x"], "--prompt-template and --system-prompt need --render"),
         (["empty.jsonl"], "empty.jsonl: there are no pairs"),
+        (["pairs.jsonl", "--eval", "empty.jsonl"], "empty.jsonl: there are no evaluation problems in it."),
+        (["pairs.jsonl", "--scheme", "severity"], "pairs.jsonl: The weighting scheme is 'severity' but"),
         (["pool.jsonl"], "A pair row needs 'chosen' and 'rejected'; there are: id, problem, reference_answer."),
         (["broken.jsonl"], "This line is not valid JSON"),
     ],
@@ -126,3 +128,15 @@ def test_what_cannot_be_audited_exits_with_2(tmp_path, monkeypatch, arguments, m
     done = run(*arguments)
     assert done.exit_code == 2, done.output
     assert message in done.output
+
+
+def test_every_word_of_a_note_is_printed_at_80_columns(files):
+    clean, _, _ = files
+    done = CliRunner().invoke(app, ["audit", str(clean)], env={"COLUMNS": "80"})
+    assert done.exit_code == 0, done.output
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    notes = " ".join(done.stdout.split())
+    assert "mislabelled: 40 without a reference: only that the two answers differ" in notes
+    assert "truncated_to_equal: needs a maximum length and a tokenizer" in notes
+    assert "weights_clipped: 0.0% at the lower bound, 0.0% at the upper one" in notes
+    assert "…" not in done.stdout

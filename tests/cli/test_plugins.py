@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.plugins.test_discovery import GOOD, install
+from tests.tiny import tiny_pairs
 from trl_weighted_dpo.cli import app
+from trl_weighted_dpo.schema import write_jsonl
 
 
 def run(folder, *arguments):
@@ -72,3 +74,47 @@ def test_a_dimension_that_no_plugin_brings_is_refused(name, message):
 
     assert done.exit_code == 1
     assert f"Error: {message}" in done.stderr
+
+
+FAILING = """
+from trl_weighted_dpo.plugins import hookimpl
+
+def fail(*given):
+    raise RuntimeError("no luck")
+
+@hookimpl
+def weighted_dpo_dimensions():
+    return {"style": fail}
+
+@hookimpl
+def weighted_dpo_raw_weights():
+    return {"lucky": fail}
+"""
+
+
+def test_a_dimension_that_fails_leaves_one_solution_undecided_as_it_does_those_of_a_file(tmp_path):
+    install(tmp_path, "failing", FAILING)
+    single = ("--problem", "What is 6 x 7?", "--solution", "A: 42", "--reference-answer", "42")
+    done = run(tmp_path, "verify", *single, "--dimension", "style", "--json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    [explained] = json.loads(done.stdout)["explained"]
+    assert (explained["profile"]["verdict"], explained["profile"]["reason"]) == ("undecided", "error: RuntimeError")
+
+
+def test_a_formula_that_fails_is_an_error_with_the_version_of_its_plugin(tmp_path):
+    install(tmp_path, "failing", FAILING, version="1.2")
+    write_jsonl(tmp_path / "pairs.jsonl", tiny_pairs(3))
+    done = run(tmp_path, "weigh", "pairs.jsonl", "--scheme", "lucky")
+
+    assert done.returncode == 1
+    message = "Error: pairs.jsonl: the weighting scheme 'lucky' (of failing 1.2: lucky) failed: RuntimeError: no luck."
+    assert done.stderr.startswith(message)
+
+
+def test_a_plugin_that_exits_is_listed_as_broken(tmp_path):
+    install(tmp_path, "exiting", "import sys\nsys.exit()")
+    done = run(tmp_path, "plugins")
+
+    assert done.returncode == 0
+    assert "broken: SystemExit" in done.stdout

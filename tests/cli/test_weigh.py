@@ -178,3 +178,13 @@ def test_a_plugins_scheme_reads_other_columns_of_numbers(tmp_path, monkeypatch):
         (shown,) = run_json(path, "--scheme", "test_length", "--lambda", 1, "--top", 1)
         assert shown["heaviest"][0]["weight"] == pytest.approx(11 / 6.5)
         assert "mixed" not in shown["heaviest"][0]["signals"]
+
+
+def test_only_signals_are_shown_of_the_columns_that_a_plugin_may_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(plugins, "_registry", plugins.Registry())
+    plugins.register(Brought, "brought")
+    path = tmp_path / "pairs.jsonl"
+    write_rows(path, [{**row, "length": index + 2, "reward_margin": -12.3456} for index, row in enumerate(ROWS[:10])])
+    (shown,) = run_json(path, "--scheme", "test_length")
+    assert set(shown["heaviest"][0]["signals"]) == {*SIGNALS, "reward_margin"}
+    assert "-12.35" in run(path, "--scheme", "test_length").output

@@ -49,6 +49,15 @@ def test_two_processes_are_one_larger_batch(tmp_path, engine, tolerance):
         torch.testing.assert_close(two_model[name], parameter, rtol=tolerance, atol=tolerance)
 
 
+def test_computed_weights_are_the_same_on_every_rank_as_in_one_process(tmp_path):
+    run(tmp_path / "one", "ddp", 1, 4, steps=1, trainer="shuffled")
+    run(tmp_path / "two", "ddp", 2, 2, steps=1, trainer="shuffled")
+    places = ("one/weights-0.json", "two/weights-0.json", "two/weights-1.json")
+    one, *ranks = (json.loads((tmp_path / place).read_text()) for place in places)
+    assert len(set(one)) > 10
+    assert ranks == [one, one]
+
+
 def test_an_adapter_and_a_ragged_end_behave_as_trls(tmp_path):
     """22 pairs leave two for the last global batch of four, which accelerate fills up from the beginning."""
     trl, trl_adapter = run(tmp_path / "trl", "ddp", 2, 2, steps=6, trainer="trl")

@@ -1,7 +1,8 @@
 """One process of a multi-process run: `torchrun --nproc_per_node N worker.py FOLDER ENGINE BATCH STEPS TRAINER`.
 
-ENGINE is `ddp`, `zero2` or `zero3`; TRAINER is `weighted`, or, with LoRA, `uniform` (ours, all weights 1) or `trl`.
-Rank 0 writes the log history, and the final parameters.
+ENGINE is `ddp`, `zero2` or `zero3`; TRAINER is `weighted` (ready weights), `shuffled` (computed ones), or, with LoRA,
+`uniform` (ours, all weights 1) or `trl`. Rank 0 writes the log history, and the final parameters; each rank the weights
+of the pairs.
 """
 
 import json
@@ -56,9 +57,11 @@ def make_trainer(folder: Path, engine: str, batch_size: int, steps: int, kind: s
         "eval_dataset": Dataset.from_list(rows[:8]),
         "processing_class": tiny_tokenizer(),
     }
-    if kind == "weighted":
+    if kind in ("weighted", "shuffled"):
         models = perturbed(reference), perturbed(reference, scale=0.0)
-        return WeightedDPOTrainer(*models, WeightedDPOConfig(**settings), **data)
+        # The signals are there in both cases; naming a scheme overrides the ready weights.
+        scheme = "shuffled" if kind == "shuffled" else "auto"
+        return WeightedDPOTrainer(*models, WeightedDPOConfig(weight_scheme=scheme, **settings), **data)
     # An adapter whose base is the reference: both go through the same wrapped model.
     data["peft_config"] = LoraConfig(r=4, target_modules=["c_attn"], fan_in_fan_out=True, task_type="CAUSAL_LM")
     torch.manual_seed(0)
@@ -69,6 +72,9 @@ def make_trainer(folder: Path, engine: str, batch_size: int, steps: int, kind: s
 
 def main(folder: Path, *given: Any) -> None:
     trainer = make_trainer(folder, *given)
+    if "pair_weight" in trainer.train_dataset.column_names:
+        weights = trainer.train_dataset["pair_weight"][:]
+        (folder / f"weights-{trainer.accelerator.process_index}.json").write_text(json.dumps(weights))
     trainer.train()
     evaluation = trainer.evaluate()
     trainer.save_model(str(folder / "model"))

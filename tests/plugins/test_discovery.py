@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
+from trl_weighted_dpo import plugins
 from trl_weighted_dpo.plugins import PluginError, Registry
+from trl_weighted_dpo.weighting import WeightingConfig
 
 GOOD = """
 from trl_weighted_dpo.plugins import hookimpl
@@ -16,6 +18,7 @@ from trl_weighted_dpo.plugins import hookimpl
 def weighted_dpo_hardnesses():
     return {NAME: lambda signals: 0.5}
 """
+EXITING = GOOD.replace("return", "raise SystemExit(2)\n    return")
 IMPORTING = """
 import json, sys
 import trl_weighted_dpo.plugins
@@ -115,3 +118,27 @@ def test_importing_loads_no_plugin_and_nothing_heavy(site):
     output = subprocess.run([sys.executable, "-c", IMPORTING], cwd=site, capture_output=True, text=True, check=True)
 
     assert json.loads(output.stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        (EXITING, "hook weighted_dpo_hardnesses: it failed: SystemExit: 2"),
+    ],
+)
+def test_a_plugin_that_exits_is_broken_and_ends_nothing(site, code, cause):
+    install(site, "exiting_hardness", code.replace("NAME", "'flat'"))
+    registry = Registry()
+
+    assert "product" in registry.get("hardnesses")
+    assert of(registry, "exiting_hardness").error.startswith(cause)
+
+
+def test_an_unknown_scheme_is_refused_with_the_cause_of_broken_plugins(site, monkeypatch):
+    install(site, "broken_weights", "import not_there")
+    monkeypatch.setattr(plugins, "_registry", Registry())
+
+    for settings in ({"scheme": "flat"}, {"control_of": "flat"}):
+        with pytest.raises(ValueError, match=r"'flat'.*Left out is the plugin 'broken_weights'.*not_there"):
+            WeightingConfig(**settings)

@@ -18,6 +18,7 @@ from trl_weighted_dpo.audit.signals import SignalChecks
 from trl_weighted_dpo.audit.texts import TextChecks
 from trl_weighted_dpo.audit.truncation import TruncationChecks
 from trl_weighted_dpo.verifier.verifier import MathVerifier
+from trl_weighted_dpo.weighting import WeightingConfig, resolve_scheme
 
 EXCERPT = 60
 """Characters of a prompt that an example shows."""
@@ -38,8 +39,8 @@ def audit_pairs(
 ) -> AuditReport:
     """Find what is wrong with pairs.
 
-    Memory does not grow with the texts: it takes about 250 bytes for each pair, 32 for each word of the evaluation
-    problems, and the references, which are kept whole.
+    Memory does not grow with the texts: it takes about 400 bytes for each pair, 32 for each word of the evaluation
+    problems, and the references, which are kept whole. For a plugin's scheme, 8 bytes more for each column of numbers.
 
     Args:
         rows (`Iterable[Mapping[str, Any]]`):
@@ -69,21 +70,22 @@ def audit_pairs(
         The report, with a result for every check.
 
     Raises:
-        [`~schema.SchemaError`]: If the rows have no `chosen` or no `rejected` at all, or a reference or evaluation row
-            has no problem.
-        `ValueError`: If there are no rows, or what a setting needs is missing.
+        [`~schema.SchemaError`]: If the rows have no `chosen` or no `rejected` at all, a reference or evaluation row
+            has no problem, or the tokenizer has no chat template for a conversation.
+        `ValueError`: If there are no rows or no evaluation problems, or what a setting needs is missing.
         `TypeError`: If `rows` can be read only once.
     """
     if isinstance(rows, Iterator):
         raise TypeError("rows is an iterator, but they are read several times: pass a list, a Dataset or a RowFile.")
     config = config or AuditConfig()
     has_prompt = _check_first(rows, source)
+    _check_scheme(rows, config.weighting, source)
     malformed = config.tally("malformed")
-    truncation = TruncationChecks(config, tokenizer)
+    truncation = TruncationChecks(config, tokenizer, source)
     contamination = ContaminationChecks(config, evaluation or {})
     references = References(reference, f"reference of {source}") if reference is not None else None
     labels = LabelChecks(config, references, verifier or MathVerifier())
-    texts, signals = TextChecks(config), SignalChecks(config)
+    texts, signals = TextChecks(config), SignalChecks(config, source)
     lengths = LengthChecks("characters" if tokenizer is None else "tokens")
 
     total = len(rows) if isinstance(rows, Sized) else None
@@ -128,6 +130,23 @@ def _check_first(rows: Iterable[Mapping[str, Any]], source: str) -> bool:
             )
             raise schema.row_error(source, 0, column, None, hint)
     return schema.PROMPT in first
+
+
+def _check_scheme(rows: Iterable[Mapping[str, Any]], weighting: WeightingConfig, source: str) -> None:
+    """Checks that the scheme has its columns; as a rule the first row has them all, and no other one is read."""
+    names: dict[str, None] = {}
+    refused: ValueError | None = None
+    for row in rows:
+        if names.keys() >= row.keys():
+            continue
+        names.update(dict.fromkeys(row))
+        try:
+            resolve_scheme(weighting, list(names))
+            return
+        except ValueError as error:
+            refused = error
+    if refused is not None:
+        raise ValueError(f"{source}: {refused}") from refused
 
 
 def _told(rows: Iterable[Mapping[str, Any]], wanted: set[int]) -> dict[int, tuple[str | None, str]]:

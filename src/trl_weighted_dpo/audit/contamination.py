@@ -124,12 +124,15 @@ class ContaminationChecks:
         self._index, self._index_but_numbers = NgramIndex(config.ngram_words), NgramIndex(config.ngram_words)
         self._problems = 0
         for number, (name, rows) in enumerate(evaluation.items()):
+            before = self._problems
             for row_number, row in enumerate(rows):
                 problem = row.get(config.eval_column)
                 if not isinstance(problem, str):
                     hint = f"Evaluation rows need the text of the problem; there are: {', '.join(map(str, row))}."
                     raise schema.row_error(name, row_number, config.eval_column, problem, hint)
                 self._add(words(problem), number << 40 | row_number, config.ngram_words)
+            if self._problems == before:
+                raise ValueError(f"{name}: there are no evaluation problems in it.")
         self._index.finish()
         self._index_but_numbers.finish()
 

@@ -10,7 +10,7 @@ from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.pairs import Pair, PairError, comparable, text_digest
 from trl_weighted_dpo.audit.report import CheckResult, skipped
 from trl_weighted_dpo.mining.assessment import FLAGGED, FLAWED_REASONING
-from trl_weighted_dpo.verifier.files import rows_with_profiles, verify_into
+from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.answer import read_answer
 from trl_weighted_dpo.verifier.verifier import MathVerifier
@@ -117,7 +117,7 @@ class LabelChecks:
         found = list(self._compared)
         if total:
             verify_into(journal, self._pool_rows(pairs()), self._verifier, workers, source, total)
-            for row in rows_with_profiles(self._pool_rows(pairs()), journal):
+            for row in RowsWithProfiles(self._pool_rows(pairs()), journal):
                 chosen, rejected = (candidate[schema.PROFILE] for candidate in row[schema.CANDIDATES])
                 self._judge(row["row"], row[schema.KIND], chosen, rejected, found)
         for place, detail in sorted(found):

@@ -2,8 +2,8 @@
 
 import math
 from array import array
-from collections.abc import Iterator
-from typing import TypeGuard
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,8 @@ from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.pairs import Pair
 from trl_weighted_dpo.audit.report import CheckResult, judged, skipped
 from trl_weighted_dpo.weighting import compute_weights
-from trl_weighted_dpo.weighting.columns import COLUMNS, LARGEST
+from trl_weighted_dpo.weighting.columns import COLUMNS, RANGES, OtherNumbers, kind_of, takes_any
+from trl_weighted_dpo.weighting.diagnostics import LEAST_ESS, MOST_AT_BOUNDS
 
 DEVIATIONS = 5.0
 """Robust deviations from the median from which on a weight is an outlier. Iglewicz and Hoaglin (1993, "How to detect
@@ -24,48 +25,53 @@ FACTOR = 1.5
 """How many times the median, or which part of it, an outlier is besides: in a set of almost equal weights a pair that
 is many deviations off still changes nothing (ours)."""
 
-MAX_CLIPPED = 0.2
-"""Share of the pairs at a clip bound from which on the bounds, not the signals, decide the weights (ours)."""
-
-MIN_SAMPLE = 0.5
-"""Effective sample size below which half of the pairs are paid for and not learned from (ours)."""
-
-_UNBOUNDED = {
-    schema.WEIGHT: (0.0, LARGEST),
-    schema.REJECTED_NLL: (0.0, LARGEST),
-    schema.REWARD_MARGIN: (-LARGEST, LARGEST),
-}
+_BATCH_ROWS = 512
 _MISSING = math.nan
 
 
 class SignalChecks:
-    """Looks at one pair after the other; keeps 8 bytes for each signal of each."""
+    """Looks at one pair after the other; keeps 8 bytes for each signal of each, and for each other number that the
+    formula of a plugin may read.
 
-    def __init__(self, config: AuditConfig) -> None:
-        self._weighting = config.weighting
+    Args:
+        config ([`AuditConfig`]): How the pairs will be weighed.
+        source (`str`): Where the pairs come from, for notes.
+    """
+
+    def __init__(self, config: AuditConfig, source: str) -> None:
+        self._weighting, self._source = config.weighting, source
         self._unusable, self._outliers = config.tally("unusable_signals"), config.tally("weight_outliers")
         self._log_probs = config.tally("reference_log_probs")
         self._columns = {name: array("d") for name in COLUMNS}
+        self._others = OtherNumbers() if takes_any(config.weighting) else None
+        self._batch: list[Mapping[str, Any]] = []
         self._present: set[str] = set()
         self._rows = array("q")
 
     def add(self, pair: Pair) -> None:
         """Looks at a pair."""
         self._add_log_probs(pair)
-        present = [name for name in COLUMNS if name in pair.columns]
-        self._present.update(present)
+        self._present.update(name for name in COLUMNS if name in pair.columns)
         self._unusable.of += 1
-        for name in present:
-            value = pair.columns[name]
-            low, high = _UNBOUNDED.get(name, (0.0, 1.0))
-            is_known = value is not None or name == schema.WEIGHT
-            if is_known and not (_is_number(value) and low <= value <= high):
-                self._unusable.add(pair.row, f"{name} is {value!r}, but it is a number in [{low:.3g}, {high:.3g}]")
+        for name, (low, high) in RANGES.items():
+            value = pair.columns.get(name)
+            # Once there are weights, every pair has one.
+            is_wanted = name == schema.WEIGHT and name in self._present
+            if (value is not None or is_wanted) and not (_is_number(value) and low <= value <= high):
+                self._unusable.add(pair.row, f"{name} is {value!r}, but it is {kind_of(name)}")
                 return
         for name, values in self._columns.items():
             value = pair.columns.get(name)
             values.append(_MISSING if value is None else value)
         self._rows.append(pair.row)
+        if self._others is not None:
+            self._batch.append(pair.columns)
+            if len(self._batch) == _BATCH_ROWS:
+                self._add_others(self._others)
+
+    def _add_others(self, others: OtherNumbers) -> None:
+        others.add(self._batch)
+        self._batch = []
 
     def _add_log_probs(self, pair: Pair) -> None:
         names = (schema.REF_CHOSEN_LOGPS, schema.REF_REJECTED_LOGPS)
@@ -80,15 +86,11 @@ class SignalChecks:
 
     def results(self) -> Iterator[CheckResult]:
         """The results, once all pairs were looked at."""
-        names = ("weight_outliers", "weights_clipped", "effective_sample_size")
         if self._present:
             yield self._unusable.result()
         else:
             yield skipped(self._unusable.name, "no weights and no signals")
-        if len(self._rows):
-            yield from self._of_weights()
-        else:
-            yield from (skipped(name, "no pairs to weigh") for name in names)
+        yield from self._of_weights()
         if self._log_probs.of:
             yield self._log_probs.result()
         else:
@@ -100,8 +102,17 @@ class SignalChecks:
             for name, values in self._columns.items()
             if name in self._present
         }
+        if self._others is not None:
+            self._add_others(self._others)
+            columns |= self._others.columns()
         size = len(self._rows)
-        weights, _, summary = compute_weights(columns, size, self._weighting)
+        try:
+            weights, _, summary = compute_weights(columns, size, self._weighting, source=self._source)
+        except ValueError as error:
+            # Such as columns that are all null: the other checks are still worth their report.
+            names = ("weight_outliers", "weights_clipped", "effective_sample_size")
+            yield from (skipped(name, str(error)) for name in names)
+            return
         deviations = robust_deviations(weights)
         median = np.median(weights)
         is_far = (weights >= FACTOR * median) | (weights <= median / FACTOR)
@@ -118,12 +129,12 @@ class SignalChecks:
             yield skipped(name, f"the scheme {summary.scheme} clips no weight")
         else:
             share = summary.at_clip_min + summary.at_clip_max
-            status, threshold = judged(name, share > MAX_CLIPPED), f"> {MAX_CLIPPED:.0%}"
+            status, threshold = judged(name, share > MOST_AT_BOUNDS), f"> {MOST_AT_BOUNDS:.0%}"
             note = f"{summary.at_clip_min:.1%} at the lower bound, {summary.at_clip_max:.1%} at the upper one"
             yield CheckResult(name, status, 0, size, threshold, note, {"share": share})
         # λ mixes the weights with uniform ones, which hides it there.
         name, share = "effective_sample_size", summary.ess if summary.ess_u is None else summary.ess_u
-        status, threshold = judged(name, share < MIN_SAMPLE), f"< {MIN_SAMPLE:.0%}"
+        status, threshold = judged(name, share < LEAST_ESS), f"< {LEAST_ESS:.0%}"
         note = f"{share:.1%}, of the weights {'as they are' if summary.ess_u is None else 'before λ'}"
         yield CheckResult(name, status, 0, size, threshold, note, {"share": share})
 

@@ -16,21 +16,26 @@ class TruncationChecks:
     Args:
         config ([`AuditConfig`]): The maximum length, and how prompts are rendered.
         tokenizer (`PreTrainedTokenizerBase`, *optional*): The tokenizer of the model that will be trained.
+        source (`str`): Where the pairs come from, for messages.
 
     Raises:
         `ValueError`: If there is a maximum length but no tokenizer.
     """
 
-    def __init__(self, config: AuditConfig, tokenizer: Any) -> None:
+    def __init__(self, config: AuditConfig, tokenizer: Any, source: str) -> None:
         if tokenizer is None and (config.max_length is not None or config.render):
             what = "render" if config.max_length is None else "max_length"
             raise ValueError(f"{what} needs a tokenizer, since lengths are counted in tokens: give the model's.")
-        self._config, self._tokenizer = config, tokenizer
+        self._config, self._tokenizer, self._source = config, tokenizer, source
         self._equal, self._full = config.tally("truncated_to_equal"), config.tally("prompt_too_long")
 
     def lengths(self, pair: Pair) -> tuple[int, int] | None:
         """Looks at a pair. Returns the tokens of chosen and rejected that remain, characters without a tokenizer, and
-        `None` if training drops the pair."""
+        `None` if training drops the pair.
+
+        Raises:
+            [`~schema.SchemaError`]: If it is a conversation and the tokenizer has no chat template; names the row.
+        """
         if self._tokenizer is None:
             return len(pair.chosen), len(pair.rejected)
         prompt, chosen, rejected = self._token_ids(pair)
@@ -69,6 +74,12 @@ class TruncationChecks:
             whole = [prompt, prompt + self._ended(chosen), prompt + self._ended(rejected)]
             ids = self._tokenizer(whole)["input_ids"]
         else:
+            if self._tokenizer.chat_template is None:
+                hint = (
+                    "It is a conversation, but the tokenizer has no chat template, by which training would read it: "
+                    "give a tokenizer that has one, or pairs whose columns are texts."
+                )
+                raise schema.row_error(self._source, pair.row, schema.PROMPT, prompt, hint)
             template = self._tokenizer.apply_chat_template
             ids = [
                 template(prompt, add_generation_prompt=True, tokenize=True, return_dict=False),

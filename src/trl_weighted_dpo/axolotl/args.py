@@ -17,7 +17,7 @@ MINING_FIELDS = (*PAIRING_FIELDS, "prompt_template", "system_prompt")
 class HardnessSettings(BaseModel):
     """What hardness is made of: `hardness:` in the `weighted_dpo:` block."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     confidence_floor: float = Field(default=0.1, ge=0.0, le=1.0, description="Least confidence")
     steps: float = Field(default=0.3, ge=0.0, description="Weight of similar steps in proximity")
@@ -36,7 +36,7 @@ class HardnessSettings(BaseModel):
 class WeightedDPOSettings(BaseModel):
     """Nested configuration available under the `weighted_dpo` key."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
     # Weights
     scheme: Annotated[str, AfterValidator(check_scheme)] = Field(

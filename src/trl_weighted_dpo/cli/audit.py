@@ -160,13 +160,15 @@ def _audited(
 def _show(report: "AuditReport", as_json: bool) -> None:
     from rich.console import Console
 
-    from trl_weighted_dpo.report.audit import audit_examples, audit_table
+    from trl_weighted_dpo.report.audit import audit_examples, audit_notes, audit_table
 
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=2))
         return
     console = Console()
     console.print(audit_table(report))
+    for line in audit_notes(report):
+        console.print(line)
     for line in audit_examples(report):
         console.print(line)
 

@@ -85,7 +85,7 @@ def _weigh(path: Path, configs: "list[WeightingConfig]", top: int) -> tuple[list
     from trl_weighted_dpo.weighting.files import file_columns, heaviest_and_lightest, values_at
 
     columns, size = file_columns(path, configs)
-    signals = {name: values for name, values in columns.items() if name != schema.WEIGHT}
+    signals = {name: columns[name] for name in (*schema.SIGNALS, schema.REWARD_MARGIN) if name in columns}
     shown: list[dict[str, Any]] = []
     first = None
     for config in configs:

@@ -28,6 +28,7 @@ __all__ = [
     "hookimpl",
     "identity",
     "installed",
+    "left_out",
     "raw_weights",
     "register",
     "samplers",
@@ -59,6 +60,11 @@ def samplers() -> Mapping[str, SamplerFactory]:
 def installed() -> tuple[Plugin, ...]:
     """The plugins with what they bring, this package itself first; broken ones are among them, with the cause."""
     return _registry.plugins()
+
+
+def left_out() -> str:
+    """The plugins that are broken, with the cause, as sentences with a space before each; none gives `""`."""
+    return _registry.left_out()
 
 
 def find(kind: str, name: str) -> Any:

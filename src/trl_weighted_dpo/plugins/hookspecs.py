@@ -60,8 +60,8 @@ def weighted_dpo_raw_weights() -> "Mapping[str, RawWeightFunction]":
     """Raw weights: functions `raw(columns: Mapping[str, Array], config: WeightingConfig) -> Array`.
 
     The columns are float64 arrays of shape `(n,)`, NaN where a value is not known: those of the pairs with a value
-    somewhere, and `relative_nll`. What is returned has the same shape and is finite and at least 0; each pair's comes
-    from its own row alone. The name is a scheme of weighting.
+    somewhere, and `relative_nll`; they are not to be changed. What is returned has the same shape and is finite and at
+    least 0; each pair's comes from its own row alone. The name is a scheme of weighting.
     """
     raise NotImplementedError
 

@@ -113,13 +113,16 @@ class Registry:
         plugin = self._bringing(kind, name)
         return f"{plugin.distribution or plugin.name} {plugin.version or '(no version)'}: {name}"
 
+    def left_out(self) -> str:
+        """The plugins that are broken, with the cause, for the message that a name is not there."""
+        return "".join(f" Left out is {plugin}: {plugin.error}" for plugin in self.plugins() if plugin.error)
+
     def _bringing(self, kind: str, name: str) -> Plugin:
         for plugin in self._used():
             if name in _of(plugin, kind):
                 return plugin
-        broken = "".join(f" Left out is {plugin}: {plugin.error}" for plugin in self.plugins() if plugin.error)
         there = ", ".join(self.get(kind)) or "none"
-        raise PluginError(f"There is no {KINDS[kind].noun} {name!r}; there are: {there}.{broken}")
+        raise PluginError(f"There is no {KINDS[kind].noun} {name!r}; there are: {there}.{self.left_out()}")
 
     def _used(self) -> tuple[Plugin, ...]:
         plugins = self.plugins()
@@ -163,7 +166,8 @@ class Registry:
             plugin = _described(point)
             try:
                 self._add(point.load(), plugin)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
+                # A plugin that exits must not end the program.
                 cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
                 self._plugins.append(Plugin(plugin.name, plugin.distribution, plugin.version, error=cause))
                 self._to_warn_about.append(self._plugins[-1])
@@ -211,7 +215,7 @@ class Registry:
             if implementation.plugin is plugin:
                 try:
                     result = implementation.function()
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     raise PluginError(f"hook {hook}: it failed: {type(error).__name__}: {error}") from error
                 if not isinstance(result, Mapping):
                     raise PluginError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -12,14 +13,23 @@ _STYLES = {Status.PASS: "green", Status.WARN: "yellow", Status.FAIL: "red", Stat
 
 
 def audit_table(report: AuditReport) -> Table:
-    """One line for each check."""
-    table = Table(title=f"Audit of {report.pairs} pairs", title_justify="left")
-    for name in ("check", "result", "found", "bad if", "note"):
-        table.add_column(name, justify="right" if name == "found" else "left", no_wrap=name not in ("bad if", "note"))
+    """One line for each check; [`audit_notes`] go under it."""
+    table = Table(
+        title=f"Audit of {report.pairs} pairs", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for name in ("check", "result", "found", "bad if"):
+        table.add_column(name, justify="right" if name == "found" else "left", no_wrap=name != "bad if")
     for check in report.checks:
         status = Text(check.status.value, style=_STYLES[check.status])
-        table.add_row(check.name, status, _found(check), check.threshold, Text(one_line(check.note)))
+        table.add_row(check.name, status, _found(check), check.threshold)
     return table
+
+
+def audit_notes(report: AuditReport) -> Iterator[Text]:
+    """What a person should know beside the table, as `name: note`."""
+    for check in report.checks:
+        if check.note:
+            yield Text.assemble((check.name, _STYLES[check.status]), f": {one_line(check.note)}")
 
 
 def _found(check: CheckResult) -> str:
@@ -30,7 +40,7 @@ def audit_examples(report: AuditReport) -> Iterator[Text]:
     """What is wrong with the first rows of each check that found some."""
     for check in report.checks:
         if check.examples:
-            yield Text(check.name, style=_STYLES[check.status])
+            yield Text.assemble("\n", (check.name, _STYLES[check.status]))
         for example in check.examples:
             name = "" if example.problem_id is None else f" ({one_line(example.problem_id)})"
             yield Text(f"  row {example.row}{name}: {one_line(example.detail)}")

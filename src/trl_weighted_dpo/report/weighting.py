@@ -99,7 +99,7 @@ def pairs_table(pairs: Sequence[Mapping[str, Any]], title: str) -> Table:
         heading = name.removeprefix("rejected_").replace("_", "\n")
         table.add_column(heading, justify="left" if name == "problem_id" else "right", overflow="fold")
     for pair in pairs:
-        signals = ("-" if (value := pair["signals"][name]) is None else f"{value:.3f}" for name in names)
+        signals = ("-" if (value := pair["signals"][name]) is None else f"{value:.4g}" for name in names)
         identity = "-" if pair["problem_id"] is None else one_line(str(pair["problem_id"]))
         table.add_row(f"{pair['weight']:.3f}", f"{pair['row']}", Text(identity), *signals)
     return table

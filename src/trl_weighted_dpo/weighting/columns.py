@@ -20,12 +20,13 @@ LARGEST = float(np.finfo(np.float32).max)
 """Largest weight: batches carry weights as float32."""
 
 COLUMNS = (schema.WEIGHT, *schema.SIGNALS, schema.REWARD_MARGIN)
-_RANGES = {
+RANGES = {
     schema.REJECTED_NLL: (0.0, LARGEST),
     schema.WEIGHT: (0.0, LARGEST),
     schema.REWARD_MARGIN: (-LARGEST, LARGEST),
     **dict.fromkeys(set(schema.SIGNALS) - {schema.REJECTED_NLL}, (0.0, 1.0)),
 }
+"""Least and greatest value of the package's columns."""
 _KINDS = {
     (0.0, 1.0): "a number in [0, 1]",
     (0.0, LARGEST): "a finite number >= 0",
@@ -42,9 +43,14 @@ def weight_columns(config: WeightingConfig, types: Mapping[str, Any]) -> list[st
         config ([`WeightingConfig`]): A plugin's formula may read any column of numbers.
         types (`Mapping[str, Any]`): Type of each column: Arrow's, or a feature of `datasets`.
     """
-    if config.formula(config.scheme) in SCHEMES:
+    if not takes_any(config):
         return [name for name in COLUMNS if name in types]
     return [name for name, kind in types.items() if name in COLUMNS or (is_number(kind) and name != schema.PAIR_WEIGHT)]
+
+
+def takes_any(config: WeightingConfig) -> bool:
+    """Whether the formula is a plugin's, which may read any column of numbers."""
+    return config.formula(config.scheme) not in SCHEMES
 
 
 def is_number(kind: Any) -> bool:
@@ -99,10 +105,48 @@ def read_column(values: Column, name: str, source: str, first_row: int = 0) -> A
     return result
 
 
-def _first_bad(array: Any, values: Array, name: str) -> int | None:
-    if name not in _RANGES:
+class OtherNumbers:
+    """Collects the columns of numbers that are none of the package's own, batch by batch, for formulas of plugins.
+
+    A column with a value that is neither a number nor null is left out.
+    """
+
+    def __init__(self) -> None:
+        self._chunks: dict[str, list[Any]] = {}
+        self._refused = {*COLUMNS, schema.PAIR_WEIGHT}
+        self._size = 0
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Takes the values of some more rows; a column that one of them lacks is null there."""
+        for name in dict.fromkeys([*self._chunks, *(name for row in rows for name in row)]):
+            if name in self._refused:
+                continue
+            chunk = _numbers([row.get(name) for row in rows])
+            if chunk is None:
+                self._refused.add(name)
+                self._chunks.pop(name, None)
+            else:
+                self._chunks.setdefault(name, [pa.nulls(self._size, pa.float64())]).append(chunk)
+        self._size += len(rows)
+
+    def columns(self) -> dict[str, Any]:
+        """The columns as arrays of Arrow, one value for each row."""
+        return {name: pa.chunked_array(chunks) for name, chunks in self._chunks.items()}
+
+
+def _numbers(values: list[Any]) -> Any:
+    """The values as an array of float64, or `None` if one is neither a number nor null."""
+    try:
+        array = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return None
-    low, high = _RANGES[name]
+    return array.cast(pa.float64(), safe=False) if is_number(array.type) or pa.types.is_null(array.type) else None
+
+
+def _first_bad(array: Any, values: Array, name: str) -> int | None:
+    if name not in RANGES:
+        return None
+    low, high = RANGES[name]
     good = (values >= low) & (values <= high)
     if name != schema.WEIGHT:
         good |= pc.is_null(array).to_numpy(zero_copy_only=False)
@@ -130,7 +174,7 @@ def _arrow(values: Any) -> Any:
 
 
 def _one_by_one(values: Column, name: str) -> tuple[Array, int | None]:
-    low, high = _RANGES.get(name, (-LARGEST, LARGEST))
+    low, high = RANGES.get(name, (-LARGEST, LARGEST))
     result = np.full(len(values), np.nan)
     for row, value in enumerate(values):
         plain = _plain(value)
@@ -148,8 +192,13 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def kind_of(name: str) -> str:
+    """What the values of a column are, in words."""
+    return _KINDS[RANGES.get(name, (-LARGEST, LARGEST))]
+
+
 def _hint(name: str) -> str:
-    kind = _KINDS[_RANGES.get(name, (-LARGEST, LARGEST))]
+    kind = kind_of(name)
     if name == schema.WEIGHT:
         return f"A weight is {kind}; mend the row, or drop the column to have weights computed from the signals."
     return f"This signal is {kind}, or null where it is not known."

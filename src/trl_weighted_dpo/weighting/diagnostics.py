@@ -1,13 +1,15 @@
 """What a set of weights looks like, and when a person should look closer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from trl_weighted_dpo import schema
 from trl_weighted_dpo.weighting.columns import Array
 from trl_weighted_dpo.weighting.config import WeightingConfig
+from trl_weighted_dpo.weighting.schemes import NEEDED, RAW_WEIGHTS
 
 LEAST_ESS = 0.5
 MOST_AT_BOUNDS = 0.2
@@ -95,5 +97,48 @@ def notes_on_u(u: Array, config: WeightingConfig, at_bounds: Sequence[float]) ->
             f"{low:.0%} of u sit at clip_min ({config.clip_min:g}) and {high:.0%} at clip_max ({config.clip_max:g}): "
             f"more than {MOST_AT_BOUNDS:.0%} at a bound, where weights no longer tell pairs apart. Widen the bounds, "
             "or choose a scheme whose signal is graded and known for more pairs."
+        )
+    return notes
+
+
+def columns_read(formula: str, known: Collection[str], config: WeightingConfig) -> tuple[str, ...]:
+    """The columns that a formula reads, given those with values; a plugin's may read any."""
+    if formula != "verifier":
+        return NEEDED.get(formula, tuple(known))
+    flaw = schema.REJECTED_SEVERITY if schema.REJECTED_SEVERITY in known else schema.REJECTED_WRONGNESS
+    used = {
+        flaw: config.wrongness,
+        schema.CHOSEN_CONFIDENCE: config.confidence_gap,
+        schema.REJECTED_CONFIDENCE: config.confidence_gap,
+        schema.REJECTED_NLL: config.nll,
+    }
+    return tuple(name for name, coefficient in used.items() if coefficient > 0)
+
+
+def note_on_missing(formula: str, missing: Collection[str], source: str) -> str:
+    """What to tell a person of evaluation pairs that lack some of what the formula took in training."""
+    # What the formula of a plugin reads is not known.
+    condition = "" if formula in RAW_WEIGHTS else f", if {formula!r} takes them"
+    return (
+        f"Signals that the training set has are missing in {source}: {', '.join(missing)}. They count 0 there, so that "
+        f"its raw weights are lower than the training set's{condition}."
+    )
+
+
+def notes_on_signals(
+    formula: str, known: Mapping[str, Array], size: int, config: WeightingConfig, nll_median: float | None
+) -> list[str]:
+    """What to tell a person of signals of the training set that count 0 in the raw weight, in all pairs or in some."""
+    names = columns_read(formula, known, config) if formula in RAW_WEIGHTS else ()
+    missing = [name for name in names if name not in known]
+    notes = [f"Signals without values count 0 in the raw weight: {', '.join(missing)}."] if missing else []
+    gaps = {name: int(np.isnan(known[name]).sum()) for name in names if name in known}
+    partly = [f"{name} ({count} of {size})" for name, count in gaps.items() if count]
+    if partly:
+        notes.append(f"Signals that are null in some pairs count 0 there: {', '.join(partly)}.")
+    if schema.REJECTED_NLL in names and nll_median == 0:
+        notes.append(
+            f"The median of {schema.REJECTED_NLL!r} is 0, so nothing can be measured by it: it counts 0 in the raw "
+            "weight. Check how it was computed."
         )
     return notes

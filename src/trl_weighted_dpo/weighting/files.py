@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.rows import RowFile
-from trl_weighted_dpo.weighting.columns import COLUMNS, is_number, read_column, weight_columns
-from trl_weighted_dpo.weighting.config import SCHEMES, WeightingConfig
+from trl_weighted_dpo.weighting.columns import COLUMNS, OtherNumbers, read_column, takes_any, weight_columns
+from trl_weighted_dpo.weighting.config import WeightingConfig
 
 _BATCH_ROWS = 8192
 
@@ -49,27 +49,22 @@ def _parquet_columns(path: Path, configs: Sequence[WeightingConfig]) -> tuple[di
 
 
 def _jsonl_columns(path: Path, configs: Sequence[WeightingConfig]) -> tuple[dict[str, Any], int]:
-    takes_any = any(config.formula(config.scheme) not in SCHEMES for config in configs)
+    others = OtherNumbers() if any(map(takes_any, configs)) else None
     chunks: dict[str, list[Any]] = {}
-    refused: set[str] = {schema.PAIR_WEIGHT}
     size = 0
     for batch in _batches(path):
-        names = dict.fromkeys(name for row in batch for name in row)
-        for name in dict.fromkeys([*chunks, *(name for name in names if name in COLUMNS or takes_any)]):
-            values = [row.get(name) for row in batch]
-            if name in refused:
-                continue
-            if name in COLUMNS:
-                numbers = read_column(values, name, str(path), size)
+        names = {name for row in batch for name in row}
+        for name in COLUMNS:
+            if name in chunks or name in names:
+                numbers = read_column([row.get(name) for row in batch], name, str(path), size)
                 # Not a number is not known: `read_column` refuses any that the file itself holds.
                 chunk = pa.array(numbers, from_pandas=True)
-            elif (chunk := _numbers(values)) is None:
-                refused.add(name)
-                chunks.pop(name, None)
-                continue
-            chunks.setdefault(name, [pa.nulls(size, pa.float64())]).append(chunk)
+                chunks.setdefault(name, [pa.nulls(size, pa.float64())]).append(chunk)
+        if others is not None:
+            others.add(batch)
         size += len(batch)
-    return {name: pa.chunked_array(parts) for name, parts in chunks.items()}, size
+    columns = {name: pa.chunked_array(parts) for name, parts in chunks.items()}
+    return columns if others is None else columns | others.columns(), size
 
 
 def _batches(path: Path) -> Iterator[list[Mapping[str, Any]]]:
@@ -83,15 +78,6 @@ def _batches(path: Path) -> Iterator[list[Mapping[str, Any]]]:
             batch = []
     if batch:
         yield batch
-
-
-def _numbers(values: list[Any]) -> Any:
-    """The values as an array of float64, or `None` if one is neither a number nor null."""
-    try:
-        array = pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return None
-    return array.cast(pa.float64(), safe=False) if is_number(array.type) or pa.types.is_null(array.type) else None
 
 
 def _check_names(names: Collection[str], path: Path) -> None:

@@ -18,7 +18,7 @@ def check_scheme(name: str) -> str:
     """
     if name not in SCHEMES and name not in _of_plugins():
         names = ", ".join([*SCHEMES, *(other for other in _of_plugins() if other not in SCHEMES)])
-        raise ValueError(f"Unknown weighting scheme {name!r}. Choose one of {names}.")
+        raise ValueError(f"Unknown weighting scheme {name!r}. Choose one of {names}.{_left_out()}")
     return name
 
 
@@ -31,7 +31,7 @@ def check_control_of(name: str) -> str:
     if name not in RAW_WEIGHTS and name not in _of_plugins():
         raise ValueError(
             f"control_of is {name!r}, but a control ({', '.join(CONTROLS)}) turns weights from signals around. Choose "
-            f"one of {', '.join(_of_plugins())}."
+            f"one of {', '.join(_of_plugins())}.{_left_out()}"
         )
     return name
 
@@ -54,6 +54,12 @@ def _of_plugins() -> Collection[str]:
     from trl_weighted_dpo import plugins
 
     return plugins.raw_weights()
+
+
+def _left_out() -> str:
+    from trl_weighted_dpo import plugins
+
+    return plugins.left_out()
 
 
 def resolve_scheme(config: WeightingConfig, column_names: Sequence[str], streaming: bool = False) -> str:

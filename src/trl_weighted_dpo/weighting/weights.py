@@ -1,6 +1,6 @@
 """Weights of a set of pairs: raw weights → clip → temper → mean 1."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +10,11 @@ from trl_weighted_dpo.weighting.columns import LARGEST, Array, Column, check_wei
 from trl_weighted_dpo.weighting.config import WeightingConfig
 from trl_weighted_dpo.weighting.diagnostics import (
     Histogram,
+    columns_read,
     effective_sample_size,
     histogram,
+    note_on_missing,
+    notes_on_signals,
     notes_on_u,
     top_decile_share,
 )
@@ -153,6 +156,8 @@ def _ready_weights(
             if mean == 0:
                 raise ValueError(f"{source}: all weights are 0, so they cannot be normalised to mean 1.")
             statistics = replace(statistics, final_mean=mean)
+        elif mean == 0:
+            notes.append(f"All values of the {schema.WEIGHT!r} column are 0, so no pair is trained on.")
         elif abs(mean - 1.0) > 0.1:
             notes.append(
                 f"The mean of the {schema.WEIGHT!r} column is {mean:.3g}, so the learning rate acts as if multiplied "
@@ -184,10 +189,15 @@ def _signal_weights(
                 "was computed, or choose another scheme."
             )
         statistics = WeightStatistics(scheme, tuple(known), median)
-        notes += _notes_on_signals(formula, known, size, config)
-    elif not known.keys() & set(_columns_read(formula, statistics.signals, config)):
-        notes.append(f"There is no signal that the scheme {scheme!r} takes in {source}: its pairs weigh 1.")
-        return np.ones(size), None, statistics
+        notes += notes_on_signals(formula, known, size, config, median)
+    else:
+        taken = [name for name in columns_read(formula, statistics.signals, config) if name in statistics.signals]
+        missing = [name for name in taken if name not in known]
+        if len(missing) == len(taken) or (missing and formula in NEEDED):
+            notes.append(f"There is no signal that the scheme {scheme!r} takes in {source}: its pairs weigh 1.")
+            return np.ones(size), None, statistics
+        if missing:
+            notes.append(note_on_missing(formula, missing, source))
     signals = {name: known.get(name, np.full(size, np.nan)) for name in statistics.signals}
     if statistics.nll_median:
         signals[RELATIVE_NLL] = signals[schema.REJECTED_NLL] / statistics.nll_median
@@ -229,13 +239,13 @@ def _check_needed(formula: str, scheme: str, known: Mapping[str, Array], source:
 def _raw_weights(formula: str, signals: Mapping[str, Array], size: int, config: WeightingConfig, source: str) -> Array:
     if not signals:
         return np.zeros(size)
+    function = raw_weight_function(formula)
     try:
-        raw = np.asarray(raw_weight_function(formula)(signals, config), dtype=np.float64)
-    except KeyError as error:
-        raise ValueError(
-            f"{source}: the weighting scheme {formula!r} looked for {error}, which is no column with values; there "
-            f"are: {', '.join(signals)}. Add the column, or choose another scheme."
-        ) from error
+        raw = np.asarray(function(signals, config), dtype=np.float64)
+    except (Exception, SystemExit) as error:
+        if formula in RAW_WEIGHTS:
+            raise
+        raise _failed(formula, signals, source, error) from error
     if raw.shape != (size,):
         raise ValueError(
             f"{source}: the weighting scheme {formula!r} gave raw weights of shape {raw.shape} for {size} pairs. It "
@@ -256,30 +266,23 @@ def _raw_weights(formula: str, signals: Mapping[str, Array], size: int, config: 
     return raw
 
 
+def _failed(formula: str, signals: Mapping[str, Array], source: str, error: BaseException) -> ValueError:
+    """The error for a plugin's formula that failed."""
+    from trl_weighted_dpo import plugins
+
+    of = f"{source}: the weighting scheme {formula!r} (of {plugins.identity('raw_weights', formula)})"
+    if isinstance(error, KeyError):
+        return ValueError(
+            f"{of} looked for {error}, which is no column with values; there are: {', '.join(signals)}. Add the "
+            "column, or choose another scheme."
+        )
+    return ValueError(
+        f"{of} failed: {type(error).__name__}: {error}. Mend, update or uninstall the plugin, or choose another scheme."
+    )
+
+
 def _at_bounds(u: Array, config: WeightingConfig) -> tuple[float, float]:
+    if config.clip_min == config.clip_max:
+        # Both are 1: the bounds leave no room for weights to be told apart.
+        return 0.0, 0.0
     return float(np.mean(u <= config.clip_min)), float(np.mean(u >= config.clip_max))
-
-
-def _columns_read(formula: str, known: Collection[str], config: WeightingConfig) -> tuple[str, ...]:
-    """The columns that a formula reads, given those with values; a plugin's may read any."""
-    if formula != "verifier":
-        return NEEDED.get(formula, tuple(known))
-    flaw = schema.REJECTED_SEVERITY if schema.REJECTED_SEVERITY in known else schema.REJECTED_WRONGNESS
-    used = {
-        flaw: config.wrongness,
-        schema.CHOSEN_CONFIDENCE: config.confidence_gap,
-        schema.REJECTED_CONFIDENCE: config.confidence_gap,
-        schema.REJECTED_NLL: config.nll,
-    }
-    return tuple(name for name, coefficient in used.items() if coefficient > 0)
-
-
-def _notes_on_signals(formula: str, known: Mapping[str, Array], size: int, config: WeightingConfig) -> list[str]:
-    names = _columns_read(formula, known, config) if formula in RAW_WEIGHTS else ()
-    missing = [name for name in names if name not in known]
-    notes = [f"Signals without values count 0 in the raw weight: {', '.join(missing)}."] if missing else []
-    gaps = {name: int(np.isnan(known[name]).sum()) for name in names if name in known}
-    partly = [f"{name} ({count} of {size})" for name, count in gaps.items() if count]
-    if partly:
-        notes.append(f"Signals that are null in some pairs count 0 there: {', '.join(partly)}.")
-    return notes
