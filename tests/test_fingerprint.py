@@ -1,6 +1,7 @@
 """Fingerprints: the same for the same model and tokens, another for each part that changes."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -113,18 +114,28 @@ def test_shards_count_as_the_model(folder, tmp_path):
     assert of(folder, AutoModelForCausalLM.from_pretrained(tmp_path)).model != before
 
 
-def test_a_change_in_a_large_file_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_WHOLE_FILE", 1000)
-    monkeypatch.setattr(module, "_BLOCK", 10)
-    path = tmp_path / "weights"
-    content = np.random.default_rng(0).integers(0, 256, 5000).astype(np.uint8)
-    digests = []
-    for start, stop in ((0, 0), (0, 1), (4999, 5000), (2000, 2100)):
-        changed = content.copy()
-        changed[start:stop] ^= 1
-        path.write_bytes(changed.tobytes())
-        digests.append(module._file_content(path))
-    assert len(set(digests)) == 4
+def test_one_changed_byte_anywhere_in_a_large_file_is_found(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "model")
+    path = tmp_path / "model" / "model.safetensors"
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    with path.open("r+b") as file:
+        file.truncate(100 * 2**20)
+    found = [of(tmp_path / "model", model).model]
+    for place in (70 * 2**20 + 12345, 100 * 2**20 - 1):
+        with path.open("r+b") as file:
+            file.seek(place)
+            file.write(b"x")
+        # Files that are written within one tick of the clock have the same time.
+        os.utime(path, ns=(place, place))
+        found.append(of(tmp_path / "model", model).model)
+    assert len(set(found)) == 3
+
+
+def test_unchanged_files_are_read_once(folder, monkeypatch):
+    first, read = of(folder), []
+    monkeypatch.setattr(module.hashlib, "file_digest", lambda *given: read.append(given))
+    assert of(folder) == first
+    assert read == []
 
 
 def test_a_commit_on_the_hub_is_the_model(folder):
@@ -146,6 +157,16 @@ def test_an_adapter_is_told_by_its_numbers_and_not_by_its_name(folder, tmp_path)
     assert of(folder, lora(folder, lora_alpha=32)).adapter != first.adapter
     lora(folder).save_pretrained(tmp_path)
     assert of(folder, PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), tmp_path)) == first
+
+
+def test_an_adapter_that_transformers_put_into_the_model_is_told(folder, tmp_path):
+    adapted = lora(folder)
+    adapted.save_pretrained(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert type(model) is type(AutoModelForCausalLM.from_pretrained(folder))
+    found = of(folder, model)
+    assert found.adapter == of(folder, adapted).adapter is not None
+    assert found.differences(of(folder), ["model"]) == []
 
 
 def test_the_adapters_at_work_can_be_chosen(folder):
@@ -180,7 +201,20 @@ def test_the_tokenizer_is_told_by_what_it_does(folder):
 def test_the_precision_is_that_of_autocast_or_of_the_weights(folder):
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert compute_dtype(model) == "float32"
-    assert compute_dtype(model, bf16=True) == "bfloat16"
-    assert compute_dtype(model, fp16=True) == "float16"
+    assert compute_dtype(model, bf16=True) == "bfloat16 (weights float32)"
+    assert compute_dtype(model, fp16=True) == "float16 (weights float32)"
     half = get_peft_model(model.to(torch.bfloat16), LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM"))
-    assert compute_dtype(half) == "bfloat16"
+    assert compute_dtype(half) == compute_dtype(half, bf16=True) == "bfloat16"
+
+
+def test_norms_and_embeddings_in_more_bits_do_not_make_other_weights(folder):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    model.get_input_embeddings().float()
+    model.model.norm.float()
+    assert compute_dtype(model, bf16=True) == "bfloat16"
+
+
+def test_weights_that_a_quantised_model_keeps_in_more_bits_are_not_told(folder):
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.config.quantization_config = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    assert compute_dtype(model, bf16=True) == "bfloat16"

@@ -6,16 +6,17 @@ are told by a digest for each completion; the model, once for all rows, by a [`F
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_WHOLE_FILE = 64 * 2**20
-_BLOCK = 2**20
-_BLOCKS = 64
+_THREADS = 8
 _ADAPTER_SETTINGS = (
     "peft_type",
     "r",
@@ -74,7 +75,7 @@ class Fingerprint:
         quantization (`str` or `None`):
             Such as `"bnb-nf4"`.
         dtype (`str`):
-            Precision of the computation, such as `"bfloat16"`.
+            Precision of the computation, such as `"bfloat16"`, with that of the weights if it is another.
         tokenizer, template (`str` or `None`):
             Hashes of how text becomes tokens, and of the chat template.
         max_length (`int` or `None`), truncation_mode (`str`):
@@ -137,6 +138,9 @@ def fingerprint(
 ) -> Fingerprint:
     """Fingerprint of a loaded model and of how it is given its tokens.
 
+    The model's files are read whole, once for each process as long as they stay as they are. Where several processes
+    run, all of them call this together, and the first one reads.
+
     Args:
         model (`PreTrainedModel` or `PeftModel`):
             Unwrapped model, quantised or not.
@@ -165,19 +169,49 @@ def fingerprint(
 def compute_dtype(model: Any, bf16: bool = False, fp16: bool = False) -> str:
     """Name of the precision that a model computes in: autocast's if it is on, else that of the weights.
 
+    Autocast from weights that are mostly of another precision is named `"bfloat16 (weights float32)"`: log-probs differ
+    from those of rounded weights. The norms and embeddings that training may keep in more bits do not count, nor does
+    anything in quantised models.
+
+
     Args:
         model (`PreTrainedModel` or `PeftModel`):
             The model; of one with an adapter the base's weights count.
         bf16, fp16 (`bool`, *optional*, default to `False`):
             Whether autocast to bfloat16 or float16 is on.
     """
-    if bf16 or fp16:
-        return "bfloat16" if bf16 else "float16"
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return str(base.dtype).removeprefix("torch.")
+    if not bf16 and not fp16:
+        return _name(base.dtype)
+    autocast = "bfloat16" if bf16 else "float16"
+    weights = _name(_most_frequent_dtype(base))
+    return autocast if weights == autocast or _quantization(base.config) else f"{autocast} (weights {weights})"
+
+
+def _name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _most_frequent_dtype(model: Any) -> Any:
+    counts: Counter[Any] = Counter()
+    for parameter in model.parameters():
+        # DeepSpeed ZeRO-3 leaves an empty tensor in place of a parameter.
+        counts[parameter.dtype] += getattr(parameter, "ds_numel", parameter.numel())
+    return counts.most_common(1)[0][0]
 
 
 def _model_identity(config: Any) -> str | None:
+    """What the first process finds, which holds for all: the others need not read the files, too."""
+    import torch
+
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return _files_identity(config)
+    found = [_files_identity(config) if torch.distributed.get_rank() == 0 else None]
+    torch.distributed.broadcast_object_list(found, src=0)
+    return found[0]
+
+
+def _files_identity(config: Any) -> str | None:
     """The commit, or the content of the files: a copied or renamed folder is the same model."""
     commit = getattr(config, "_commit_hash", None)
     if commit:
@@ -186,10 +220,15 @@ def _model_identity(config: Any) -> str | None:
     files = list(_weight_files(folder))
     if not files:
         return None
+    files.append(folder / "config.json")
+    states = [file.stat() for file in files]
+    # Hashing leaves other threads their time.
+    with ThreadPoolExecutor(_THREADS) as threads:
+        contents = [*threads.map(_file_content, files, [(state.st_size, state.st_mtime_ns) for state in states])]
     digest = hashlib.sha256()
-    for file in [*files, folder / "config.json"]:
-        digest.update(f"{file.name}:{file.stat().st_size}:".encode())
-        digest.update(_file_content(file))
+    for file, state, content in zip(files, states, contents, strict=True):
+        digest.update(f"{file.name}:{state.st_size}:".encode())
+        digest.update(content)
     return f"files:{digest.hexdigest()[:32]}"
 
 
@@ -212,37 +251,37 @@ def _weight_files(folder: Path) -> Iterator[Path]:
             return
 
 
-def _file_content(path: Path) -> bytes:
-    """SHA-256 of a file; of a large one, of its beginning (where safetensors has names and shapes), its end and blocks
-    evenly spaced between. Ours: reading 64 MiB of a file takes the same short time at any size, and training that
-    changes a layer changes each of its blocks."""
-    size = path.stat().st_size
-    digest = hashlib.sha256()
+@lru_cache(maxsize=4096)
+def _file_content(path: Path, state: tuple[int, int]) -> bytes:
+    """SHA-256 of a whole file, read again once its size or time of change is another. It takes a buffer of 256 KiB."""
     with path.open("rb") as file:
-        if size <= _WHOLE_FILE:
-            return hashlib.file_digest(file, "sha256").digest()
-        for index in range(_BLOCKS):
-            file.seek(index * (size - _BLOCK) // (_BLOCKS - 1))
-            digest.update(file.read(_BLOCK))
-    return digest.digest()
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _adapter_identity(model: Any, adapters: Sequence[str] | None) -> str | None:
-    if not hasattr(model, "get_base_model"):
+    if hasattr(model, "get_base_model"):
+        active = model.active_adapters
+    elif getattr(model, "_hf_peft_config_loaded", False):
+        # transformers has put an adapter into the model's own layers.
+        active = model.active_adapters()
+    else:
         return None
     from peft import get_peft_model_state_dict
     from peft.utils.integrations import gather_params_ctx
 
     digest = hashlib.sha256()
     at_work = False
-    for name in model.active_adapters if adapters is None else adapters:
+    for name in active if adapters is None else adapters:
         config = model.peft_config[name]
         settings = {key: getattr(config, key, None) for key in _ADAPTER_SETTINGS}
         digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
         # Under DeepSpeed ZeRO-3 each process holds a part of the tensors.
         with gather_params_ctx([parameter for key, parameter in model.named_parameters() if f".{name}" in key]):
             state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
-            tensors = {key: state[key].detach().float().cpu().contiguous().numpy() for key in sorted(state)}
+            tensors = {
+                key.removeprefix("base_model.model."): state[key].detach().float().cpu().contiguous().numpy()
+                for key in sorted(state)
+            }
         # A LoRA whose B matrices are still zero is the model without it.
         at_work = at_work or any(tensor.any() for key, tensor in tensors.items() if "lora_A" not in key)
         for key, tensor in tensors.items():

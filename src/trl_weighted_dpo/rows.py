@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +17,24 @@ class RowFile:
 
     Args:
         path (`str` or `Path`): A `.parquet` file; any other is read as JSONL.
+        limit (`int`, *optional*): How many rows are read, the first ones; all by default.
 
     Iterating raises [`~schema.SchemaError`] at what is no row; `FileNotFoundError` if there is no such file.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, limit: int | None = None) -> None:
+        self.path, self.limit = Path(path), limit
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return _parquet_rows(self.path) if self.path.suffix == ".parquet" else schema.read_jsonl(self.path)
+        rows = _parquet_rows(self.path) if self.path.suffix == ".parquet" else schema.read_jsonl(self.path)
+        return itertools.islice(rows, self.limit)
 
     def __len__(self) -> int:
         if self.path.suffix == ".parquet":
-            return int(_parquet_file(self.path).metadata.num_rows)
+            there = int(_parquet_file(self.path).metadata.num_rows)
+            return there if self.limit is None else min(there, self.limit)
         with self.path.open("rb") as lines:
-            return sum(1 for line in lines if line.strip())
+            return sum(1 for _ in itertools.islice(filter(bytes.strip, lines), self.limit))
 
     def __str__(self) -> str:
         return str(self.path)
@@ -61,6 +65,19 @@ def check_suffix(path: Path) -> None:
         raise ValueError(f"{path}: name the output *{SUFFIXES[0]} or *{SUFFIXES[1]}, which says how it is written.")
 
 
+def check_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Check that rows can be written to a file, without writing it: what Parquet cannot hold is found before any work.
+
+    Arguments and errors are those of [`write_rows`].
+    """
+    path = Path(path)
+    check_suffix(path)
+    if path.suffix == ".parquet":
+        types = _types(path, rows)
+        for _ in _tables(path, rows, types):
+            pass
+
+
 def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as the suffix says, replacing the file only when all of them were written.
 
@@ -71,48 +88,107 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
     Raises:
         `ValueError`: If the suffix is another one.
-        [`~schema.SchemaError`]: If Parquet cannot hold a column, whose values are of several types.
+        [`~schema.SchemaError`]: If Parquet cannot hold a column: its values are of several types, are numbers beyond 64
+            bits, or have broken names.
     """
     path = Path(path)
     check_suffix(path)
     if path.suffix == ".jsonl":
         schema.write_jsonl(path, rows)
         return
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = pa.schema([])
-    for first, batch in _batches(rows):
-        try:
-            # Not from_pylist, which knows the columns of the first row only.
-            names = dict.fromkeys(name for row in batch for name in row)
-            found = pa.table({name: [row.get(name) for row in batch] for name in names}).schema
-            types = pa.unify_schemas([types, found], promote_options="permissive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise schema.SchemaError(
-                f"{path}: rows {first} to {first + len(batch) - 1}: a column holds values of several types, which "
-                f"Parquet cannot ({error}). Write JSONL, or mend the column."
-            ) from error
+    types = _types(path, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with pq.ParquetWriter(partial, types, compression="zstd") as file:
-        for _, batch in _batches(rows):
-            file.write_table(pa.Table.from_pylist(batch, schema=types))
+    try:
+        with pq.ParquetWriter(partial, types, compression="zstd") as file:
+            for table in _tables(path, rows, types):
+                file.write_table(table)
+    except schema.SchemaError:
+        partial.unlink()
+        raise
     partial.replace(path)
 
 
-def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def _types(path: Path, rows: Iterable[Mapping[str, Any]]) -> Any:
+    """The Arrow schema that holds all rows. An object that has no key in any row is null, which Parquet can hold."""
+    import pyarrow as pa
+
+    types = pa.schema([])
+    for first, batch in _batches(rows):
+        with _explained(path, first, batch):
+            plain = [_arrow(row) for row in batch]
+            # Not from_pylist, which knows the columns of the first row only.
+            names = dict.fromkeys(name for row in plain for name in row)
+            found = pa.table({name: [row.get(name) for row in plain] for name in names}).schema
+            types = pa.unify_schemas([types, found], promote_options="permissive")
+    return pa.schema([(field.name, _without_empty_structs(field.type)) for field in types])
+
+
+def _tables(path: Path, rows: Iterable[Mapping[str, Any]], types: Any) -> Iterator[Any]:
+    import pyarrow as pa
+
+    for first, batch in _batches(rows):
+        with _explained(path, first, batch):
+            columns = [pa.array([_arrow(row.get(f.name), f.type) for row in batch], f.type) for f in types]
+            table = pa.table(columns, schema=types)
+        yield table
+
+
+def _batches(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, list[Mapping[str, Any]]]]:
     remaining = iter(rows)
     first = 0
-    while batch := [_arrow(row) for row in itertools.islice(remaining, _BATCH_ROWS)]:
+    while batch := list(itertools.islice(remaining, _BATCH_ROWS)):
         yield first, batch
         first += len(batch)
 
 
-def _arrow(value: Any) -> Any:
-    """The value with what Arrow or Parquet refuses: lone surrogates escaped, objects without any key as null."""
+@contextmanager
+def _explained(path: Path, first: int, batch: list[Mapping[str, Any]]) -> Iterator[None]:
+    """Errors of Arrow as those of the rows."""
+    import pyarrow as pa
+
+    where = f"{path}: rows {first} to {first + len(batch) - 1}"
+    try:
+        yield
+    except OverflowError as error:
+        raise schema.SchemaError(
+            f"{where}: a column holds a whole number beyond 64 bits, which Parquet cannot. Write JSONL, or mend the "
+            "column."
+        ) from error
+    except UnicodeEncodeError as error:
+        raise schema.SchemaError(
+            f"{where}: the name of a column or key, {error.object!r:.80}, is no valid Unicode, which Parquet cannot "
+            "hold. Write JSONL, or rename it."
+        ) from error
+    except pa.ArrowException as error:
+        raise schema.SchemaError(
+            f"{where}: a column holds values of several types, which Parquet cannot ({error}). Write JSONL, or mend "
+            "the column."
+        ) from error
+
+
+def _arrow(value: Any, kind: Any = None) -> Any:
+    """The value with lone surrogates escaped, which Arrow refuses; of the type `kind` if it is known, which has null
+    for an object without any key."""
     if isinstance(value, str):
         return value if schema.is_encodable(value) else value.encode(errors="backslashreplace").decode()
     if isinstance(value, Mapping):
-        return {name: _arrow(item) for name, item in value.items()} or None
-    return [_arrow(item) for item in value] if isinstance(value, list | tuple) else value
+        if kind is None:
+            return {name: _arrow(item) for name, item in value.items()}
+        return None if not kind.num_fields else {f.name: _arrow(value.get(f.name), f.type) for f in kind}
+    if isinstance(value, list | tuple):
+        return [_arrow(item, None if kind is None else kind.value_type) for item in value]
+    return value
+
+
+def _without_empty_structs(kind: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_list(kind):
+        return pa.list_(_without_empty_structs(kind.value_type))
+    if pa.types.is_struct(kind):
+        fields = [pa.field(field.name, _without_empty_structs(field.type)) for field in kind]
+        return pa.struct(fields) if fields else pa.null()
+    return kind

@@ -112,6 +112,11 @@ def test_options_reach_the_scorer(pool, tmp_path, tiny_model_dir):
         ('{"problem": "p", "candidates": [{"solution": "s"}]}\n{"problem": 1}', "row 1, column 'candidates'"),
         ('{"problem": "p", "candidates": []}', "'candidates' is empty in all 1 rows, so there is nothing to score"),
         ("", "the file is empty, so there is nothing to score"),
+        (
+            '{"problem": "p", "candidates": [{"solution": "s", "score": 0.7}]}',
+            "row 0, column 'candidates[0].score': got 0.7. Scores are objects, and this column would be replaced by "
+            "one: rename your own.",
+        ),
     ],
 )
 def test_a_bad_pool_is_told_before_a_model_is_loaded(tmp_path, content, message):
@@ -120,6 +125,30 @@ def test_a_bad_pool_is_told_before_a_model_is_loaded(tmp_path, content, message)
     assert done.exit_code == 1
     assert message in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["pool.jsonl"]
+
+
+@pytest.mark.parametrize(("value", "message"), [(2**63, "beyond 64 bits"), ({"\udc80": 1}, "is no valid Unicode")])
+def test_what_parquet_cannot_hold_is_told_before_a_model_is_loaded(tmp_path, value, message):
+    write_rows(tmp_path / "pool.jsonl", [*POOL, {**POOL[0], "own": value}])
+    done = run(tmp_path / "pool.jsonl", "-o", tmp_path / "out.parquet", "--model", tmp_path / "no model")
+    assert done.exit_code == 1
+    assert "out.parquet: rows 0 to 12: " in done.output
+    assert message in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["pool.jsonl"]
+
+
+def test_an_option_that_the_tokenizer_has_no_use_for_is_told(pool, tmp_path, tiny_model_dir):
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    tokenizer.save_pretrained(tmp_path / "chat")
+    options = ("--model", tiny_model_dir, "--prompt-template", "{problem} ", "--system-prompt", "s")
+    plain = run(pool, "-o", tmp_path / "out.jsonl", *options)
+    chat = run(pool, "-o", tmp_path / "out.jsonl", *options, "--tokenizer", tmp_path / "chat")
+    assert plain.exit_code == chat.exit_code == 0
+    assert "--system-prompt is not used: the tokenizer has no chat template." in plain.stderr
+    assert "--prompt-template is not used: the tokenizer has a chat template." in chat.stderr
+    assert "--prompt-template" not in plain.stderr
+    assert "--system-prompt" not in chat.stderr
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from tests.tiny import tiny_pool
 from trl_weighted_dpo.cli import app
+from trl_weighted_dpo.rows import RowFile, write_rows
 from trl_weighted_dpo.schema import read_jsonl, write_jsonl
 from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier, files
 
@@ -82,6 +83,41 @@ def test_solutions_get_their_profiles_beside_pool_rows(tmp_path):
         assert ErrorProfile.from_dict(row["profile"]).to_dict() == row["profile"]
 
 
+@pytest.mark.parametrize(("source", "target"), [("parquet", "jsonl"), ("jsonl", "parquet"), ("parquet", "parquet")])
+def test_parquet_is_read_and_written(tmp_path, source, target):
+    pool = tiny_pool(6)
+    write_rows(tmp_path / f"pool.{source}", pool)
+    done = run(tmp_path / f"pool.{source}", "-o", tmp_path / f"out.{target}", "--limit", 5)
+    assert done.exit_code == 0, done.output
+    written = list(RowFile(tmp_path / f"out.{target}"))
+    assert [row["id"] for row in written] == [row["id"] for row in pool[:5]]
+    for row, original in zip(written, pool, strict=False):
+        for entry, given in zip(row["candidates"], original["candidates"], strict=True):
+            expected = profile_of(original, given)
+            assert entry["solution"] == given["solution"]
+            assert (entry["profile"]["verdict"], entry["profile"]["answer"]) == (
+                expected["verdict"], expected["answer"],
+            )  # fmt: skip
+            assert [found["dimension"] for found in entry["profile"]["evidence"]] == [
+                found["dimension"] for found in expected["evidence"]
+            ]
+
+
+def test_a_row_of_a_parquet_file_is_explained(tmp_path):
+    write_rows(tmp_path / "pool.parquet", tiny_pool(3))
+    done = run(tmp_path / "pool.parquet", "--explain", "--row", 2, "--json")
+    assert [entry["row"] for entry in json.loads(done.stdout)["explained"]] == [2] * 4
+
+
+def test_what_parquet_cannot_hold_is_told_before_anything_is_verified(tmp_path, verified):
+    write_rows(tmp_path / "pool.jsonl", [{**row, "note": note} for row, note in zip(POOL, (1, "x"), strict=False)])
+    done = run(tmp_path / "pool.jsonl", "-o", tmp_path / "out.parquet")
+    assert done.exit_code == 1
+    assert "out.parquet: rows 0 to 1: a column holds values of several types" in done.output
+    assert verified == []
+    assert [path.name for path in tmp_path.iterdir()] == ["pool.jsonl"]
+
+
 @pytest.mark.parametrize("way", ["same", "relative", "link", "journal", "calibration"])
 def test_an_input_is_never_overwritten(pool, tmp_path, monkeypatch, verified, way):
     monkeypatch.chdir(tmp_path)
@@ -111,6 +147,7 @@ def test_an_input_is_never_overwritten(pool, tmp_path, monkeypatch, verified, wa
         ("/proc/o.jsonl", "/proc/o.jsonl: nothing can be written there ("),
         ("pool.jsonl/o.jsonl", "pool.jsonl/o.jsonl: nothing can be written there ("),
         ("/dev/null", "/dev/null: this is a device and no file"),
+        ("out.json", "out.json: name the output *.jsonl or *.parquet, which says how it is written"),
     ],
 )
 def test_an_output_that_cannot_be_written_is_named(pool, tmp_path, monkeypatch, verified, output, message):
@@ -186,7 +223,7 @@ def test_a_cut_journal_is_taken_up(pool, tmp_path, monkeypatch, verified, cut):
 
     assert run(pool, "-o", tmp_path / "whole.jsonl").exit_code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(files, "rows_with_profiles", interrupted)
+        patch.setattr(files, "RowsWithProfiles", interrupted)
         assert "Error: no space left" in run(pool, "-o", tmp_path / "out.jsonl").output
     journal = tmp_path / "out.jsonl.journal"
     lines = journal.read_bytes().splitlines(keepends=True)
@@ -211,7 +248,7 @@ def test_other_settings_begin_anew(pool, tmp_path, verified):
 def test_rows_that_changed_meanwhile_are_refused(tmp_path, change):
     files.verify_into(tmp_path / "j", POOL)
     with pytest.raises(ValueError, match=r"changed while they were verified. Run again"):
-        list(files.rows_with_profiles(change, tmp_path / "j"))
+        list(files.RowsWithProfiles(change, tmp_path / "j"))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -212,6 +212,20 @@ def test_a_template_that_rewrites_the_prompt_is_refused():
         render_pair({"prompt": "p", "chosen": "c", "rejected": "r"}, tokenizer)
 
 
+def test_messages_that_the_template_refuses_are_explained():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}"
+        "{% endif %}{{ m.content }}{% endfor %}"
+    )
+    pair = {"prompt": "p", "chosen": "c", "rejected": "r"}
+    assert render_pair(pair, tokenizer)["prompt"] == "p"
+    with pytest.raises(
+        ValueError, match=r"refuses messages of the roles system, user: System role not supported\. Leave"
+    ):
+        render_pair(pair, tokenizer, system_prompt="s")
+
+
 def test_a_bos_that_the_tokenizer_adds_is_taken_out_of_the_text():
     from tokenizers.processors import TemplateProcessing
 

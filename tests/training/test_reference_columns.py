@@ -33,8 +33,9 @@ def make(
     folder, tmp_path, rows, model=None, held_out=None, peft_config=None, ref_model=None, quantization=None, **settings
 ):
     arguments = {"per_device_train_batch_size": 4, "report_to": [], "save_strategy": "no", "max_length": 512}
+    arguments |= {"bf16": False}
     args = WeightedDPOConfig(
-        output_dir=str(tmp_path / "out"), use_cpu=True, bf16=False, gradient_checkpointing=False,
+        output_dir=str(tmp_path / "out"), use_cpu=True, gradient_checkpointing=False,
         **{**arguments, **settings},
     )  # fmt: skip
     return WeightedDPOTrainer(
@@ -238,8 +239,9 @@ def misfits(rows):
     return {
         "a wrong number": (
             changed(rows, 11, ref_rejected_logps=last["ref_rejected_logps"] - 5),
-            r"1 of 8 pairs that were checked differ by more than 0\.0001 nats a token from what the reference says of "
-            r"them: row 11, rejected: -[\d.]+ in the column, -[\d.]+ by the reference \(\d+ tokens\)",
+            r"1 of 8 pairs that were checked differ by more than 0\.0004 nats times the root of their tokens from what "
+            r"the reference says of them: row 11, rejected: -[\d.]+ in the column, -[\d.]+ by the reference "
+            r"\(\d+ tokens\)",
         ),
         "a number that is none": (
             changed(rows, 3, ref_chosen_logps=float("nan")),
@@ -339,6 +341,55 @@ def test_columns_of_ones_own_are_used_after_the_spot_check_if_asked_for(folder, 
     wrong = changed(bare, 0, ref_chosen_logps=-1.0)
     with pytest.raises(ValueError, match="1 of 8 pairs that were checked differ"):
         make(folder, tmp_path, wrong, ref_logps="columns")
+
+
+def bfloat16(folder):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+
+
+def scored_in_bfloat16(folder, tmp_path, batch_size):
+    rows = with_columns(
+        folder, tmp_path, tiny_pairs(PAIRS), bfloat16(folder), per_device_train_batch_size=batch_size,
+        precompute_ref_batch_size=batch_size, model_init_kwargs={"dtype": "bfloat16"},
+    )  # fmt: skip
+    identity = replace(Fingerprint.from_json(rows[0]["ref_fingerprint"]), dtype="bfloat16").to_json()
+    return [{**row, "ref_fingerprint": identity} for row in rows]
+
+
+def test_rounding_of_other_batches_in_half_precision_keeps_the_columns(folder, tmp_path):
+    scored = [scored_in_bfloat16(folder, tmp_path / str(size), size) for size in (1, 4)]
+    assert any(one["ref_chosen_logps"] != two["ref_chosen_logps"] for one, two in zip(*scored, strict=True))
+    for rows in scored:
+        trainer = make(folder, tmp_path, rows, model=bfloat16(folder), ref_logps="columns")
+        assert trainer.run_record["reference"] == "columns"
+
+
+@pytest.mark.parametrize("scale", [1e-3, 3e-3])
+def test_slightly_other_weights_in_half_precision_are_found_by_their_numbers(folder, tmp_path, scale):
+    rows = scored_in_bfloat16(folder, tmp_path, 4)
+    model = bfloat16(folder)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += scale * torch.randn(parameter.shape, generator=generator).bfloat16()
+    with pytest.raises(ValueError, match=r"pairs that were checked differ by more than 0\.06 nats times the root"):
+        make(folder, tmp_path, rows, model=model, ref_logps="columns")
+
+
+def test_autocast_from_full_weights_is_not_the_precision_of_rounded_ones(folder, tmp_path):
+    rows = scored_in_bfloat16(folder, tmp_path, 4)
+    with pytest.raises(ValueError, match=r"dtype: 'bfloat16 \(weights float32\)' here, 'bfloat16' there"):
+        make(folder, tmp_path, rows, ref_logps="columns", bf16=True)
+    init = {"model_init_kwargs": {"dtype": "bfloat16"}}
+    assert make(folder, tmp_path, rows, bf16=True, **init).run_record["reference"] == "columns"
+
+
+@pytest.mark.parametrize("count", [1, PAIRS])
+def test_pairs_that_all_differ_may_not_have_been_rendered(folder, tmp_path, rows, count):
+    bare = [{**row, "prompt": row["prompt"].rstrip()} for row in rows[:count]] + rows[count:]
+    with pytest.raises(ValueError, match=f"{count} of 12 pairs have other tokens") as error:
+        make(folder, tmp_path, bare, ref_logps="columns")
+    assert ("were they rendered with `render_pair`?)" in str(error.value)) == (count == PAIRS)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def score(
     from trl_weighted_dpo.mining.scoring import Scorer, ScoringConfig
     from trl_weighted_dpo.mining.vllm_scoring import VLLMModel
     from trl_weighted_dpo.report.scoring import scoring_table
-    from trl_weighted_dpo.rows import RowFile, check_suffix, write_rows
+    from trl_weighted_dpo.rows import RowFile, check_rows, check_suffix, write_rows
 
     try:
         check_suffix(output)
@@ -65,9 +65,12 @@ def score(
         )
         rows = RowFile(pool)
         total = _checked(rows)
+        check_rows(output, rows)
         # Processes that are done wait for the others, for hours if need be.
         state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=30))
         loaded_tokenizer = load_tokenizer(tokenizer or model)
+        if state.is_main_process:
+            _tell_what_is_not_used(bool(loaded_tokenizer.chat_template), prompt_template, system_prompt)
         loaded: Any
         if backend == "transformers":
             loaded = load_model(model, dtype, adapter, load_in_4bit, double_quant, state.device)
@@ -97,16 +100,24 @@ def score(
 def _checked(rows: "RowFile") -> int:
     """How many rows there are: a bad one is told before a model is loaded."""
     from trl_weighted_dpo import schema
+    from trl_weighted_dpo.mining.scoring import check_row
 
     total = candidates = 0
     for row in rows:
-        schema.check_pool_row(row, total, str(rows))
+        check_row(row, total, str(rows))
         total += 1
         candidates += len(row[schema.CANDIDATES])
     if not candidates:
         what = f"{schema.CANDIDATES!r} is empty in all {total} rows" if total else "the file is empty"
         raise ValueError(f"{rows}: {what}, so there is nothing to score and nothing was written.")
     return total
+
+
+def _tell_what_is_not_used(has_chat_template: bool, prompt_template: str | None, system_prompt: str | None) -> None:
+    if has_chat_template and prompt_template is not None:
+        typer.echo("--prompt-template is not used: the tokenizer has a chat template.", err=True)
+    if not has_chat_template and system_prompt is not None:
+        typer.echo("--system-prompt is not used: the tokenizer has no chat template.", err=True)
 
 
 def _check_backend(backend: str, adapter: str | None, load_in_4bit: bool, processes: int) -> None:

@@ -22,9 +22,12 @@ _Explained = tuple[dict[str, int], dict[str, Any], "ErrorProfile"]
 
 def verify(
     file: Annotated[
-        Path | None, typer.Argument(help="Pool or solutions, as JSONL: problem, candidates or solution or steps.")
+        Path | None,
+        typer.Argument(help="Pool or solutions, as JSONL or Parquet: problem, candidates or solution or steps."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where the rows with profiles go.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the rows with profiles go: *.jsonl or *.parquet.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes to verify in; 1 if left out.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Verify the first rows only.")] = None,
     calibration: Annotated[
@@ -127,28 +130,28 @@ def _verify_file(
     file: Path, output: Path, verifier: "MathVerifier", workers: int, limit: int | None
 ) -> "VerificationReport":
     from trl_weighted_dpo import schema
-    from trl_weighted_dpo.verifier.files import rows_with_profiles, verify_into
+    from trl_weighted_dpo.rows import RowFile, check_rows, write_rows
+    from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 
-    def rows() -> Iterator[dict[str, Any]]:
-        return itertools.islice(schema.read_jsonl(file), limit)
-
-    with file.open("rb") as lines:
-        total = sum(1 for _ in itertools.islice(filter(bytes.strip, lines), limit))
+    rows = RowFile(file, limit)
+    check_rows(output, rows)
+    total = len(rows)
     journal = output.with_name(output.name + ".journal")
-    report = verify_into(journal, rows(), verifier, workers, str(file), total)
+    report = verify_into(journal, rows, verifier, workers, str(file), total)
     if not report.solutions:
         journal.unlink()
         what = f"{schema.CANDIDATES!r} is empty in all {total} rows" if total else "the file is empty"
         raise ValueError(f"{file}: {what}, so there are no solutions and nothing was written.")
-    schema.write_jsonl(output, rows_with_profiles(rows(), journal))
+    write_rows(output, RowsWithProfiles(rows, journal))
     journal.unlink()
     return report
 
 
 def _explain_row(file: Path, index: int, candidate: int | None, verifier: "MathVerifier") -> Iterator[_Explained]:
     from trl_weighted_dpo import schema
+    from trl_weighted_dpo.rows import RowFile
 
-    row = next(itertools.islice(schema.read_jsonl(file), index, None), None)
+    row = next(itertools.islice(RowFile(file), index, None), None)
     if row is None:
         raise ValueError(f"{file}: there is no row {index}; rows are counted from 0.")
     is_pool = schema.CANDIDATES in row
@@ -168,9 +171,8 @@ def _explain_row(file: Path, index: int, candidate: int | None, verifier: "MathV
 
 
 def _explained(place: dict[str, int], row: dict[str, Any], verifier: "MathVerifier") -> _Explained:
-    from trl_weighted_dpo.verifier.many import verify_arguments
-
-    return place, row, verifier.verify(*verify_arguments(row))
+    # As for a file: what the verifier or a plugin fails on is undecided.
+    return place, row, next(verifier.verify_many([row], source="solution"))
 
 
 def _show(report: "VerificationReport | None", seconds: float, explained: list[_Explained], as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """A model and its tokenizer for scoring, with errors that say what to do."""
 
+from pathlib import Path
 from typing import Any
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -17,7 +18,7 @@ def load_model(
 
     Args:
         path (`str`):
-            Folder, or name on the hub.
+            Folder, or name on the hub, of a whole model.
         dtype (`str`, *optional*, defaults to `"auto"`):
             Of the weights, or with 4 bits of the computation: one of `DTYPES`; `"auto"` is what the model's files have.
         adapter (`str`, *optional*):
@@ -32,13 +33,16 @@ def load_model(
         `PreTrainedModel` or `PeftModel`.
 
     Raises:
-        `ValueError`: If the model or the adapter cannot be loaded, or a setting is unknown.
+        `ValueError`: If the model or the adapter cannot be loaded, the model is an adapter, or a setting is unknown.
         `ImportError`: If bitsandbytes is needed and missing.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
     _check_dtype(dtype)
+    # transformers would load the base and put the adapter into its layers, where nothing tells the two apart.
+    if (Path(path) / "adapter_config.json").is_file():
+        raise ValueError(f"{path}: this is an adapter. Give its base as model (--model) and it as adapter (--adapter).")
     if double_quant and not load_in_4bit:
         raise ValueError("double_quant (--double-quant) goes with load_in_4bit (--load-in-4bit).")
     settings: dict[str, Any] = {"dtype": dtype if dtype == "auto" else getattr(torch, dtype)}

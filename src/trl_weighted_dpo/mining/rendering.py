@@ -60,7 +60,7 @@ def render_completions(
 
     Raises:
         `ValueError`: If the template lacks `{problem}`, messages have no chat template to be rendered by, or the chat
-            template renders the prompt differently once an answer follows.
+            template refuses the messages or renders the prompt differently once an answer follows.
     """
     if not getattr(tokenizer, "chat_template", None):
         if "{problem}" not in prompt_template:
@@ -74,11 +74,11 @@ def render_completions(
     messages = _messages(problem, "user")
     if system_prompt and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": system_prompt}, *messages]
-    prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    prompt = _rendered(messages, tokenizer, add_generation_prompt=True)
     rendered = []
     for completion in completions:
         answered = [*messages, *_messages(completion, "assistant")]
-        text = tokenizer.apply_chat_template(answered, tokenize=False)
+        text = _rendered(answered, tokenizer)
         if not text.startswith(prompt):
             raise ValueError(
                 "The tokenizer's chat template renders the prompt differently once an answer follows, so that the "
@@ -87,6 +87,19 @@ def render_completions(
             )
         rendered.append(_until_eos(text[len(prompt) :], tokenizer))
     return _without_bos(prompt, tokenizer), rendered
+
+
+def _rendered(messages: list[Message], tokenizer: Any, **settings: Any) -> str:
+    from jinja2.exceptions import TemplateError
+
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, **settings))
+    except TemplateError as error:
+        roles = ", ".join(str(message.get("role")) for message in messages)
+        raise ValueError(
+            f"The tokenizer's chat template refuses messages of the roles {roles}: {error}. Leave out the system "
+            "prompt if it is that (Gemma's has none), or use another chat template."
+        ) from error
 
 
 def _messages(content: str | Sequence[Message], role: str) -> list[Message]:

@@ -140,7 +140,7 @@ class Scorer:
         `rendered_reference` and `reference_score`. Arguments and errors are those of a call."""
         texts: list[_Text] = []
         for index, row in enumerate(rows, first_row):
-            schema.check_pool_row(row, index, source)
+            check_row(row, index, source)
             texts.extend(self._texts(row, index))
         sequences = [text.tokens for text in texts if text.tokens is not None]
         found = iter(self.source.log_probs(sequences))
@@ -213,6 +213,23 @@ def _score(tokens: Tokens, log_probs: NDArray[np.float64]) -> dict[str, Any]:
     return score
 
 
+def check_row(row: Mapping[str, Any], index: int, source: str = "pool") -> None:
+    """Check a pool row that is to be scored.
+
+    Raises:
+        [`~schema.SchemaError`]: If it is not a pool row, or a candidate has a `score` that is not one of an earlier
+            scoring, which scoring would replace.
+    """
+    schema.check_pool_row(row, index, source)
+    for position, candidate in enumerate(row[schema.CANDIDATES]):
+        score = candidate.get(schema.SCORE)
+        if score is not None and not isinstance(score, Mapping):
+            raise schema.row_error(
+                source, index, f"{schema.CANDIDATES}[{position}].{schema.SCORE}", score,
+                "Scores are objects, and this column would be replaced by one: rename your own.",
+            )  # fmt: skip
+
+
 def with_scores(row: Mapping[str, Any], entry: Mapping[str, Any], fingerprint: Fingerprint) -> dict[str, Any]:
     """A pool row with what [`Scorer.score`] gave for it; all else stays as it is."""
     candidates = zip(row[schema.CANDIDATES], entry["scores"], strict=True)
@@ -256,7 +273,7 @@ def windows(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[tuple[in
     window: list[Mapping[str, Any]] = []
     characters = 0
     for index, row in enumerate(rows):
-        schema.check_pool_row(row, index, source)
+        check_row(row, index, source)
         window.append(row)
         solutions = [candidate[schema.SOLUTION] for candidate in row[schema.CANDIDATES]]
         characters += len(row[schema.PROBLEM]) * len(solutions) + sum(map(len, solutions))

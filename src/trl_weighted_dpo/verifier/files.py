@@ -75,25 +75,35 @@ def verify_into(
     return report
 
 
-def rows_with_profiles(rows: Iterable[Mapping[str, Any]], journal: Path) -> Iterator[dict[str, Any]]:
+class RowsWithProfiles:
     """The rows of a finished journal with their profiles: as `profile` in a solution row, in each of the `candidates`
-    of a pool row. All else stays as it is.
+    of a pool row. All else stays as it is. They can be read as often as the rows.
 
-    Raises:
-        `ValueError`: If the rows are not those that the journal was made of.
+    Args:
+        rows (`Iterable[Mapping[str, Any]]`):
+            The rows that were verified.
+        journal (`Path`):
+            What [`verify_into`] made of them.
+
+    Iterating raises `ValueError` if the rows are not those that the journal was made of.
     """
-    entries = itertools.islice(schema.read_jsonl(journal), 1, None)
-    for row, entry in itertools.zip_longest(rows, entries):
-        if row is None or entry is None or entry["row"] != _identity(schema.solution_rows(row)):
-            raise ValueError("the rows have changed while they were verified. Run again: what was done is kept.")
-        if schema.CANDIDATES in row:
-            candidates = zip(row[schema.CANDIDATES], entry["profiles"], strict=True)
-            yield {
-                **row,
-                schema.CANDIDATES: [{**candidate, schema.PROFILE: profile} for candidate, profile in candidates],
-            }
-        else:
-            yield {**row, schema.PROFILE: entry["profiles"][0]}
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]], journal: Path) -> None:
+        self.rows, self.journal = rows, journal
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        entries = itertools.islice(schema.read_jsonl(self.journal), 1, None)
+        for row, entry in itertools.zip_longest(self.rows, entries):
+            if row is None or entry is None or entry["row"] != _identity(schema.solution_rows(row)):
+                raise ValueError("the rows have changed while they were verified. Run again: what was done is kept.")
+            if schema.CANDIDATES in row:
+                candidates = zip(row[schema.CANDIDATES], entry["profiles"], strict=True)
+                yield {
+                    **row,
+                    schema.CANDIDATES: [{**candidate, schema.PROFILE: profile} for candidate, profile in candidates],
+                }
+            else:
+                yield {**row, schema.PROFILE: entry["profiles"][0]}
 
 
 def _key(verifier: MathVerifier) -> str:
