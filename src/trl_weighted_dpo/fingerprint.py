@@ -173,7 +173,6 @@ def compute_dtype(model: Any, bf16: bool = False, fp16: bool = False) -> str:
     from those of rounded weights. The norms and embeddings that training may keep in more bits do not count, nor does
     anything in quantised models.
 
-
     Args:
         model (`PreTrainedModel` or `PeftModel`):
             The model; of one with an adapter the base's weights count.

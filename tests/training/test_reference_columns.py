@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.arena import assert_same, batch_of, loss_and_gradients
 from tests.tiny import save_tiny_model, tiny_pairs
-from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
+from trl_weighted_dpo import Scorer, ScoringConfig, WeightedDPOConfig, WeightedDPOTrainer
 from trl_weighted_dpo.fingerprint import Fingerprint, fingerprint, token_digest
 from trl_weighted_dpo.training import reference
 
@@ -439,3 +439,30 @@ def test_pairs_that_come_after_training_have_no_reference(folder, tmp_path, rows
 def test_the_record_tells_where_the_reference_came_from(folder, tmp_path, rows):
     make(folder, tmp_path, rows, max_steps=1).train()
     assert json.loads((tmp_path / "out" / "weighted_dpo.json").read_text())["reference"] == "columns"
+
+
+def test_scores_under_autocast_are_those_of_training_under_autocast(folder, tmp_path, rows):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    solutions = [{"solution": row[side]} for row in rows for side in ("chosen", "rejected")]
+    pool = [
+        {"problem": row["prompt"], "candidates": solutions[2 * place : 2 * place + 2]} for place, row in enumerate(rows)
+    ]
+    config = ScoringConfig(max_length=512, prompt_template="{problem}", autocast="bfloat16")
+    pairs = []
+    for row, scored in zip(rows, Scorer(model, tokenizer, config)(pool), strict=True):
+        chosen, rejected = (candidate["score"] for candidate in scored["candidates"])
+        assert "(weights float32)" in scored["fingerprint"]
+        pairs.append(
+            {
+                **row,
+                "ref_chosen_logps": chosen["logp"],
+                "ref_rejected_logps": rejected["logp"],
+                "ref_fingerprint": scored["fingerprint"],
+                "ref_digest": chosen["digest"] + rejected["digest"],
+            }
+        )
+    assert make(folder, tmp_path, pairs, ref_logps="columns", bf16=True).run_record["reference"] == "columns"
+    plain = Scorer(model, tokenizer, replace(config, autocast=None))(pool)
+    exact = [row["candidates"][0]["score"]["logp"] for row in plain]
+    assert max(abs(pair["ref_chosen_logps"] - value) for pair, value in zip(pairs, exact, strict=True)) > 1e-3

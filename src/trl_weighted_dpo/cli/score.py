@@ -16,6 +16,9 @@ def score(
     adapter: Annotated[str | None, typer.Option(help="LoRA adapter on it: folder, or name on the hub.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Folder of the tokenizer; the model's if left out.")] = None,
     dtype: Annotated[str, typer.Option(help="auto (as the model's files), float32, bfloat16 or float16.")] = "auto",
+    autocast: Annotated[
+        str | None, typer.Option(help="bfloat16 or float16: compute in it with weights of --dtype, as training may.")
+    ] = None,
     load_in_4bit: Annotated[bool, typer.Option("--load-in-4bit", help="NF4 with bitsandbytes.")] = False,
     double_quant: Annotated[
         bool, typer.Option("--double-quant", help="Quantise the constants of --load-in-4bit too, as Axolotl does.")
@@ -61,7 +64,12 @@ def score(
         check_suffix(output)
         check_paths([pool], output)
         config = ScoringConfig(
-            max_length or None, truncation_mode, prompt_template or DEFAULT_PROMPT_TEMPLATE, system_prompt, batch_tokens
+            max_length or None,
+            truncation_mode,
+            prompt_template or DEFAULT_PROMPT_TEMPLATE,
+            system_prompt,
+            batch_tokens,
+            autocast,
         )
         rows = RowFile(pool)
         total = _checked(rows)
@@ -75,7 +83,7 @@ def score(
         if backend == "transformers":
             loaded = load_model(model, dtype, adapter, load_in_4bit, double_quant, state.device)
         else:
-            _check_backend(backend, adapter, load_in_4bit, state.num_processes)
+            _check_backend(backend, adapter or autocast, load_in_4bit, state.num_processes)
             loaded = VLLMModel(model, dtype, config.max_length)
         scorer = Scorer(loaded, loaded_tokenizer, config)
         journals = journal_paths(output, state.num_processes)
@@ -120,11 +128,11 @@ def _tell_what_is_not_used(has_chat_template: bool, prompt_template: str | None,
         typer.echo("--system-prompt is not used: the tokenizer has no chat template.", err=True)
 
 
-def _check_backend(backend: str, adapter: str | None, load_in_4bit: bool, processes: int) -> None:
+def _check_backend(backend: str, needs_torch: str | None, load_in_4bit: bool, processes: int) -> None:
     if backend != "vllm":
         raise ValueError(f"Unknown backend {backend!r}. Choose transformers or vllm.")
-    if adapter is not None or load_in_4bit or processes > 1:
+    if needs_torch is not None or load_in_4bit or processes > 1:
         raise ValueError(
             "--backend vllm scores with one process and a whole model: leave out --adapter (merge it into the model), "
-            "--load-in-4bit and the launcher, or use --backend transformers."
+            "--autocast, --load-in-4bit and the launcher, or use --backend transformers."
         )

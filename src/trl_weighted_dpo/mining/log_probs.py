@@ -25,9 +25,14 @@ class ForwardPass:
             Causal language model, quantised or not, on its device. It is put in evaluation mode.
         batch_tokens (`int`, *optional*, defaults to `4096`, on a CPU `512`):
             Tokens of a batch, padding included. A longer sequence is a batch of its own.
+        autocast (`str`, *optional*):
+            `"bfloat16"` or `"float16"` to compute in, whatever the weights' precision.
     """
 
-    def __init__(self, model: Any, batch_tokens: int | None = None) -> None:
+    def __init__(self, model: Any, batch_tokens: int | None = None, autocast: str | None = None) -> None:
+        self._autocast = torch.autocast(
+            model.device.type, getattr(torch, autocast or "bfloat16"), enabled=autocast is not None
+        )
         self.model = model.eval()
         is_on_cpu = model.device.type == "cpu"
         self.batch_tokens = batch_tokens or BATCH_TOKENS[is_on_cpu]
@@ -99,7 +104,7 @@ class ForwardPass:
         ).to(device)
         labels = torch.tensor([label for tokens in batch for label in tokens.ids[tokens.first :]], device=device)
         values = []
-        with torch.inference_mode():
+        with torch.inference_mode(), self._autocast:
             logits = self.model(
                 input_ids=padded.to(device), attention_mask=attended.to(device), use_cache=False, **kept
             ).logits

@@ -20,6 +20,8 @@ from trl_weighted_dpo.mining.reference import render_reference
 from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE, render_completions
 from trl_weighted_dpo.mining.tokens import TRUNCATION_MODES, Tokens, tokenize_completions
 
+AUTOCASTS = ("bfloat16", "float16")
+
 WINDOW_CHARACTERS = 65_536
 WINDOW_ROWS = 512
 """Rows are scored in windows, within which candidates are sorted by length: one ends with the row at which its prompts
@@ -56,6 +58,10 @@ class ScoringConfig:
             Tokens of a forward pass, padding included. Decides speed and memory: with a vocabulary of 152 000, the
             logits of 4096 tokens take 1.2 GiB in bfloat16. Scores depend on it by rounding only.
 
+        autocast (`str`, *optional*):
+            Precision to compute in with weights of another one, `"bfloat16"` or `"float16"`: what `bf16` and `fp16` of
+            the trainer's configuration do. Of no use with a quantised model, whose dtype says it.
+
     Raises:
         `ValueError`: If a value is out of its range.
     """
@@ -65,6 +71,7 @@ class ScoringConfig:
     prompt_template: str = DEFAULT_PROMPT_TEMPLATE
     system_prompt: str | None = None
     batch_tokens: int | None = None
+    autocast: str | None = None
 
     def __post_init__(self) -> None:
         if self.truncation_mode not in TRUNCATION_MODES:
@@ -75,6 +82,8 @@ class ScoringConfig:
             raise ValueError(
                 f"max_length is {self.max_length}, but a prompt and a completion need 2 tokens. None is no limit."
             )
+        if self.autocast not in (None, *AUTOCASTS):
+            raise ValueError(f"Unknown autocast {self.autocast!r}. Choose {' or '.join(AUTOCASTS)}, or leave it out.")
         if self.batch_tokens is not None and self.batch_tokens < 1:
             raise ValueError(f"batch_tokens is {self.batch_tokens}; give at least 1.")
 
@@ -105,10 +114,16 @@ class Scorer:
                 "`tokenizer.eos_token`, or name it in the folder's tokenizer_config.json."
             )
         self.config = config or ScoringConfig()
-        self.source = model if isinstance(model, LogProbSource) else ForwardPass(model, self.config.batch_tokens)
+        self.source = (
+            model
+            if isinstance(model, LogProbSource)
+            else ForwardPass(model, self.config.batch_tokens, self.config.autocast)
+        )
         self.tokenizer = tokenizer
+        autocast = self.config.autocast
+        dtype = compute_dtype(model, bf16=autocast == "bfloat16", fp16=autocast == "float16")
         self.fingerprint: Fingerprint = fingerprint(
-            model, tokenizer, self.config.max_length, self.config.truncation_mode, compute_dtype(model)
+            model, tokenizer, self.config.max_length, self.config.truncation_mode, dtype
         )
         self.tokens_read = 0
 
