@@ -43,7 +43,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 $(NEWEST_INSTALLED): pyproject.toml $(NEWEST_CONSTRAINTS)
 	$(PYTHON) -m venv $(NEWEST_VENV)
 	$(NEWEST_VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(NEWEST_VENV)/bin/python -m pip install --quiet --constraint $(NEWEST_CONSTRAINTS) --editable ".[dev]"
+	$(NEWEST_VENV)/bin/python -m pip install --quiet --constraint $(NEWEST_CONSTRAINTS) --editable ".[quantization,dev]"
 	touch $@
 
 clean:
