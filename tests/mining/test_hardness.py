@@ -86,3 +86,8 @@ def test_bad_settings_are_refused(settings, message):
 def test_a_function_that_gives_no_share_is_named(value):
     with pytest.raises(ValueError, match=r"The hardness 'mine' gave .* number in \[0, 1\]"):
         checked_hardness(lambda _: value, signals(), "mine")
+
+
+def test_a_function_that_fails_is_named():
+    with pytest.raises(ValueError, match=r"The hardness 'mine' failed for .*: ZeroDivisionError: .*Mend the plugin"):
+        checked_hardness(lambda _: 1 / 0, signals(), "mine")

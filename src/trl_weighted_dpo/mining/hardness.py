@@ -147,9 +147,14 @@ def checked_hardness(function: HardnessFunction, signals: HardnessSignals, name:
     """A negative's hardness.
 
     Raises:
-        `ValueError`: If the function gives no number in [0, 1]; names it and what it was given.
+        `ValueError`: If the function fails or gives no number in [0, 1]; names it and what it was given.
     """
-    value = function(signals)
+    try:
+        value = function(signals)
+    except (Exception, SystemExit) as error:
+        raise ValueError(
+            f"The hardness {name!r} failed for {signals}: {type(error).__name__}: {error}. Mend the plugin."
+        ) from error
     if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
         raise ValueError(f"The hardness {name!r} gave {value!r} for {signals}, but hardness is a number in [0, 1].")
     return float(value)
