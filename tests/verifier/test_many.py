@@ -13,7 +13,8 @@ import pytest
 
 from trl_weighted_dpo.schema import SchemaError
 from trl_weighted_dpo.verifier import MathVerifier, VerificationReport, many
-from trl_weighted_dpo.verifier.many import CHUNK_ROWS, CHUNKS_AHEAD
+from trl_weighted_dpo.verifier.many import CHUNK_ROWS
+from trl_weighted_dpo.verifier.processes import CHUNKS_AHEAD
 
 
 def solution_row(number, answer=None):

@@ -1,19 +1,15 @@
 """Many pool rows → what mining knows of them, in order, in one process or several, with flat memory."""
 
-import base64
-import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.journal import digest
 from trl_weighted_dpo.mining.assessment import Assessed, AssessmentConfig, assess_row
-from trl_weighted_dpo.verifier.many import CHUNKS_AHEAD, ROW_SECONDS
+from trl_weighted_dpo.verifier.many import ROW_SECONDS
+from trl_weighted_dpo.verifier.processes import Processes, unpacked
 from trl_weighted_dpo.verifier.verifier import MathVerifier
-from trl_weighted_dpo.verifier.workers import WorkerError, Workers
 
 CHUNK_ROWS = 16
 """Rows that go to a process at once."""
@@ -90,34 +86,27 @@ def assess_rows(
             check_row(row, index, source)
             yield row_digest(row), assess_row(row, verifier, config)
         return
-    failures: list[Exception] = []
-    processes = _Processes(verifier, config, workers)
-    threads = ThreadPoolExecutor(workers, "assess_rows")
-    pending: deque[tuple[list[str], Future[list[list[Assessed]]]]] = deque()
-    try:
-        for chunk in _chunks(_until_failure(rows, first, source, failures)):
-            pending.append(([digest(row) for row in chunk], threads.submit(processes.assess, chunk)))
-            while pending and (pending[0][1].done() or len(pending) > CHUNKS_AHEAD * workers):
-                names, future = pending.popleft()
-                yield from zip(names, future.result(), strict=True)
-        for names, future in pending:
-            yield from zip(names, future.result(), strict=True)
-    finally:
-        threads.shutdown(cancel_futures=True)
-        processes.close()
-    if failures:
-        raise failures[0]
+    names: deque[str] = deque()
 
-
-def _until_failure(
-    rows: Iterable[Mapping[str, Any]], first: int, source: str, failures: list[Exception]
-) -> Iterator[dict[str, Any]]:
-    try:
+    def essentials() -> Iterator[dict[str, Any]]:
         for index, row in enumerate(rows, first):
             check_row(row, index, source)
-            yield _essentials(row)
-    except Exception as error:
-        failures.append(error)
+            essential = _essentials(row)
+            names.append(digest(essential))
+            yield essential
+
+    processes = Processes[dict[str, Any], list[Assessed]](
+        preload=__name__,
+        task=_TASK,
+        shared=(verifier, config),
+        read=lambda of_row: [Assessed.from_dict(parts) for parts in of_row],
+        lost=_lost,
+        seconds=CHUNK_ROWS * (ROW_SECONDS + 6 * verifier.timeout),
+        memory_mib=verifier.memory_mib,
+        count=workers,
+    )
+    for assessed in processes.map(essentials(), _chunks, "assess_rows"):
+        yield names.popleft(), assessed
 
 
 def _chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -131,53 +120,16 @@ def _chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield chunk
 
 
-class _Processes:
-    """Worker processes with a verifier each; a row that ends its process twice leaves its candidates undecided."""
-
-    def __init__(self, verifier: MathVerifier, config: AssessmentConfig, count: int) -> None:
-        self._pickled = base64.b64encode(pickle.dumps((verifier, config))).decode()
-        seconds = CHUNK_ROWS * (ROW_SECONDS + 6 * verifier.timeout)
-        self._workers = Workers(__name__, seconds, verifier.memory_mib, count)
-        try:
-            self._run([])
-        except WorkerError as error:
-            raise ChildProcessError(
-                f"A worker process for mining cannot start ({error}). See whether `python -c 'import {__name__}'` runs "
-                "and memory is left, or pass workers=1."
-            ) from error
-
-    def assess(self, rows: list[dict[str, Any]]) -> list[list[Assessed]]:
-        try:
-            return self._run(rows)
-        except WorkerError:
-            return [self._assess_alone(row) for row in rows]
-
-    def _assess_alone(self, row: dict[str, Any]) -> list[Assessed]:
-        try:
-            return self._run([row])[0]
-        except WorkerError as error:
-            return [_lost(index, f"mining failed: {error}") for index in range(len(row[schema.CANDIDATES]))]
-
-    def _run(self, rows: list[dict[str, Any]]) -> list[list[Assessed]]:
-        answer = self._workers.run(_TASK, self._pickled, rows)
-        return [[Assessed.from_dict(parts) for parts in of_row] for of_row in answer]
-
-    def close(self) -> None:
-        self._workers.close()
+def _lost(row: dict[str, Any], reason: str) -> list[Assessed]:
+    why = f"mining failed: {reason}"
+    indices = range(len(row[schema.CANDIDATES]))
+    return [
+        Assessed(index, "undecided", why, None, None, None, None, False, None, (), 0, None, None, {}, {})
+        for index in indices
+    ]
 
 
-def _lost(index: int, why: str) -> Assessed:
-    return Assessed(index, "undecided", why, None, None, None, None, False, None, (), 0, None, None, {}, {})
-
-
-@lru_cache(maxsize=1)
-def _unpickled(pickled: str) -> tuple[MathVerifier, AssessmentConfig]:
-    # From the parent process, through a pipe that nobody else holds.
-    unpickled: tuple[MathVerifier, AssessmentConfig] = pickle.loads(base64.b64decode(pickled))
-    return unpickled
-
-
-def _assessed(pickled: str, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+def _assessed(packed: str, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """What is known of some rows, as plain JSON types. Runs in a worker process."""
-    verifier, config = _unpickled(pickled)
+    verifier, config = unpacked(packed)
     return [[one.to_dict() for one in assess_row(row, verifier, config)] for row in rows]

@@ -1,22 +1,14 @@
-"""Many solutions: rows in, profiles out, in order, in one process or several, with flat memory.
+"""Many solutions: rows in, profiles out, in order, in one process or several, with flat memory."""
 
-The processes are [`~workers.Workers`]: fresh interpreters, which work in any thread and in daemonic processes, need no
-guard around the caller's main script, and die alone.
-"""
-
-import base64
-import pickle
-import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from trl_weighted_dpo import schema
+from trl_weighted_dpo.verifier.processes import Processes, unpacked
 from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Verdict
-from trl_weighted_dpo.verifier.workers import START_SECONDS, WorkerError, Workers
+from trl_weighted_dpo.verifier.workers import START_SECONDS
 
 if TYPE_CHECKING:
     from trl_weighted_dpo.verifier.verifier import MathVerifier
@@ -26,9 +18,6 @@ CHUNK_ROWS = 64
 
 CHUNK_CHARACTERS = 200_000
 """Characters of such rows: with a row that is longer than this the chunk ends."""
-
-CHUNKS_AHEAD = 8
-"""Chunks for each process that are read before the first of them is done: a slow row then holds up no other process."""
 
 ROW_SECONDS = START_SECONDS + 30.0
 """How long a chunk may take before its process counts as hung and its rows are tried one by one, and how long one of
@@ -140,86 +129,26 @@ def _failed(verifier: "MathVerifier", reason: str) -> ErrorProfile:
     return ErrorProfile(Verdict.UNDECIDED, reason, scores=dict.fromkeys(verifier.dimensions))
 
 
-@lru_cache(maxsize=1)
-def _unpickled(verifier: str) -> "MathVerifier":
-    # From the parent process, through a pipe that nobody else holds.
-    unpickled: MathVerifier = pickle.loads(base64.b64decode(verifier))
-    return unpickled
-
-
-def _verified(verifier: str, solutions: list[_Solution]) -> list[dict[str, Any]]:
+def _verified(packed: str, solutions: list[_Solution]) -> list[dict[str, Any]]:
     """The profiles of some solutions as plain JSON types. Runs in a worker process."""
-    return [_profile(_unpickled(verifier), solution).to_dict() for solution in solutions]
-
-
-class _Processes:
-    """Worker processes that have a verifier each. A dead or hung one costs no other row than the one that it was at."""
-
-    def __init__(self, verifier: "MathVerifier", count: int) -> None:
-        self._verifier = verifier
-        self._pickled = base64.b64encode(pickle.dumps(verifier)).decode()
-        seconds = ROW_SECONDS + 6 * verifier.timeout
-        self._workers = Workers(type(verifier).__module__, seconds, verifier.memory_mib, count)
-        self._stopping = threading.Event()
-        try:
-            self._run([])
-        except WorkerError as error:
-            raise ChildProcessError(
-                f"A worker process with the verifier cannot start ({error}). See whether `python -c 'import "
-                f"{type(verifier).__module__}'` runs and memory is left, or pass workers=1 to verify in this process."
-            ) from error
-
-    def verify(self, solutions: list[_Solution]) -> list[ErrorProfile]:
-        """The profiles of some solutions; one that ends its process twice, the second time alone, is undecided."""
-        try:
-            return self._run(solutions)
-        except WorkerError:
-            return [self._verify_alone(solution) for solution in solutions]
-
-    def _verify_alone(self, solution: _Solution) -> ErrorProfile:
-        if self._stopping.is_set():
-            raise WorkerError("stopped")
-        try:
-            return self._run([solution])[0]
-        except WorkerError as error:
-            return _failed(self._verifier, WORKER_DIED if str(error) == "worker failed" else str(error))
-
-    def _run(self, solutions: list[_Solution]) -> list[ErrorProfile]:
-        return [ErrorProfile.from_dict(fields) for fields in self._workers.run(_TASK, self._pickled, solutions)]
-
-    def stop(self) -> None:
-        self._stopping.set()
-
-    def close(self) -> None:
-        self._workers.close()
+    return [_profile(unpacked(packed), solution).to_dict() for solution in solutions]
 
 
 def _in_processes(verifier: "MathVerifier", solutions: Iterator[_Solution], workers: int) -> Iterator[ErrorProfile]:
-    failures: list[Exception] = []
-    processes = _Processes(verifier, workers)
-    threads = ThreadPoolExecutor(workers, "verify_many")
-    pending: deque[Future[list[ErrorProfile]]] = deque()
-    try:
-        for chunk in _chunks(_until_failure(solutions, failures)):
-            pending.append(threads.submit(processes.verify, chunk))
-            while pending and (pending[0].done() or len(pending) > CHUNKS_AHEAD * workers):
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
-    finally:
-        processes.stop()
-        threads.shutdown(cancel_futures=True)
-        processes.close()
-    if failures:
-        raise failures[0]
+    def lost(solution: _Solution, reason: str) -> ErrorProfile:
+        return _failed(verifier, WORKER_DIED if reason == "worker failed" else reason)
 
-
-def _until_failure(solutions: Iterator[_Solution], failures: list[Exception]) -> Iterator[_Solution]:
-    """What comes before a bad row is verified and given out before its error is raised, as in one process."""
-    try:
-        yield from solutions
-    except Exception as error:
-        failures.append(error)
+    processes = Processes[_Solution, ErrorProfile](
+        preload=type(verifier).__module__,
+        task=_TASK,
+        shared=verifier,
+        read=ErrorProfile.from_dict,
+        lost=lost,
+        seconds=ROW_SECONDS + 6 * verifier.timeout,
+        memory_mib=verifier.memory_mib,
+        count=workers,
+    )
+    yield from processes.map(solutions, _chunks, "verify_many")
 
 
 def _chunks(solutions: Iterator[_Solution]) -> Iterator[list[_Solution]]:
