@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from tests.conftest import REPOSITORY
 from tests.integration.conftest import log_history, run_axolotl, write_config
 from tests.tiny import save_tiny_model, tiny_model, tiny_pairs, tiny_tokenizer
-from tests.training.test_reference_columns import LORA, make, with_columns
+from tests.training.columns import LORA, make, with_columns
 from trl_weighted_dpo.fingerprint import Fingerprint
 
 pytestmark = pytest.mark.long

@@ -1,6 +1,5 @@
 """Reference log-probs from columns: the loss of a reference model without one, and what does not fit is found."""
 
-import copy
 import json
 import logging
 import re
@@ -16,65 +15,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.arena import assert_same, batch_of, loss_and_gradients
 from tests.tiny import save_tiny_model, tiny_pairs
-from trl_weighted_dpo import Scorer, ScoringConfig, WeightedDPOConfig, WeightedDPOTrainer
-from trl_weighted_dpo.fingerprint import Fingerprint, fingerprint, token_digest
+from tests.training.columns import LORA, PAIRS, make, with_columns
+from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
+from trl_weighted_dpo.fingerprint import Fingerprint
 from trl_weighted_dpo.training import reference
-
-PAIRS = 12
-LORA = {"r": 4, "target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return save_tiny_model(tmp_path_factory.mktemp("reference-columns"))
-
-
-def make(
-    folder, tmp_path, rows, model=None, held_out=None, peft_config=None, ref_model=None, quantization=None, **settings
-):
-    arguments = {"per_device_train_batch_size": 4, "report_to": [], "save_strategy": "no", "max_length": 512}
-    arguments |= {"bf16": False}
-    args = WeightedDPOConfig(
-        output_dir=str(tmp_path / "out"), use_cpu=True, gradient_checkpointing=False,
-        **{**arguments, **settings},
-    )  # fmt: skip
-    return WeightedDPOTrainer(
-        str(folder) if model is None else model,
-        ref_model,
-        args,
-        train_dataset=Dataset.from_list(rows) if isinstance(rows, list) else rows,
-        eval_dataset=None if held_out is None else Dataset.from_list(held_out),
-        processing_class=AutoTokenizer.from_pretrained(folder),
-        peft_config=peft_config,
-        quantization_config=quantization,
-    )
-
-
-def with_columns(folder, tmp_path, rows, model=None, **settings):
-    """The pairs as they come from a scored pool: log-probs by TRL's own pass over the reference."""
-    policy = None if settings else copy.deepcopy(model)
-    scored = make(folder, tmp_path, rows, policy, precompute_ref_log_probs=True, **settings)
-    model = AutoModelForCausalLM.from_pretrained(folder) if model is None else model
-    identity = fingerprint(model, scored._tokenizer, 512, "keep_start", "float32")
-    columns = []
-    for row in scored.train_dataset:
-        digests = [
-            token_digest(row["prompt_ids"], row[f"{side}_ids"], 512, "keep_start") for side in ("chosen", "rejected")
-        ]
-        columns.append(
-            {
-                "ref_chosen_logps": row["ref_chosen_logps"],
-                "ref_rejected_logps": row["ref_rejected_logps"],
-                "ref_fingerprint": identity.to_json(),
-                "ref_digest": "".join(digests),
-            }
-        )
-    return [{**row, **more} for row, more in zip(rows, columns, strict=True)]
-
-
-@pytest.fixture(scope="module")
-def rows(folder, tmp_path_factory):
-    return with_columns(folder, tmp_path_factory.mktemp("scored"), tiny_pairs(PAIRS))
 
 
 @pytest.fixture
@@ -343,47 +287,6 @@ def test_columns_of_ones_own_are_used_after_the_spot_check_if_asked_for(folder, 
         make(folder, tmp_path, wrong, ref_logps="columns")
 
 
-def bfloat16(folder):
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
-
-
-def scored_in_bfloat16(folder, tmp_path, batch_size):
-    rows = with_columns(
-        folder, tmp_path, tiny_pairs(PAIRS), bfloat16(folder), per_device_train_batch_size=batch_size,
-        precompute_ref_batch_size=batch_size, model_init_kwargs={"dtype": "bfloat16"},
-    )  # fmt: skip
-    identity = replace(Fingerprint.from_json(rows[0]["ref_fingerprint"]), dtype="bfloat16").to_json()
-    return [{**row, "ref_fingerprint": identity} for row in rows]
-
-
-def test_rounding_of_other_batches_in_half_precision_keeps_the_columns(folder, tmp_path):
-    scored = [scored_in_bfloat16(folder, tmp_path / str(size), size) for size in (1, 4)]
-    assert any(one["ref_chosen_logps"] != two["ref_chosen_logps"] for one, two in zip(*scored, strict=True))
-    for rows in scored:
-        trainer = make(folder, tmp_path, rows, model=bfloat16(folder), ref_logps="columns")
-        assert trainer.run_record["reference"] == "columns"
-
-
-@pytest.mark.parametrize("scale", [1e-3, 3e-3])
-def test_slightly_other_weights_in_half_precision_are_found_by_their_numbers(folder, tmp_path, scale):
-    rows = scored_in_bfloat16(folder, tmp_path, 4)
-    model = bfloat16(folder)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += scale * torch.randn(parameter.shape, generator=generator).bfloat16()
-    with pytest.raises(ValueError, match=r"pairs that were checked differ by more than 0\.06 nats times the root"):
-        make(folder, tmp_path, rows, model=model, ref_logps="columns")
-
-
-def test_autocast_from_full_weights_is_not_the_precision_of_rounded_ones(folder, tmp_path):
-    rows = scored_in_bfloat16(folder, tmp_path, 4)
-    with pytest.raises(ValueError, match=r"dtype: 'bfloat16 \(weights float32\)' here, 'bfloat16' there"):
-        make(folder, tmp_path, rows, ref_logps="columns", bf16=True)
-    init = {"model_init_kwargs": {"dtype": "bfloat16"}}
-    assert make(folder, tmp_path, rows, bf16=True, **init).run_record["reference"] == "columns"
-
-
 @pytest.mark.parametrize("count", [1, PAIRS])
 def test_pairs_that_all_differ_may_not_have_been_rendered(folder, tmp_path, rows, count):
     bare = [{**row, "prompt": row["prompt"].rstrip()} for row in rows[:count]] + rows[count:]
@@ -439,30 +342,3 @@ def test_pairs_that_come_after_training_have_no_reference(folder, tmp_path, rows
 def test_the_record_tells_where_the_reference_came_from(folder, tmp_path, rows):
     make(folder, tmp_path, rows, max_steps=1).train()
     assert json.loads((tmp_path / "out" / "weighted_dpo.json").read_text())["reference"] == "columns"
-
-
-def test_scores_under_autocast_are_those_of_training_under_autocast(folder, tmp_path, rows):
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    solutions = [{"solution": row[side]} for row in rows for side in ("chosen", "rejected")]
-    pool = [
-        {"problem": row["prompt"], "candidates": solutions[2 * place : 2 * place + 2]} for place, row in enumerate(rows)
-    ]
-    config = ScoringConfig(max_length=512, prompt_template="{problem}", autocast="bfloat16")
-    pairs = []
-    for row, scored in zip(rows, Scorer(model, tokenizer, config)(pool), strict=True):
-        chosen, rejected = (candidate["score"] for candidate in scored["candidates"])
-        assert "(weights float32)" in scored["fingerprint"]
-        pairs.append(
-            {
-                **row,
-                "ref_chosen_logps": chosen["logp"],
-                "ref_rejected_logps": rejected["logp"],
-                "ref_fingerprint": scored["fingerprint"],
-                "ref_digest": chosen["digest"] + rejected["digest"],
-            }
-        )
-    assert make(folder, tmp_path, pairs, ref_logps="columns", bf16=True).run_record["reference"] == "columns"
-    plain = Scorer(model, tokenizer, replace(config, autocast=None))(pool)
-    exact = [row["candidates"][0]["score"]["logp"] for row in plain]
-    assert max(abs(pair["ref_chosen_logps"] - value) for pair, value in zip(pairs, exact, strict=True)) > 1e-3
