@@ -30,14 +30,14 @@ EXECUTES = {
 ALLOWED = {
     # A worker is a fresh interpreter with a fixed command; its task is named by our own code.
     "workers.py": {"Popen", "import_module"},
-    # What is unpickled is the verifier itself, which the same call has pickled.
-    "many.py": {"loads"},
+    # What is unpickled is what the parent process has pickled and sent through a pipe of its own.
+    "processes.py": {"loads"},
 }
 TEXT_READERS = {"sympy", "math_verify", "latex2sympy2_extended", "mpmath", "pickle", "code", "importlib", "subprocess"}
 READERS_ALLOWED = {
     "workers.py": {"importlib", "subprocess"},
     "answers/symbolic.py": {"math_verify", "mpmath"},
-    "many.py": {"pickle"},
+    "processes.py": {"pickle"},
     "files.py": {"pickle"},
 }
 
