@@ -31,6 +31,9 @@ class WeightingArguments:
         ref_logps (`str`, *optional*, defaults to `"auto"`):
             Where reference log-probs come from: from the pairs' columns if they fit and else from the reference model
             (`"auto"`), from the columns or with an error (`"columns"`), or from the reference model (`"model"`).
+        share_prompt (`str` or `bool`, *optional*, defaults to `"auto"`):
+            Whether what the two sequences of a pair begin with goes through the model once: where it can (`"auto"`), always or
+            with an error (`true`), or never (`false`). The numbers are the same.
     """
 
     weight_scheme: str = field(
@@ -60,6 +63,12 @@ class WeightingArguments:
     ref_logps: str = field(
         default="auto",
         metadata={"help": "Reference log-probs: the pairs' 'columns', the 'model', or 'auto' (columns if they fit)."},
+    )
+    share_prompt: str = field(
+        default="auto",
+        metadata={
+            "help": "Compute what a pair's sequences begin with once: 'auto' (where it can be), 'true' or 'false'."
+        },
     )
 
 

@@ -1,18 +1,33 @@
 """One forward pass over a batch of pairs → log-probs of the completion tokens, and what the metrics need of the logits.
 
-The model is called as the trainer holds it (wrapped by DDP, DeepSpeed or FSDP), head included, so that the wrapper's
-hooks fire; what follows touches no parameter.
+Three ways lead to the same numbers (see [`~training.paths`] for which is taken):
+
+* `"shared"`: what the two sequences of a pair begin with is computed once, and the LM head reads completion positions only.
+* `"chunked"`: a row for each sequence; the LM head reads completion positions only.
+* `"model"`: the model's own forward, with all logits.
+
+In the first two the model is called as the trainer holds it (wrapped by DDP, DeepSpeed, FSDP or PEFT), so that the wrapper's
+hooks fire, and within that call the causal LM's `forward` and that of its head are replaced for the time of the call.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate.utils import extract_model_from_parallel, is_peft_model
 from torch import Tensor, nn
 
+from trl_weighted_dpo.training import layout
+from trl_weighted_dpo.training.head import HeadOutput, LogitTransform, logit_transform, reduce_logits, score_labels
+from trl_weighted_dpo.training.masks import attention_masks, layer_kinds
+
+PATHS = ("shared", "chunked", "model")
+
 STATISTICS_CHUNK = 1024
-"""Completion tokens whose (chunk, vocabulary) statistics are computed at a time, to bound their memory."""
+"""Completion tokens whose (chunk, vocabulary) statistics are computed at a time where the model makes all logits, to bound
+their memory."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,7 @@ class TokenScores:
 def score_tokens(
     model: nn.Module,
     batch: Mapping[str, Tensor],
+    path: str = "model",
     *,
     statistics: bool = False,
     wpo: bool = False,
@@ -53,49 +69,130 @@ def score_tokens(
         model (`nn.Module`):
             Causal language model, wrapped or not.
         batch (`Mapping[str, Tensor]`):
-            `input_ids`, `attention_mask` and `completion_mask`, each (2B, T), as the collator makes them.
+            `input_ids`, `attention_mask` and `completion_mask`, each (2B, T), and, unless `path` is `"model"`, what
+            [`~training.layout.lay_out`] makes of them.
+        path (`str`, *optional*, defaults to `"model"`):
+            `"shared"`, `"chunked"` or `"model"`.
         statistics (`bool`, *optional*, defaults to `False`):
             Whether to compute entropy, mean logit and top-1 hits.
         wpo (`bool`, *optional*, defaults to `False`):
             Whether to compute the sum of squared probabilities that WPO needs.
         keep_outputs (`bool`, *optional*, defaults to `False`):
-            Whether to return the model's own output too.
+            Whether to return the model's own output too; with `"model"` only.
         model_kwargs (`Mapping[str, Any]`, *optional*):
-            More arguments for the model's forward.
+            More arguments for the model's forward; with `"model"` only.
     """
-    outputs = model(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False, **(model_kwargs or {})
-    )
-    labels = batch["input_ids"][:, 1:]
     mask = batch["completion_mask"][:, 1:].bool()
-    # Prompt-learning adapters prepend virtual tokens: the last T − 1 scoring positions are those of the real tokens.
-    logits = outputs.logits[:, -labels.size(1) - 1 : -1][mask]
-    kept = outputs if keep_outputs else None
-    del outputs
+    if path != "model":
+        found = _run_replaced(model, batch, path, statistics, wpo)
+        index = batch[layout.SCORE_INDEX]
+
+        def spread(values: Tensor) -> Tensor:
+            return torch.cat([values, values.new_zeros(1)])[index]
+
+        kept = None
+    else:
+        outputs = model(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            use_cache=False,
+            **(model_kwargs or {}),
+        )
+        labels = batch["input_ids"][:, 1:]
+        # Prompt-learning adapters prepend virtual tokens: the last T − 1 scoring positions are those of the real tokens.
+        logits = outputs.logits[:, -labels.size(1) - 1 : -1][mask]
+        kept = outputs if keep_outputs else None
+        del outputs
+        found = _score_logits(logits, labels[mask], statistics, wpo)
+
+        def spread(values: Tensor) -> Tensor:
+            return values.new_zeros(mask.shape).masked_scatter(mask, values)
+
+    entropy, mean_logit, top1, squares = (
+        None if values is None else spread(values)
+        for values in (found.entropy, found.mean_logit, found.top1, found.squares)
+    )
+    return TokenScores(spread(found.logps), mask, entropy, mean_logit, top1, squares, kept)
+
+
+def causal_lm(model: nn.Module) -> Any:
+    """The language model inside what DDP, DeepSpeed, FSDP and PEFT wrap around it."""
+    inner = extract_model_from_parallel(model, keep_torch_compile=True)
+    return inner.get_base_model() if is_peft_model(inner) else inner
+
+
+def _run_replaced(model: nn.Module, batch: Mapping[str, Tensor], path: str, statistics: bool, wpo: bool) -> HeadOutput:
+    base = causal_lm(model)
+    config = base.config.get_text_config()
+    transform = logit_transform(config)
+    places, labels = batch[layout.SCORE_POSITIONS], batch[layout.SCORE_LABELS]
+
+    def forward(*args: Any, **kwargs: Any) -> tuple[Tensor | None, ...]:
+        given = {name: value for name, value in kwargs.items() if value is not None}
+        hidden = base.base_model(*args, **given)[0]
+        head = base.get_output_embeddings()
+        picked = hidden.reshape(-1, hidden.size(-1)).index_select(0, places)
+        with contextlib.ExitStack() as stack:
+            # An adapter may keep a trained copy beside the original head; the one that is active is called.
+            for linear in (module for module in head.modules() if isinstance(module, nn.Linear)):
+                scored = _labels_scorer(linear, labels, transform, statistics, wpo)
+                stack.enter_context(_replaced(linear, scored))
+            return head(picked)
+
+    if path == "shared":
+        positions = batch[layout.SHARED_POSITIONS]
+        device = positions.device.type
+        autocast = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if autocast else base.dtype
+        inputs = {
+            "input_ids": batch[layout.SHARED_IDS],
+            "attention_mask": attention_masks(batch[layout.SHARED_SEGMENTS], positions, layer_kinds(config), dtype),
+            "position_ids": positions,
+        }
+    else:
+        inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    with _replaced(base, forward):
+        return HeadOutput(*model(**inputs, use_cache=False))
+
+
+def _labels_scorer(
+    linear: nn.Linear, labels: Tensor, transform: LogitTransform, statistics: bool, wpo: bool
+) -> Callable[[Tensor], tuple[Tensor | None, ...]]:
+    def forward(hidden: Tensor) -> tuple[Tensor | None, ...]:
+        found = score_labels(
+            hidden.to(linear.weight.device), linear.weight, linear.bias, labels, transform, statistics, wpo
+        )
+        return found.logps, found.entropy, found.mean_logit, found.top1, found.squares
+
+    return forward
+
+
+@contextlib.contextmanager
+def _replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """The module with another `forward` for a while. What stands in the instance (accelerate's wrapper for autocast, hooks
+    for devices) is put back."""
+    absent = object()
+    before = vars(module).get("forward", absent)
+    module.forward = forward
+    try:
+        yield
+    finally:
+        if before is absent:
+            del module.forward
+        else:
+            module.forward = before  # type: ignore[assignment]
+
+
+def _score_logits(logits: Tensor, labels: Tensor, statistics: bool, wpo: bool) -> HeadOutput:
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
-    selected = logits.gather(1, labels[mask].unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=1)
-
-    def spread(values: Tensor) -> Tensor:
-        return values.new_zeros(mask.shape).masked_scatter(mask, values)
-
-    entropy = mean_logit = top1 = squares = None
-    if statistics or wpo:
-        parts = [_statistics(chunk, statistics, wpo) for chunk in logits.detach().split(STATISTICS_CHUNK)]
-        columns = [torch.cat(column) for column in zip(*parts, strict=True)]
-        if wpo:
-            squares = spread(columns.pop())
-        if statistics:
-            predicted, entropy, mean_logit = columns[0], spread(columns[1]), spread(columns[2])
-            top1 = spread((predicted == labels[mask]).to(logits.dtype))
-    return TokenScores(spread(selected), mask, entropy, mean_logit, top1, squares, kept)
-
-
-@torch.no_grad()
-def _statistics(logits: Tensor, statistics: bool, wpo: bool) -> tuple[Tensor, ...]:
-    log_probs = logits.log_softmax(dim=1)
-    columns: tuple[Tensor, ...] = ()
-    if statistics:
-        entropy = -(log_probs.exp() * log_probs).sum(dim=1)
-        columns = (logits.argmax(dim=1), entropy, logits.mean(dim=1))
-    return (*columns, (2 * log_probs).logsumexp(dim=1)) if wpo else columns
+    logps = logits.gather(1, labels.unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=1)
+    if not statistics and not wpo:
+        return HeadOutput(logps)
+    with torch.no_grad():
+        parts = [
+            reduce_logits(*part, statistics, wpo)[0]
+            for part in zip(logits.detach().split(STATISTICS_CHUNK), labels.split(STATISTICS_CHUNK), strict=True)
+        ]
+        _, _, *others = (torch.cat(column) for column in zip(*parts, strict=True))
+    return HeadOutput.of(logps, others, statistics, wpo)

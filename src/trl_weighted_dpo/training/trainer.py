@@ -22,6 +22,7 @@ from trl_weighted_dpo.training import record, support
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightedDPOConfig, weighting_config
 from trl_weighted_dpo.training.forward import TokenScores, score_tokens
+from trl_weighted_dpo.training.layout import with_layout
 from trl_weighted_dpo.training.objective import (
     Objective,
     PairLogps,
@@ -30,6 +31,7 @@ from trl_weighted_dpo.training.objective import (
     pair_losses,
     weighted_mean,
 )
+from trl_weighted_dpo.training.paths import ScoringPaths, share_mode
 from trl_weighted_dpo.training.reference import (
     check_reference_is_left,
     checked_columns,
@@ -37,6 +39,7 @@ from trl_weighted_dpo.training.reference import (
     uses_columns,
     without_columns,
 )
+from trl_weighted_dpo.training.tables import PairTables
 from trl_weighted_dpo.training.telemetry import PairOutcome, WeightTotals, batch_metrics, pair_table
 from trl_weighted_dpo.weighting import (
     WeightStatistics,
@@ -137,6 +140,7 @@ class WeightedDPOTrainer(DPOTrainer):
         self._weight_statistics: WeightStatistics | None = None
         self._weighting_record: dict[str, Any] | None = None
         self._totals = {"train": WeightTotals(), "eval": WeightTotals()}
+        self._share = share_mode(args.share_prompt)
         self._reference_source: str | None = None
         with precomputing(args, uses_columns(args, train_dataset, eval_dataset)):
             support.check_arguments(args, model, ref_model, data_collator, processing_class, peft_config)
@@ -156,10 +160,20 @@ class WeightedDPOTrainer(DPOTrainer):
             )
         if data_collator is None:
             self.data_collator: Any = WeightedPreferenceCollator(**vars(self.data_collator))
+        self.data_collator.share_prompt = "shared" in self._paths.ways(self.model)
         support.warn_about_doubled_bos(self.train_dataset, self._tokenizer)
         if ref_model is None and self.ref_model is not None and not isinstance(model, str):
             support.warn_if_reference_differs(self.model, self.ref_model)
         self.add_callback(record.RecordCallback(lambda: self.run_record))
+
+    @functools.cached_property
+    def _paths(self) -> ScoringPaths:
+        return ScoringPaths(self._share, self.args.max_length, self.data_collator.pad_token_id, self.accelerator)
+
+    @functools.cached_property
+    def _tables(self) -> dict[str, PairTables]:
+        accelerator = self.accelerator
+        return {mode: PairTables(accelerator.gather, accelerator.num_processes) for mode in ("train", "eval")}
 
     @functools.cached_property
     def run_record(self) -> dict[str, Any]:
@@ -259,7 +273,8 @@ class WeightedDPOTrainer(DPOTrainer):
             adapter = use_adapter(unwrapped, adapter_name="ref" if "ref" in unwrapped.peft_config else None)
         checkpointing = disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs)
         with torch.no_grad(), checkpointing, adapter, self.accelerator.autocast():
-            scores = score_tokens(model, inputs)
+            path = self._paths.of(model, inputs)
+            scores = score_tokens(model, with_layout(inputs, path, self._paths.pad_token_id), path)
         return completion_logps(scores.logps, scores.mask, self.ld_alpha)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
@@ -269,14 +284,7 @@ class WeightedDPOTrainer(DPOTrainer):
             reference = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
         else:
             reference = self.compute_ref_log_probs(model if self.ref_model is None else self.ref_model, inputs)
-        scores = score_tokens(
-            model,
-            inputs,
-            statistics=True,
-            wpo=self.use_weighting,
-            keep_outputs=return_outputs or self.aux_loss_enabled,
-            model_kwargs={"output_router_logits": True} if self.aux_loss_enabled else None,
-        )
+        scores = self._score(model, inputs, return_outputs or self.aux_loss_enabled)
         logps = self._pair_logps(scores, inputs["completion_mask"], reference)
         weights = inputs[schema.PAIR_WEIGHT].to(logps.chosen.dtype)
         losses = pair_losses(detach_unweighted(logps, weights), self.objective)
@@ -284,11 +292,23 @@ class WeightedDPOTrainer(DPOTrainer):
         loss = weighted_mean(losses * factors, weights)
         if self.aux_loss_enabled:
             loss = loss + self.router_aux_loss_coef * scores.outputs.aux_loss
-            auxiliary = self.accelerator.gather(scores.outputs.aux_loss.detach()).mean().item()
-            self._metrics[mode]["aux_loss"].append(auxiliary)
+            self._metrics[mode]["aux_loss"].append(self.accelerator.gather(scores.outputs.aux_loss.detach()).mean())
 
         self._record_metrics(mode, inputs, scores, logps, weights, factors)
         return (loss, scores.outputs) if return_outputs else loss
+
+    def _score(self, model: Any, inputs: Mapping[str, Any], keep_outputs: bool) -> TokenScores:
+        if keep_outputs:
+            router = {"output_router_logits": True} if self.aux_loss_enabled else None
+            return score_tokens(
+                model, inputs, statistics=True, wpo=self.use_weighting, keep_outputs=True, model_kwargs=router
+            )
+        path = self._paths.of(model, inputs)
+        # The wrapper for autocast that accelerate puts around the model's own forward is not there in the other paths.
+        autocast = contextlib.nullcontext() if path == "model" else self.accelerator.autocast()
+        with autocast:
+            inputs = with_layout(inputs, path, self._paths.pad_token_id)
+            return score_tokens(model, inputs, path, statistics=True, wpo=self.use_weighting)
 
     def _pair_logps(
         self, scores: TokenScores, completion_mask: torch.Tensor, reference: tuple[torch.Tensor, torch.Tensor]
@@ -319,20 +339,33 @@ class WeightedDPOTrainer(DPOTrainer):
                 rejected_rewards=self.beta * (logps.rejected - logps.ref_rejected),
                 tokens=sum(inputs["attention_mask"].sum(dim=1).chunk(2)),
             )
+            rows = pair_table(outcome, scores)
+        tables = self._tables[mode]
+        if mode == "train":
             # In training the Trainer fetches batches ahead, and `gather_for_metrics` would take each of the last ones
             # for the ragged end.
-            gather = self.accelerator.gather if mode == "train" else self.accelerator.gather_for_metrics
-            rows = gather(pair_table(outcome, scores)).cpu().double()
-        self._totals[mode].add(rows)
-        metrics, tokens = batch_metrics(rows)
-        if mode == "train":
-            self._total_train_tokens += tokens // getattr(self, "_tp_size", 1)
-        for name, value in metrics.items():
-            self._metrics[mode][name].append(value)
-        self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
+            tables.add(rows, self.accelerator.sync_gradients)
+        else:
+            tables.add_gathered(self.accelerator.gather_for_metrics(rows))
+        if tables.is_full:
+            self._read_metrics(mode)
+
+    def _read_metrics(self, mode: str) -> None:
+        """Bring the metrics of all micro-batches since the last call to the host, and into TRL's lists."""
+        for rows in self._tables[mode].read():
+            self._totals[mode].add(rows)
+            metrics, tokens = batch_metrics(rows)
+            if mode == "train":
+                self._total_train_tokens += tokens // getattr(self, "_tp_size", 1)
+            for name, value in metrics.items():
+                self._metrics[mode][name].append(value)
+            self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         mode = "train" if self.model.training else "eval"
+        self._read_metrics(mode)
+        if "aux_loss" in self._metrics[mode]:
+            self._metrics[mode]["aux_loss"] = [float(value) for value in self._metrics[mode]["aux_loss"]]
         for name, value in self._totals[mode].metrics().items():
             self._metrics[mode][name] = [value]
         self._totals[mode] = WeightTotals()
