@@ -1,4 +1,4 @@
-"""Batches of pairs: TRL's padding, plus the pairs' weights."""
+"""Batches of pairs: TRL's padding, plus what the pairs bring for their loss and its metrics."""
 
 import math
 from dataclasses import dataclass
@@ -8,6 +8,10 @@ import torch
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from trl_weighted_dpo import schema
+from trl_weighted_dpo.weighting.columns import read_column
+
+CARRIED = (schema.PAIR_WEIGHT, *schema.LOSS_COLUMNS, schema.HARDNESS)
+"""Columns of numbers that a batch has beside the tokens."""
 
 
 @dataclass
@@ -15,17 +19,27 @@ class WeightedPreferenceCollator(DataCollatorForPreference):
     """TRL's `DataCollatorForPreference` that carries each pair's weight into the batch, which the stock one drops.
 
     Examples need `prompt_ids`, `chosen_ids`, `rejected_ids` (lists of token ids) and `pair_weight` (a finite number
-    ≥ 0, as the trainer computes it). The batch gains `pair_weight`, a float32 tensor of shape (B,), in the order of
-    the pairs.
+    ≥ 0, as the trainer computes it); they may have `dpo_margin` (finite), `dpo_beta` (> 0) and `hardness`. The batch
+    gains those that there are as float32 tensors of shape (B,), in the order of the pairs; a hardness that is no number
+    is NaN.
 
     Raises:
-        [`~schema.SchemaError`]: If a weight is missing, not finite or negative.
+        [`~schema.SchemaError`]: If a weight is missing, not finite or negative, or a `dpo_margin` or `dpo_beta` is
+            missing in some of the pairs or out of its range.
     """
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch = super().torch_call(examples)
-        batch[schema.PAIR_WEIGHT] = torch.tensor([_weight(example) for example in examples], dtype=torch.float32)
-        return batch
+        columns: dict[str, Any] = {schema.PAIR_WEIGHT: [_weight(example) for example in examples]}
+        for name in (*schema.LOSS_COLUMNS, schema.HARDNESS):
+            if not any(name in example for example in examples):
+                continue
+            values = [example.get(name) for example in examples]
+            if name == schema.HARDNESS:
+                columns[name] = [value if isinstance(value, int | float) else math.nan for value in values]
+            else:
+                columns[name] = read_column(values, name, "a batch")
+        return batch | {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items()}
 
 
 def _weight(example: dict[str, Any]) -> float:

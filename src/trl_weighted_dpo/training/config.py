@@ -31,6 +31,9 @@ class WeightingArguments:
         ref_logps (`str`, *optional*, defaults to `"auto"`):
             Where reference log-probs come from: from the pairs' columns if they fit and else from the reference model
             (`"auto"`), from the columns or with an error (`"columns"`), or from the reference model (`"model"`).
+        dpop_lambda (`float`, *optional*, defaults to `0.0`):
+            λ ≥ 0 of DPO-Positive (arXiv 2402.13228, Eq. 3), against chosen completions that lose probability: λ max(0,
+            log π_ref(y_w) − log π_θ(y_w)) is subtracted from Δ, inside β. The paper trains with 50; 0 is none.
     """
 
     weight_scheme: str = field(
@@ -60,6 +63,10 @@ class WeightingArguments:
     ref_logps: str = field(
         default="auto",
         metadata={"help": "Reference log-probs: the pairs' 'columns', the 'model', or 'auto' (columns if they fit)."},
+    )
+    dpop_lambda: float = field(
+        default=0.0,
+        metadata={"help": "λ >= 0 of DPO-Positive, against chosen completions that lose probability; 0 is none."},
     )
 
 

@@ -19,7 +19,7 @@ from trl.trainer.utils import get_config_model_id, use_adapter
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.training import record, support
-from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
+from trl_weighted_dpo.training.collator import CARRIED, WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightedDPOConfig, weighting_config
 from trl_weighted_dpo.training.forward import TokenScores, score_tokens
 from trl_weighted_dpo.training.objective import (
@@ -27,6 +27,7 @@ from trl_weighted_dpo.training.objective import (
     PairLogps,
     completion_logps,
     detach_unweighted,
+    pair_beta,
     pair_losses,
     weighted_mean,
 )
@@ -40,6 +41,7 @@ from trl_weighted_dpo.training.reference import (
 from trl_weighted_dpo.training.telemetry import PairOutcome, WeightTotals, batch_metrics, pair_table
 from trl_weighted_dpo.weighting import (
     WeightStatistics,
+    check_loss_columns,
     compute_weights,
     note_on_override,
     resolve_scheme,
@@ -133,7 +135,9 @@ class WeightedDPOTrainer(DPOTrainer):
             f_divergence=args.f_divergence_type,
             f_alpha=args.f_alpha_divergence_coef,
             discopop_tau=args.discopop_tau,
+            dpop_lambda=args.dpop_lambda,
         )
+        self._loss_columns: list[str] | None = None
         self._weight_statistics: WeightStatistics | None = None
         self._weighting_record: dict[str, Any] | None = None
         self._totals = {"train": WeightTotals(), "eval": WeightTotals()}
@@ -174,6 +178,8 @@ class WeightedDPOTrainer(DPOTrainer):
         streaming = isinstance(dataset, IterableDataset)
         support.check_text_only(processing_class)
         support.check_columns(dataset)
+        there = support.check_columns_of_the_loss(dataset, self.objective, self._loss_columns, source)
+        self._loss_columns = there if self._loss_columns is None else self._loss_columns
         if not self.precompute_ref_logps or args.ref_logps == "model":
             dataset = without_columns(dataset)
         # The training set comes first, and fixes the scheme and the statistics for all that follow.
@@ -217,6 +223,7 @@ class WeightedDPOTrainer(DPOTrainer):
         def weigh(batch: dict[str, list[Any]], rows: list[int]) -> dict[str, list[float]]:
             columns = {name: batch[name] for name in (schema.WEIGHT, *statistics.signals) if name in batch}
             where = f"{source}, rows counted from {rows[0]}"
+            check_loss_columns({name: batch[name] for name in schema.LOSS_COLUMNS if name in batch}, where)
             weights, _, _ = compute_weights(columns, len(rows), self.weighting, statistics, where)
             return {schema.PAIR_WEIGHT: weights.tolist()}
 
@@ -233,14 +240,14 @@ class WeightedDPOTrainer(DPOTrainer):
         plain = dataset.remove_columns(schema.PAIR_WEIGHT)
         settings = (self.args.max_length, self.args.truncation_mode, self.ld_alpha, self.args.bf16, self.args.fp16)
         ones = plain.add_column(schema.PAIR_WEIGHT, [1.0] * len(plain))
-        ones._fingerprint = Hasher.hash((record.fingerprint(plain), settings))
+        tokens = plain.select_columns(list(record.TOKEN_COLUMNS))
+        ones._fingerprint = Hasher.hash((record.fingerprint(tokens), settings))
         scored = super()._precompute_ref_logps(ones, name, batch_size).remove_columns(schema.PAIR_WEIGHT)
         return scored.add_column(schema.PAIR_WEIGHT, dataset[schema.PAIR_WEIGHT][:])
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        if schema.PAIR_WEIGHT not in self._signature_columns:
-            self._signature_columns.append(schema.PAIR_WEIGHT)
+        self._signature_columns += [name for name in CARRIED if name not in self._signature_columns]
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -277,7 +284,7 @@ class WeightedDPOTrainer(DPOTrainer):
             keep_outputs=return_outputs or self.aux_loss_enabled,
             model_kwargs={"output_router_logits": True} if self.aux_loss_enabled else None,
         )
-        logps = self._pair_logps(scores, inputs["completion_mask"], reference)
+        logps = self._pair_logps(scores, inputs, reference)
         weights = inputs[schema.PAIR_WEIGHT].to(logps.chosen.dtype)
         losses = pair_losses(detach_unweighted(logps, weights), self.objective)
         factors = _wpo_factors(scores) if self.use_weighting else torch.ones_like(losses)
@@ -291,14 +298,19 @@ class WeightedDPOTrainer(DPOTrainer):
         return (loss, scores.outputs) if return_outputs else loss
 
     def _pair_logps(
-        self, scores: TokenScores, completion_mask: torch.Tensor, reference: tuple[torch.Tensor, torch.Tensor]
+        self, scores: TokenScores, inputs: Mapping[str, Any], reference: tuple[torch.Tensor, torch.Tensor]
     ) -> PairLogps:
         chosen, rejected = completion_logps(scores.logps, scores.mask, self.ld_alpha)
-        chosen_lengths, rejected_lengths = completion_mask.sum(dim=1).chunk(2)
+        chosen_lengths, rejected_lengths = inputs["completion_mask"].sum(dim=1).chunk(2)
         chosen_scored = scores.mask.sum(dim=1).chunk(2)[0].clamp(min=1)
         chosen_nll = -scores.logps.sum(dim=1).chunk(2)[0] / chosen_scored
         ref_chosen, ref_rejected = (values.to(chosen.dtype) for values in reference)
-        return PairLogps(chosen, rejected, ref_chosen, ref_rejected, chosen_lengths, rejected_lengths, chosen_nll)
+        beta, offsets = (
+            inputs[name].to(chosen.dtype) if name in inputs else None for name in (schema.DPO_BETA, schema.DPO_MARGIN)
+        )
+        return PairLogps(
+            chosen, rejected, ref_chosen, ref_rejected, chosen_lengths, rejected_lengths, chosen_nll, beta, offsets
+        )
 
     def _record_metrics(
         self,
@@ -310,13 +322,14 @@ class WeightedDPOTrainer(DPOTrainer):
         factors: torch.Tensor,
     ) -> None:
         with torch.no_grad():
+            beta = pair_beta(logps, self.objective)
             outcome = PairOutcome(
                 weights=weights,
                 losses=pair_losses(logps, self.objective) * factors,
                 chosen_logps=logps.chosen,
                 rejected_logps=logps.rejected,
-                chosen_rewards=self.beta * (logps.chosen - logps.ref_chosen),
-                rejected_rewards=self.beta * (logps.rejected - logps.ref_rejected),
+                chosen_rewards=beta * (logps.chosen - logps.ref_chosen),
+                rejected_rewards=beta * (logps.rejected - logps.ref_rejected),
                 tokens=sum(inputs["attention_mask"].sum(dim=1).chunk(2)),
             )
             # In training the Trainer fetches batches ahead, and `gather_for_metrics` would take each of the last ones
