@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import textwrap
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,14 @@ from trl_weighted_dpo.training.reference import (
     uses_columns,
     without_columns,
 )
-from trl_weighted_dpo.training.telemetry import PairOutcome, WeightTotals, batch_metrics, pair_table
+from trl_weighted_dpo.training.telemetry import (
+    PairOutcome,
+    PairTotals,
+    batch_metrics,
+    ess_of_run,
+    hardness_bounds,
+    pair_table,
+)
 from trl_weighted_dpo.weighting import (
     WeightStatistics,
     check_loss_columns,
@@ -47,6 +55,7 @@ from trl_weighted_dpo.weighting import (
     resolve_scheme,
     weight_columns,
 )
+from trl_weighted_dpo.weighting.columns import is_number
 
 logger = get_logger(__name__)
 
@@ -140,7 +149,8 @@ class WeightedDPOTrainer(DPOTrainer):
         self._loss_columns: list[str] | None = None
         self._weight_statistics: WeightStatistics | None = None
         self._weighting_record: dict[str, Any] | None = None
-        self._totals = {"train": WeightTotals(), "eval": WeightTotals()}
+        self._hardness_bounds: tuple[float, float] | None = None
+        self._totals: dict[str, PairTotals] = defaultdict(lambda: PairTotals(self._hardness_bounds))
         self._reference_source: str | None = None
         with precomputing(args, uses_columns(args, train_dataset, eval_dataset)):
             support.check_arguments(args, model, ref_model, data_collator, processing_class, peft_config)
@@ -207,6 +217,8 @@ class WeightedDPOTrainer(DPOTrainer):
         if training:
             self._weight_statistics = statistics
             self._weighting_record = record.weighting_record(self.weighting, statistics, summary)
+            if is_number(dataset.features.get(schema.HARDNESS)):
+                self._hardness_bounds = hardness_bounds(dataset[schema.HARDNESS][:])
         if schema.PAIR_WEIGHT in dataset.column_names:
             dataset = dataset.remove_columns(schema.PAIR_WEIGHT)
         return dataset.add_column(schema.PAIR_WEIGHT, weights)
@@ -322,15 +334,13 @@ class WeightedDPOTrainer(DPOTrainer):
         factors: torch.Tensor,
     ) -> None:
         with torch.no_grad():
-            beta = pair_beta(logps, self.objective)
             outcome = PairOutcome(
                 weights=weights,
                 losses=pair_losses(logps, self.objective) * factors,
-                chosen_logps=logps.chosen,
-                rejected_logps=logps.rejected,
-                chosen_rewards=beta * (logps.chosen - logps.ref_chosen),
-                rejected_rewards=beta * (logps.rejected - logps.ref_rejected),
+                logps=logps,
+                beta=pair_beta(logps, self.objective),
                 tokens=sum(inputs["attention_mask"].sum(dim=1).chunk(2)),
+                hardness=inputs.get(schema.HARDNESS),
             )
             # In training the Trainer fetches batches ahead, and `gather_for_metrics` would take each of the last ones
             # for the ragged end.
@@ -346,9 +356,12 @@ class WeightedDPOTrainer(DPOTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         mode = "train" if self.model.training else "eval"
-        for name, value in self._totals[mode].metrics().items():
+        metrics = self._totals[mode].metrics()
+        if mode == "train" and metrics:
+            metrics["weights/ess_run"] = ess_of_run(self.state.log_history, metrics, self.state.global_step)
+        for name, value in metrics.items():
             self._metrics[mode][name] = [value]
-        self._totals[mode] = WeightTotals()
+        del self._totals[mode]
         super().log(logs, start_time)
 
     # Checkpoints
