@@ -26,6 +26,8 @@ TRAINING_FIELDS = {
     "shuffle_seed": "weight_shuffle_seed",
     "ref_logps": "ref_logps",
     "dpop_lambda": "dpop_lambda",
+    "health_check": "health_check",
+    "health_early_stop": "health_early_stop",
 }
 """The other settings, and the field of the training config ([`~training.config.WeightingArguments`]) that each is."""
 
@@ -86,6 +88,14 @@ class WeightedDPOSettings(BaseModel):
         default=0.0,
         ge=0.0,
         description="λ of DPO-Positive, against chosen completions that lose probability; 0 is none",
+    )
+
+    # Health
+    health_check: bool = Field(
+        default=True, description="Look at the logs for signs of training that goes wrong, and say so once"
+    )
+    health_early_stop: bool = Field(
+        default=False, description="Stop training at signs with which each further step makes the model worse"
     )
 
     # Mining, for `type: trl_weighted_dpo.hard_negatives`

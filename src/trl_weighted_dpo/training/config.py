@@ -34,6 +34,10 @@ class WeightingArguments:
         dpop_lambda (`float`, *optional*, defaults to `0.0`):
             λ ≥ 0 of DPO-Positive (arXiv 2402.13228, Eq. 3), against chosen completions that lose probability: λ max(0,
             log π_ref(y_w) − log π_θ(y_w)) is subtracted from Δ, inside β. The paper trains with 50; 0 is none.
+        health_check (`bool`, *optional*, defaults to `True`):
+            Whether the logs are looked at for signs of training that goes wrong; see [`~training.health`].
+        health_early_stop (`bool`, *optional*, defaults to `False`):
+            Whether the signs with which each further step makes the model worse stop training.
     """
 
     weight_scheme: str = field(
@@ -67,6 +71,12 @@ class WeightingArguments:
     dpop_lambda: float = field(
         default=0.0,
         metadata={"help": "λ >= 0 of DPO-Positive, against chosen completions that lose probability; 0 is none."},
+    )
+    health_check: bool = field(
+        default=True, metadata={"help": "Look at the logs for signs of training that goes wrong, and say so once."}
+    )
+    health_early_stop: bool = field(
+        default=False, metadata={"help": "Stop training at signs with which each further step makes the model worse."}
     )
 
 

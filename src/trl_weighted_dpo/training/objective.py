@@ -357,5 +357,8 @@ PAIR_LOSSES: dict[str, Callable[[_Terms], Tensor]] = {
 MARGIN_LOSSES: Sequence[str] = ("sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop")
 """Losses built on the margin m, the only ones that λ and δ act on."""
 
+PER_TOKEN_LOSSES: Sequence[str] = ("sigmoid_norm", "ipo")
+"""Those whose scores, and rewards, are for each token."""
+
 DIFFERENCE_LOSSES: Sequence[str] = (*MARGIN_LOSSES, "sft")
 """Losses in which no score stands alone, the only ones that an f-divergence, λ or δ makes sense beside."""

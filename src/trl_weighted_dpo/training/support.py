@@ -74,6 +74,11 @@ def check_arguments(
             "`padding_free=True` is not supported: TRL itself has switched it off, and the batch stacks chosen over "
             "rejected sequences. Set `padding_free=False`."
         )
+    if args.health_early_stop and not args.health_check:
+        raise ValueError(
+            "`health_early_stop=True` does nothing with `health_check=False`, which switches off what would stop "
+            "training. Set `health_check=True`."
+        )
     parallelism = getattr(args, "parallelism_config", None)
     if parallelism is not None and any(getattr(parallelism, name, 1) > 1 for name in ("cp_size", "sp_size")):
         raise ValueError(

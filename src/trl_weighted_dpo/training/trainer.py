@@ -23,6 +23,7 @@ from trl_weighted_dpo.training import record, support
 from trl_weighted_dpo.training.collator import CARRIED, WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightedDPOConfig, weighting_config
 from trl_weighted_dpo.training.forward import TokenScores, score_tokens
+from trl_weighted_dpo.training.health import PreferenceHealthCallback
 from trl_weighted_dpo.training.objective import (
     Objective,
     PairLogps,
@@ -174,6 +175,9 @@ class WeightedDPOTrainer(DPOTrainer):
         if ref_model is None and self.ref_model is not None and not isinstance(model, str):
             support.warn_if_reference_differs(self.model, self.ref_model)
         self.add_callback(record.RecordCallback(lambda: self.run_record))
+        if args.health_check:
+            health = PreferenceHealthCallback(self.objective, self._weighting_record, args.health_early_stop)
+            self.add_callback(health)
 
     @functools.cached_property
     def run_record(self) -> dict[str, Any]:
