@@ -49,7 +49,7 @@ SICK = {
         {"displacement__chosen_delta": lambda place: -0.12 * place},
         r"^At step 100, the loss has fallen from 0\.679 to 0\.606 while the chosen completions have lost 0\.051 nats a "
         r"token against the reference \(60% of them lie below it\): the model unlearns right solutions too, .*; set "
-        r"dpop_lambda=50, or add loss_type 'sft' with 5, or lower learning_rate\.$",
+        r"dpop_lambda=50, or add loss_type 'sft' with a loss weight of 5, or lower learning_rate\.$",
     ),
     "non_finite": ({"rewards__margins_weighted": lambda place: math.nan if place > 0.5 else 0.1}, "is nan: one step"),
     "ess_collapse": ({"weights__ess_run": lambda place: 0.9 - place}, "trained on so far is 2[0-4]%: .*clip_max"),
@@ -136,7 +136,7 @@ def test_rewards_of_losses_per_token_are_taken_per_token():
     [
         (Objective(("sigmoid",), dpop_lambda=5.0), "raise dpop_lambda above 5, or add loss_type 'sft'"),
         (Objective(("sigmoid", "sft")), "set dpop_lambda=50, or raise the loss weight of 'sft', or lower"),
-        (Objective(("bco_pair",)), "; add loss_type 'sft' with 5, or lower learning_rate."),
+        (Objective(("bco_pair",)), "; add loss_type 'sft' with a loss weight of 5, or lower learning_rate."),
     ],
 )
 def test_advice_on_displacement_is_what_can_be_changed(objective, advice):

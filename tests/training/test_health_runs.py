@@ -1,6 +1,5 @@
 """Signs of training that goes wrong, provoked in real trainings of a tiny model."""
 
-import copy
 import json
 import logging
 import math
@@ -8,7 +7,7 @@ import math
 import pytest
 from datasets import Dataset
 
-from tests.tiny import tiny_model, tiny_pairs, tiny_tokenizer
+from tests.tiny import perturbed, tiny_model, tiny_pairs, tiny_tokenizer
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
 
 pytestmark = pytest.mark.long
@@ -30,7 +29,7 @@ def train(folder, model, reference, pairs, resume=None, **settings):
         "per_device_train_batch_size": 16,
     }  # fmt: skip
     trainer = WeightedDPOTrainer(
-        copy.deepcopy(model), copy.deepcopy(reference), WeightedDPOConfig(**{**arguments, **settings}),
+        perturbed(model, scale=0.0), perturbed(reference, scale=0.0), WeightedDPOConfig(**{**arguments, **settings}),
         train_dataset=Dataset.from_list(pairs), processing_class=tiny_tokenizer(),
     )  # fmt: skip
     trainer.train(resume_from_checkpoint=resume)

@@ -130,7 +130,11 @@ def _against_displacement(objective: Objective) -> str:
     if all(name in (*MARGIN_LOSSES, "sft") for name in objective.loss_types):
         strength = objective.dpop_lambda
         changes.append(f"raise dpop_lambda above {strength:g}" if strength else "set dpop_lambda=50")
-    changes.append("raise the loss weight of 'sft'" if "sft" in objective.loss_types else "add loss_type 'sft' with 5")
+    changes.append(
+        "raise the loss weight of 'sft'"
+        if "sft" in objective.loss_types
+        else "add loss_type 'sft' with a loss weight of 5"
+    )
     return f"{', or '.join(changes)}, or lower learning_rate"
 
 
