@@ -94,6 +94,8 @@ def test_plain_pairs_with_a_weight_column_and_padding(tmp_path, tiny_model_dir, 
     }  # fmt: skip
     assert record["data"]["loss_columns"] == ["dpo_margin", "dpo_beta"]
     assert record["objective"]["dpop_lambda"] == 5.0
+    assert json.loads((tmp_path / "out" / "health.json").read_text())["logs"] == 5
+    assert "displacement/chosen_delta" in log_history(tmp_path)[0]
     pairs = prepared_pairs(tmp_path)
     trainer = python_run(tmp_path, tiny_model_dir, pairs, pad_to_multiple_of=32, **block)
     python = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
