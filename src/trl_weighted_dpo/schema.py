@@ -121,6 +121,13 @@ WEIGHT = "weight"
 PAIR_WEIGHT = "pair_weight"
 """The weight that a pair is trained with; the trainer computes it anew and never reads it from data."""
 
+# What a pair may bring for its loss
+DPO_MARGIN = "dpo_margin"
+"""δ, a finite number: how much larger the reward of the chosen than that of the rejected completion is to be."""
+DPO_BETA = "dpo_beta"
+"""β of the pair, > 0, in place of the configured one."""
+LOSS_COLUMNS = (DPO_MARGIN, DPO_BETA)
+
 REFERENCE_INDEX = -1
 """`chosen_index` of a pair whose chosen completion is the reference solution."""
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 from axolotl.prompt_strategies.dpo import load as load_dpo
+from axolotl.utils.data.rl import _map_dataset
 from axolotl.utils.dict import DictDefault
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
 
 import trl_weighted_dpo
 from tests.tiny import tiny_pool, tiny_tokenizer
@@ -123,6 +124,42 @@ def test_ready_pairs_are_rendered_and_keep_their_columns(pool, tmp_path):
     assert [row["prompt"] for row in rows] == [f"Q: {pair['prompt']}\nA:" for pair in mined]
     assert [row["hardness"] for row in rows] == [pair["hardness"] for pair in mined]
     assert {row["weight"] for row in rows} == {2.0}
+
+
+LOSS_COLUMNS = {"dpo_margin": 0.5, "dpo_beta": 0.3}
+
+
+def test_columns_of_the_loss_survive_our_type_and_are_checked(tmp_path):
+    mined, _ = mine_pairs(tiny_pool(4), progress=False)
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps({**pair, **LOSS_COLUMNS}) + "\n" for pair in mined))
+    ours.check_local_data(config(path, tmp_path))
+    for row in mapped(config(path, tmp_path), path, tmp_path).to_list():
+        assert {name: row[name] for name in LOSS_COLUMNS} == LOSS_COLUMNS
+    bad = [{**pair, **LOSS_COLUMNS, "dpo_beta": None if row == 1 else 0.3} for row, pair in enumerate(mined)]
+    path.write_text("".join(json.dumps(pair) + "\n" for pair in bad))
+    with pytest.raises(SchemaError, match=r"pairs\.jsonl: row 1, column 'dpo_beta': got null\. .*mend the row"):
+        ours.check_local_data(config(path, tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["passthrough.default", "chatml.default", "chat_template.default"])
+def test_columns_of_the_loss_survive_types_of_axolotl(tmp_path, kind):
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = (
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[]{% endif %}"
+    )
+    rows = [{"prompt": "2 + 2", "messages": [{"role": "user", "content": "2 + 2"}], "chosen": "4", "rejected": "5"}]
+    cfg = DictDefault(
+        datasets=[{"path": "p", "type": kind}],
+        chat_template="tokenizer_default",
+        dataset_num_proc=1,
+        is_preprocess=True,
+    )
+    function = load_dpo(kind, cfg, dataset_idx=0)
+    function, kwargs = function if isinstance(function, tuple) else (function, {})
+    mapped = _map_dataset(cfg, Dataset.from_list([row | LOSS_COLUMNS for row in rows]), function, tokenizer, **kwargs)
+    assert {name: mapped[0][name] for name in LOSS_COLUMNS} == LOSS_COLUMNS
+    assert "4" in mapped[0]["chosen"]
 
 
 def test_pairs_that_are_conversations_are_rendered(tmp_path):

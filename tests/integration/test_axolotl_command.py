@@ -78,8 +78,10 @@ def test_pool_trains_as_in_python(tmp_path, tiny_model_dir, jsonl):
 def test_plain_pairs_with_a_weight_column_and_padding(tmp_path, tiny_model_dir, jsonl):
     weights = [0.5, 2.0, 1.0, 0.0, 1.5, 1.0] * 4
     rows = [{**row, "weight": weight} for row, weight in zip(tiny_pairs(24), weights, strict=True)]
+    rows = [{**row, "dpo_beta": 0.1 + 0.01 * place, "dpo_margin": 0.02 * place} for place, row in enumerate(rows)]
     dataset = {"path": str(jsonl(rows)), "ds_type": "json", "split": "train"}
-    config = write_config(tmp_path, tiny_model_dir, dataset, pad_to_multiple_of=32)
+    block = {"dpop_lambda": 5.0}
+    config = write_config(tmp_path, tiny_model_dir, dataset, pad_to_multiple_of=32, weighted_dpo=block)
     run_axolotl("train", config, "--launcher", "python")
     record = json.loads((tmp_path / "out" / "weighted_dpo.json").read_text())
     assert record["weighting"]["statistics"]["scheme"] == "column"
@@ -90,9 +92,17 @@ def test_plain_pairs_with_a_weight_column_and_padding(tmp_path, tiny_model_dir, 
         "histogram": {"edges": pytest.approx([0.2 * i for i in range(11)]), "counts": [4, 0, 4, 0, 0, 8, 0, 4, 0, 4]},
         "ess_u": None, "at_clip_min": 0.0, "at_clip_max": 0.0, "histogram_u": None, "notes": [],
     }  # fmt: skip
-    trainer = python_run(tmp_path, tiny_model_dir, prepared_pairs(tmp_path), pad_to_multiple_of=32)
+    assert record["data"]["loss_columns"] == ["dpo_margin", "dpo_beta"]
+    assert record["objective"]["dpop_lambda"] == 5.0
+    assert json.loads((tmp_path / "out" / "health.json").read_text())["logs"] == 5
+    assert "displacement/chosen_delta" in log_history(tmp_path)[0]
+    pairs = prepared_pairs(tmp_path)
+    trainer = python_run(tmp_path, tiny_model_dir, pairs, pad_to_multiple_of=32, **block)
     python = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert [entry["loss"] for entry in log_history(tmp_path)] == pytest.approx(python, rel=1e-5)
+    # Without a word of Axolotl they could be lost on the way, and the losses would be those of pairs without them.
+    plain = python_run(tmp_path, tiny_model_dir, pairs.remove_columns(["dpo_beta", "dpo_margin"]), **block)
+    assert plain.state.log_history[0]["loss"] != pytest.approx(python[0], rel=1e-3)
 
 
 def test_preprocess_then_train_with_lora_and_evaluation(tmp_path, tiny_model_dir, jsonl):

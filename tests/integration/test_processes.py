@@ -14,7 +14,13 @@ from tests.conftest import REPOSITORY
 pytestmark = pytest.mark.long
 
 WEIGHT_METRICS = ("weights/mean", "weights/min", "weights/max", "weights/ess")
-METRICS = ("loss", "loss/unweighted", "rewards/margins", "logps/chosen", "entropy", *WEIGHT_METRICS)
+DISPLACEMENT = (
+    "displacement/chosen_delta",
+    "displacement/frac_below_ref",
+    "rewards/margins_weighted",
+    "lengths/chosen",
+)
+METRICS = ("loss", "loss/unweighted", "rewards/margins", "logps/chosen", "entropy", *WEIGHT_METRICS, *DISPLACEMENT)
 
 
 def run(folder, engine, processes, batch_size, steps=3, trainer="weighted"):
@@ -44,6 +50,11 @@ def test_two_processes_are_one_larger_batch(tmp_path, engine, tolerance):
             assert measured[name] == pytest.approx(expected[name], rel=1e-5, abs=1e-6), (step, name)
     for name in METRICS:
         assert two["eval"][f"eval_{name}"] == pytest.approx(one["eval"][f"eval_{name}"], rel=1e-5, abs=1e-6), name
+    assert two["train"][-1]["weights/ess_run"] == pytest.approx(one["train"][-1]["weights/ess_run"], rel=1e-5)
+    buckets = {name for name in one["eval"] if name.startswith("eval_hardness_")}
+    assert len(buckets) == 12
+    for name in buckets:
+        assert two["eval"][name] == pytest.approx(one["eval"][name], rel=1e-4, abs=1e-5), name
     assert one_model.keys() == two_model.keys()
     for name, parameter in one_model.items():
         torch.testing.assert_close(two_model[name], parameter, rtol=tolerance, atol=tolerance)

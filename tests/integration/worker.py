@@ -51,7 +51,10 @@ def make_trainer(folder: Path, engine: str, batch_size: int, steps: int, kind: s
         "deepspeed": deepspeed,
     }
     reference = exact_model() if engine == "ddp" else tiny_model()
-    rows = [{**row, "weight": 0.25 * (index % 7)} for index, row in enumerate(tiny_pairs(PAIRS))]
+    rows = [
+        {**row, "weight": 0.25 * (index % 7), "hardness": 0.1 * (index % 10)}
+        for index, row in enumerate(tiny_pairs(PAIRS))
+    ]
     data = {
         "train_dataset": Dataset.from_list(rows),
         "eval_dataset": Dataset.from_list(rows[:8]),

@@ -49,7 +49,7 @@ def test_a_batch_of_zeros_gives_zero_loss_and_gradient(tmp_path):
     assert loss == 0.0
     assert gradients
     assert all((gradient == 0).all() for gradient in gradients.values())
-    assert ours._totals["train"].metrics()["weights/ess"] == 0.0
+    assert ours._take_metrics("train")["weights/ess"] == 0.0
 
 
 @pytest.mark.parametrize("loss_types", [["sigmoid"], ["ipo", "sft"]])
@@ -115,7 +115,7 @@ def test_effective_sample_size_of_a_batch(tmp_path):
     ours = make(tmp_path)
     loss_and_gradients(ours, batch_of(ours))
     expected = sum(WEIGHTS) ** 2 / (4 * sum(weight**2 for weight in WEIGHTS))
-    assert ours._totals["train"].metrics()["weights/ess"] == pytest.approx(expected)
+    assert ours._take_metrics("train")["weights/ess"] == pytest.approx(expected)
 
 
 def test_unused_columns_may_be_removed_or_kept(tmp_path):

@@ -11,7 +11,26 @@ from trl_weighted_dpo.weighting import check_control_of, check_scheme
 
 PAIRING_FIELDS = tuple(PairingConfig.__dataclass_fields__)
 MINING_FIELDS = (*PAIRING_FIELDS, "prompt_template", "system_prompt")
-"""Settings that decide which pairs there are and how they read; the others only weigh them."""
+"""Settings that decide which pairs there are and how they read."""
+
+TRAINING_FIELDS = {
+    "scheme": "weight_scheme",
+    "lambda_": "weight_lambda",
+    "clip_min": "weight_clip_min",
+    "clip_max": "weight_clip_max",
+    "wrongness": "weight_wrongness",
+    "confidence_gap": "weight_confidence_gap",
+    "nll": "weight_nll",
+    "normalize_column": "weight_normalize_column",
+    "control_of": "weight_control_of",
+    "shuffle_seed": "weight_shuffle_seed",
+    "ref_logps": "ref_logps",
+    "share_prompt": "share_prompt",
+    "dpop_lambda": "dpop_lambda",
+    "health_check": "health_check",
+    "health_early_stop": "health_early_stop",
+}
+"""The other settings, and the field of the training config ([`~training.config.WeightingArguments`]) that each is."""
 
 
 class HardnessSettings(BaseModel):
@@ -63,6 +82,28 @@ class WeightedDPOSettings(BaseModel):
         default="auto",
         description="Reference log-probs: the pairs' columns if they fit, else the model's (`auto`); the columns or an"
         " error (`columns`); the model's (`model`)",
+    )
+
+    # Objective
+    dpop_lambda: float = Field(
+        default=0.0,
+        ge=0.0,
+        description="λ of DPO-Positive, against chosen completions that lose probability; 0 is none",
+    )
+
+    # Health
+    health_check: bool = Field(
+        default=True, description="Look at the logs for signs of training that goes wrong, and say so once"
+    )
+    health_early_stop: bool = Field(
+        default=False, description="Stop training at signs with which each further step makes the model worse"
+    )
+
+    # Speed
+    share_prompt: Literal["auto"] | bool = Field(
+        default="auto",
+        description="Whether what a pair's sequences begin with is computed once: where it can be (`auto`), always or"
+        " with an error (`true`), or never (`false`)",
     )
 
     # Mining, for `type: trl_weighted_dpo.hard_negatives`

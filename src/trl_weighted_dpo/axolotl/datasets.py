@@ -25,7 +25,7 @@ from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.journal import mine_into, mining_key
 from trl_weighted_dpo.mining.rendering import render_pair
 from trl_weighted_dpo.mining.selection import PAIR_COLUMNS, REFERENCE_COLUMNS
-from trl_weighted_dpo.weighting import check_signals, check_weights
+from trl_weighted_dpo.weighting import check_loss_columns, check_signals, check_weights
 
 LOG = get_logger(__name__)
 
@@ -98,6 +98,7 @@ def check_local_data(cfg: Any) -> None:
         if schema.WEIGHT in rows.column_names and settings.scheme in ("auto", "column"):
             check_weights(rows[schema.WEIGHT][:], source)
         check_signals({name: rows[name][:] for name in schema.SIGNALS if name in rows.column_names}, source)
+        check_loss_columns({name: rows[name][:] for name in schema.LOSS_COLUMNS if name in rows.column_names}, source)
         for index, row in enumerate(rows):
             schema.check_pair_row(row, index, source)
             for column in (schema.PROMPT, schema.CHOSEN, schema.REJECTED):

@@ -95,7 +95,7 @@ class WeightedDPOPlugin(BasePlugin):
             return None
         from axolotl.core.trainers.dpo.args import AxolotlDPOConfig
 
-        from trl_weighted_dpo.axolotl.args import MINING_FIELDS, WeightedDPOSettings
+        from trl_weighted_dpo.axolotl.args import TRAINING_FIELDS, WeightedDPOSettings
         from trl_weighted_dpo.training.config import WeightingArguments
 
         if not issubclass(AxolotlDPOConfig, WeightingArguments):
@@ -104,7 +104,5 @@ class WeightedDPOPlugin(BasePlugin):
                 "lack its fields. Load the config (which registers the plugins) before importing axolotl.core, and "
                 "train configs with different plugins in separate processes."
             )
-        settings = WeightedDPOSettings(**cfg[MODE]).model_dump(exclude=set(MINING_FIELDS))
-        settings["lambda"] = settings.pop("lambda_")
-        ref_logps = settings.pop("ref_logps")
-        return {"ref_logps": ref_logps, **{f"weight_{name}": value for name, value in settings.items()}}
+        settings = WeightedDPOSettings(**cfg[MODE])
+        return {field: getattr(settings, setting) for setting, field in TRAINING_FIELDS.items()}

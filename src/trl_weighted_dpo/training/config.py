@@ -32,8 +32,15 @@ class WeightingArguments:
             Where reference log-probs come from: from the pairs' columns if they fit and else from the reference model
             (`"auto"`), from the columns or with an error (`"columns"`), or from the reference model (`"model"`).
         share_prompt (`str` or `bool`, *optional*, defaults to `"auto"`):
-            Whether what the two sequences of a pair begin with goes through the model once: where it can (`"auto"`), always or
-            with an error (`true`), or never (`false`). The numbers are the same.
+            Whether what the two sequences of a pair begin with goes through the model once: where it can (`"auto"`),
+            always or with an error (`true`), or never (`false`). The numbers are the same.
+        dpop_lambda (`float`, *optional*, defaults to `0.0`):
+            λ ≥ 0 of DPO-Positive (arXiv 2402.13228, Eq. 3), against chosen completions that lose probability: λ max(0,
+            log π_ref(y_w) − log π_θ(y_w)) is subtracted from Δ, inside β. The paper trains with 50; 0 is none.
+        health_check (`bool`, *optional*, defaults to `True`):
+            Whether the logs are looked at for signs of training that goes wrong; see [`~training.health`].
+        health_early_stop (`bool`, *optional*, defaults to `False`):
+            Whether the signs with which each further step makes the model worse stop training.
     """
 
     weight_scheme: str = field(
@@ -69,6 +76,16 @@ class WeightingArguments:
         metadata={
             "help": "Compute what a pair's sequences begin with once: 'auto' (where it can be), 'true' or 'false'."
         },
+    )
+    dpop_lambda: float = field(
+        default=0.0,
+        metadata={"help": "λ >= 0 of DPO-Positive, against chosen completions that lose probability; 0 is none."},
+    )
+    health_check: bool = field(
+        default=True, metadata={"help": "Look at the logs for signs of training that goes wrong, and say so once."}
+    )
+    health_early_stop: bool = field(
+        default=False, metadata={"help": "Stop training at signs with which each further step makes the model worse."}
     )
 
 

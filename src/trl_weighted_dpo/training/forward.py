@@ -2,12 +2,14 @@
 
 Three ways lead to the same numbers (see [`~training.paths`] for which is taken):
 
-* `"shared"`: what the two sequences of a pair begin with is computed once, and the LM head reads completion positions only.
+* `"shared"`: what the two sequences of a pair begin with is computed once, and the LM head reads completion positions
+  only.
 * `"chunked"`: a row for each sequence; the LM head reads completion positions only.
 * `"model"`: the model's own forward, with all logits.
 
-In the first two the model is called as the trainer holds it (wrapped by DDP, DeepSpeed, FSDP or PEFT), so that the wrapper's
-hooks fire, and within that call the causal LM's `forward` and that of its head are replaced for the time of the call.
+In the first two the model is called as the trainer holds it (wrapped by DDP, DeepSpeed, FSDP or PEFT), so that the
+wrapper's hooks fire, and within that call the causal LM's `forward` and that of its head are replaced for the time of
+the call.
 """
 
 import contextlib
@@ -26,8 +28,8 @@ from trl_weighted_dpo.training.masks import attention_masks, layer_kinds
 PATHS = ("shared", "chunked", "model")
 
 STATISTICS_CHUNK = 1024
-"""Completion tokens whose (chunk, vocabulary) statistics are computed at a time where the model makes all logits, to bound
-their memory."""
+"""Completion tokens whose (chunk, vocabulary) statistics are computed at a time where the model makes all logits, to
+bound their memory."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def score_tokens(
             **(model_kwargs or {}),
         )
         labels = batch["input_ids"][:, 1:]
-        # Prompt-learning adapters prepend virtual tokens: the last T − 1 scoring positions are those of the real tokens.
+        # Prompt-learning adapters prepend virtual tokens: the last T − 1 scoring positions are those of the real
+        # tokens.
         logits = outputs.logits[:, -labels.size(1) - 1 : -1][mask]
         kept = outputs if keep_outputs else None
         del outputs
@@ -169,8 +172,8 @@ def _labels_scorer(
 
 @contextlib.contextmanager
 def _replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """The module with another `forward` for a while. What stands in the instance (accelerate's wrapper for autocast, hooks
-    for devices) is put back."""
+    """The module with another `forward` for a while. What stands in the instance (accelerate's wrapper for autocast,
+    hooks for devices) is put back."""
     absent = object()
     before = vars(module).get("forward", absent)
     module.forward = forward
@@ -180,7 +183,7 @@ def _replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
         if before is absent:
             del module.forward
         else:
-            module.forward = before  # type: ignore[assignment]
+            module.forward = before
 
 
 def _score_logits(logits: Tensor, labels: Tensor, statistics: bool, wpo: bool) -> HeadOutput:

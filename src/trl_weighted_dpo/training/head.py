@@ -12,8 +12,8 @@ CHUNK_BYTES = {"cpu": 64 * 2**20}
 """Bytes of the float32 logits of a chunk, by type of device. On a CPU a chunk that stays in the caches is faster."""
 DEFAULT_CHUNK_BYTES = 512 * 2**20
 KEPT_BYTES = 256 * 2**20
-"""Where the float32 logits of all positions together take no more than this, their exponentials are kept for the gradient instead
-of being computed again, which saves a quarter of the head's products."""
+"""Where the float32 logits of all positions together take no more than this, their exponentials are kept for the
+gradient instead of being computed again, which saves a quarter of the head's products."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,18 @@ class LogitTransform:
             logits = logits * self.scale
         return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
 
-    def backward_(self, gradient: Tensor, transformed: Tensor) -> Tensor:
-        """Gradient with respect to the head's output, in place, from the one with respect to the transformed logits."""
+    def slope_(self, gradient: Tensor, transformed: Tensor | None) -> Tensor:
+        """Gradient with respect to the head's output, in place, from the one with respect to the transformed logits
+        (which only a cap needs)."""
         if self.cap is not None:
+            assert transformed is not None
             gradient.mul_(1 - (transformed / self.cap) ** 2)
         return gradient if self.scale == 1.0 else gradient.mul_(self.scale)
 
 
 def logit_transform(config: Any) -> LogitTransform:
-    """The transform of the Transformers models that have one: soft-capping (Gemma), a multiplier (Cohere, HyperCLOVA X and
-    others) or a divisor (Granite, MiniCPM).
+    """The transform of the Transformers models that have one: soft-capping (Gemma), a multiplier (Cohere, HyperCLOVA X
+    and others) or a divisor (Granite, MiniCPM).
 
     Args:
         config (`PretrainedConfig`):
@@ -109,7 +111,7 @@ def score_labels(
 
 class _ChunkedLogProbs(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         hidden: Tensor,
         weight: Tensor,
@@ -131,13 +133,12 @@ class _ChunkedLogProbs(torch.autograd.Function):
             columns.append(reduced)
             if keeps:
                 ctx.kept.append((exponentials, total))
-        empty = hidden.new_empty(0, dtype=precise)
-        count = 2 + 3 * statistics + wpo
-        logps, normaliser, *others = (
-            [torch.cat(column) for column in zip(*columns, strict=True)] if columns else [empty] * count
-        )
+        if not columns:
+            columns = [[hidden.new_empty(0, dtype=precise) for _ in range(2 + 3 * statistics + wpo)]]
+        logps, normaliser, *others = (torch.cat(column) for column in zip(*columns, strict=True))
         ctx.save_for_backward(hidden, labels, normaliser)
-        # As attributes: DeepSpeed ZeRO-3 empties parameters between forward and backward, and fills the same objects again.
+        # As attributes: DeepSpeed ZeRO-3 empties parameters between forward and backward, and fills the same objects
+        # again.
         ctx.weight, ctx.bias, ctx.transform = weight, bias, transform
         ctx.mark_non_differentiable(*others)
         ctx.set_materialize_grads(False)
@@ -145,7 +146,7 @@ class _ChunkedLogProbs(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Any, ...]:
         hidden, labels, normaliser = ctx.saved_tensors
         weight, bias, transform = ctx.weight, ctx.bias, ctx.transform
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
@@ -161,16 +162,16 @@ class _ChunkedLogProbs(torch.autograd.Function):
             rows = slice(start, start + len(part))
             start = rows.stop
             inflow = gradient[rows].unsqueeze(1)
+            logits = None
             if ctx.kept:
                 exponentials, total = ctx.kept[number]
                 slope = exponentials * (-inflow / total.unsqueeze(1))
-                slope.scatter_add_(1, target.unsqueeze(1), inflow)
             else:
                 logits = transform(F.linear(part, matrix, offset).to(sums))
                 slope = logits.sub(normaliser[rows].unsqueeze(1)).exp_().mul_(-inflow)
-                slope.scatter_add_(1, target.unsqueeze(1), inflow)
-                transform.backward_(slope, logits)
-                del logits
+            slope.scatter_add_(1, target.unsqueeze(1), inflow)
+            slope = transform.slope_(slope, logits)
+            del logits
             if bias_gradient is not None:
                 bias_gradient += slope.sum(dim=0)
             slope = slope.to(hidden.dtype)
@@ -195,8 +196,8 @@ def reduce_logits(logits: Tensor, labels: Tensor, statistics: bool, wpo: bool) -
     """Reduce a chunk of (n, V) logits.
 
     Returns:
-        Columns, each (n,): log-prob of the label, log-normaliser, then, if asked for, entropy, mean logit and top-1 hits, and
-        log Σ π². Besides, exp(logits − their maximum), (n, V), and its sums, (n,).
+        Columns, each (n,): log-prob of the label, log-normaliser, then, if asked for, entropy, mean logit and top-1
+        hits, and log Σ π². Besides, exp(logits − their maximum), (n, V), and its sums, (n,).
     """
     peak = logits.amax(dim=1)
     exponentials = (logits - peak.unsqueeze(1)).exp_()

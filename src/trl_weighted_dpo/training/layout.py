@@ -1,14 +1,15 @@
 """How the sequences of a batch of pairs lie in the rows that go through the model, and which positions are scored.
 
-Two layouts. *Separate*: chosen over rejected, a row each, as TRL's collator stacks them. *Shared*: what the two sequences
-of a pair begin with goes through the model once,
+Two layouts. *Separate*: chosen over rejected, a row each, as TRL's collator stacks them. *Shared*: what the two
+sequences of a pair begin with goes through the model once,
 
-    trunk (all shared tokens but the last) · chosen from the last shared token on · rejected from the last shared token on
+    trunk (all shared tokens but the last) · chosen from the last shared token on · rejected from the last shared token
+    on
 
-with positions that restart in the second branch, and a mask that keeps the branches apart. Each branch has its own copy of
-the last shared token, so that every position has one next token to score; final tokens, which predict nothing, are left out.
-Pairs are packed into rows so that little is padding. Ours; exact, since a token sees the same
-tokens at the same positions as in a row of its own.
+with positions that restart in the second branch, and a mask that keeps the branches apart. Each branch has its own
+copy of the last shared token, so that every position has one next token to score; final tokens, which predict nothing,
+are left out. Pairs are packed into rows so that little is padding. Ours; exact, since a token sees the same tokens at
+the same positions as in a row of its own.
 """
 
 import heapq
@@ -34,8 +35,9 @@ _PADDING = -1
 _ALIGNMENT = 8
 """Row lengths are multiples of it: attention kernels copy masks that are not aligned."""
 _ATTENTION_PARITY = 2048
-"""Row length at which attention, whose cost for a token grows with it, is taken to cost as much as the rest of the model. Ours:
-6·hidden by operations, less since masked attention runs slower than matrix products; only decides between packings."""
+"""Row length at which attention, whose cost for a token grows with it, is taken to cost as much as the rest of the
+model. Ours: 6·hidden by operations, less since masked attention runs slower than matrix products; only decides between
+packings."""
 
 
 def lay_out(batch: Mapping[str, Tensor], share: bool, pad_token_id: int) -> dict[str, Tensor]:
@@ -56,8 +58,8 @@ def lay_out(batch: Mapping[str, Tensor], share: bool, pad_token_id: int) -> dict
         * `score_labels` (N,): the tokens,
         * `score_index` (2B, T−1): which of the N scores token t + 1 of each sequence; N where none does.
 
-        If shared, also the R rows of length S: `shared_input_ids`, `shared_position_ids` and `shared_segments`, each (R, S).
-        A segment is 3·pair + 0 (trunk), 1 (chosen) or 2 (rejected); −1 is padding.
+        If shared, also the R rows of length S: `shared_input_ids`, `shared_position_ids` and `shared_segments`, each
+        (R, S). A segment is 3·pair + 0 (trunk), 1 (chosen) or 2 (rejected); −1 is padding.
     """
     ids, attended, completion = (batch[name].numpy() for name in ("input_ids", "attention_mask", "completion_mask"))
     scored = (completion[:, 1:] > 0) & (attended[:, 1:] > 0)
@@ -70,8 +72,8 @@ def lay_out(batch: Mapping[str, Tensor], share: bool, pad_token_id: int) -> dict
 
 
 def with_layout(batch: Mapping[str, Tensor], path: str, pad_token_id: int) -> Mapping[str, Tensor]:
-    """The batch with the layout that a path of [`~training.forward.score_tokens`] needs. What the collator has not made is
-    made here, which waits for the device."""
+    """The batch with the layout that a path of [`~training.forward.score_tokens`] needs. What the collator has not
+    made is made here, which waits for the device."""
     shared = SHARED_IDS in batch
     if path == "model" or (SCORE_INDEX in batch and shared == (path == "shared")):
         return batch
@@ -132,8 +134,8 @@ def _trunk(chosen: NDArray[np.int64], rejected: NDArray[np.int64]) -> int:
 
 
 def _pack(sizes: Sequence[int]) -> tuple[list[tuple[int, int]], int, int]:
-    """Row and start of each item, how many rows there are and how long they are. For each number of rows the longest item
-    goes first to the row that is filled least; the cheapest number is taken."""
+    """Row and start of each item, how many rows there are and how long they are. For each number of rows the longest
+    item goes first to the row that is filled least; the cheapest number is taken."""
     order = sorted(range(len(sizes)), key=lambda item: (-sizes[item], item))
     best: tuple[list[tuple[int, int]], int, int] = ([], 0, 0)
     least = math.inf

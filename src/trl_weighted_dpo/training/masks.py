@@ -51,8 +51,8 @@ def attention_masks(segments: Tensor, positions: Tensor, kinds: LayerKinds, dtyp
         dtype (`torch.dtype`): Of the attention scores.
 
     Returns:
-        `Tensor` of shape (R, 1, S, S), 0 where attended and the dtype's lowest number elsewhere, or a dictionary of them by
-        the kind of layer.
+        `Tensor` of shape (R, 1, S, S), 0 where attended and the dtype's lowest number elsewhere, or a dictionary of
+        them by the kind of layer.
     """
     pair, branch = segments // 3, segments % 3
     key_pair, key_branch = pair.unsqueeze(1), branch.unsqueeze(1)

@@ -1,7 +1,7 @@
 """Which way a model's completion tokens are scored: see [`~training.forward`].
 
-What is known of the model rules ways out first; then, on the longest pair of the first batch, each way that is left is compared
-with the model's own forward, and the first that agrees is taken.
+What is known of the model rules ways out first; then, on the longest pair of the first batch, each way that is left is
+compared with the model's own forward, and the first that agrees is taken.
 """
 
 import inspect
@@ -44,9 +44,10 @@ WINDOWED_FAMILIES = frozenset(
 
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-3}
 ROUNDED_TOLERANCE = 0.1
-"""Nats by which log-probs of the tokens of a pair may differ from the model's own, as root mean square; the second in half
-precision or with TF32. Ours: rounding moves them by up to 1e-5 in float32 and 0.03 in bfloat16 (models that work in float32
-inside count as such), while a completion that sees the other one moves them by 0.05 to 1 even in an untrained model."""
+"""Nats by which log-probs of the tokens of a pair may differ from the model's own, as root mean square; the second in
+half precision or with TF32. Ours: rounding moves them by up to 1e-5 in float32 and 0.03 in bfloat16 (models that work
+in float32 inside count as such), while a completion that sees the other one moves them by 0.05 to 1 even in an
+untrained model."""
 
 
 def share_mode(value: str | bool) -> str:
@@ -96,15 +97,15 @@ def sharing_obstacle(model: nn.Module, max_length: int | None) -> str | None:
     """
     base = causal_lm(model)
     config = base.config.get_text_config()
-    attention = config._attn_implementation
-    if attention not in MASKED_ATTENTION:
-        return f"attention implementation {attention!r} takes no 4-D mask ({', '.join(MASKED_ATTENTION)} do)"
     try:
         window = layer_kinds(config).window
     except ValueError as error:
         return str(error)
     if getattr(base, "_is_stateful", False) or any(isinstance(module, nn.Conv1d) for module in base.modules()):
         return "it has recurrent or convolution layers, in which one completion would leak into the other"
+    attention = config._attn_implementation
+    if attention not in MASKED_ATTENTION:
+        return f"attention implementation {attention!r} takes no 4-D mask ({', '.join(MASKED_ATTENTION)} do)"
     if "position_ids" not in inspect.signature(base.base_model.forward).parameters:
         return f"{type(base).__name__} takes no positions"
     reaches = window is not None and (max_length is None or max_length > window)
@@ -177,7 +178,8 @@ class ScoringPaths:
     def _longest_pair(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         names = ("input_ids", "attention_mask", "completion_mask")
         lengths = batch["attention_mask"].sum(dim=1)
-        row = int(sum(lengths.chunk(2)).argmax())
+        chosen, rejected = lengths.chunk(2)
+        row = int((chosen + rejected).argmax())
         rows = [row, row + len(lengths) // 2]
         width = int(lengths[rows].max())
         return {name: batch[name][rows, :width] for name in names}

@@ -16,7 +16,7 @@ from datasets import Dataset
 from transformers import TrainerCallback
 
 from trl_weighted_dpo._version import __version__
-from trl_weighted_dpo.schema import PAIR_WEIGHT
+from trl_weighted_dpo.schema import LOSS_COLUMNS, PAIR_WEIGHT
 from trl_weighted_dpo.training.objective import Objective
 from trl_weighted_dpo.weighting import FORMULA_VERSION, WeightingConfig, WeightStatistics, WeightSummary
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 RECORD_FILE = "weighted_dpo.json"
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "axolotl", "deepspeed", "bitsandbytes")
-_TOKEN_COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
+TOKEN_COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
 
 
 def weighting_record(
@@ -53,6 +53,9 @@ def run_record(
         "data": {
             "max_length": args.max_length,
             "truncation_mode": args.truncation_mode,
+            "loss_columns": [
+                name for name in LOSS_COLUMNS if name in (getattr(train_dataset, "column_names", None) or ())
+            ],
             "pairs": len(train_dataset) if isinstance(train_dataset, Dataset) else None,
             "fingerprint": fingerprint(train_dataset) if isinstance(train_dataset, Dataset) else None,
         },
@@ -70,14 +73,15 @@ def _installed() -> dict[str, str]:
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """SHA-256 over the token ids of the pairs, in order, and over their weights if they have them."""
+    """SHA-256 over the token ids of the pairs, in order, and over their weights, `dpo_margin` and `dpo_beta` if they
+    have them."""
     digest = hashlib.sha256()
-    weights = [PAIR_WEIGHT] if PAIR_WEIGHT in dataset.column_names else []
-    for batch in dataset.select_columns([*_TOKEN_COLUMNS, *weights]).with_format("arrow").iter(batch_size=1000):
-        for name in _TOKEN_COLUMNS:
+    numbers = [name for name in (PAIR_WEIGHT, *LOSS_COLUMNS) if name in dataset.column_names]
+    for batch in dataset.select_columns([*TOKEN_COLUMNS, *numbers]).with_format("arrow").iter(batch_size=1000):
+        for name in TOKEN_COLUMNS:
             digest.update(_bytes(pc.list_value_length(batch[name]), "<i8"))
             digest.update(_bytes(pc.list_flatten(batch[name]), "<i8"))
-        for name in weights:
+        for name in numbers:
             digest.update(_bytes(batch[name], "<f8"))
     return digest.hexdigest()
 

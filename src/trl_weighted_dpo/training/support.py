@@ -16,7 +16,8 @@ from trl.trainer.utils import get_config_model_id
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightingArguments
-from trl_weighted_dpo.weighting import check_signals, check_weights
+from trl_weighted_dpo.training.objective import Objective
+from trl_weighted_dpo.weighting import check_loss_columns, check_signals, check_weights
 
 logger = get_logger(__name__)
 
@@ -73,6 +74,11 @@ def check_arguments(
             "`padding_free=True` is not supported: TRL itself has switched it off, and the batch stacks chosen over "
             "rejected sequences. Set `padding_free=False`."
         )
+    if args.health_early_stop and not args.health_check:
+        raise ValueError(
+            "`health_early_stop=True` does nothing with `health_check=False`, which switches off what would stop "
+            "training. Set `health_check=True`."
+        )
     parallelism = getattr(args, "parallelism_config", None)
     if parallelism is not None and any(getattr(parallelism, name, 1) > 1 for name in ("cp_size", "sp_size")):
         raise ValueError(
@@ -85,6 +91,14 @@ def check_arguments(
             "The model was made in memory and has no name to load its reference from. Pass "
             "`ref_model=copy.deepcopy(model)`, or set `precompute_ref_log_probs=True`."
         )
+
+
+def keep_batches_whole(args: Any) -> None:
+    """Let each process make its own batches of a stream: a batch that stacks chosen over rejected sequences cannot be
+    cut along its first dimension, as accelerate would to hand out the main process's."""
+    if args.accelerator_config.dispatch_batches:
+        logger.warning("`dispatch_batches=True` would tear pairs apart, and is set to False.")
+    args.accelerator_config.dispatch_batches = False
 
 
 def check_text_only(processing_class: Any) -> None:
@@ -144,6 +158,39 @@ def check_weights_and_signals(dataset: Any, scheme: str, source: str) -> None:
     if scheme not in ("column", "uniform"):
         signals = (*schema.SIGNALS, schema.REWARD_MARGIN)
         check_signals({name: dataset[name][:] for name in signals if name in dataset.column_names}, source)
+
+
+def check_columns_of_the_loss(dataset: Any, objective: Objective, known: list[str] | None, source: str) -> list[str]:
+    """Check the pairs' own `dpo_margin` and `dpo_beta`; a stream's values are checked as they come.
+
+    Args:
+        dataset (`Dataset` or `IterableDataset`): Pairs.
+        objective ([`~training.objective.Objective`]): What a `dpo_margin` has to go with.
+        known (`list[str]`, *optional*): Those of the two that the training set has; `None` for the training set.
+        source (`str`): Name of the dataset, for messages.
+
+    Returns:
+        Those of the two that this dataset has.
+
+    Raises:
+        [`~schema.SchemaError`]: Names the row, the column and the value.
+        `ValueError`: If `dpo_margin` does not go with the losses.
+    """
+    names = column_names(dataset)
+    there = [name for name in schema.LOSS_COLUMNS if name in names]
+    if schema.DPO_MARGIN in there:
+        objective.check_offsets(source)
+    if not isinstance(dataset, IterableDataset):
+        check_loss_columns({name: dataset[name][:] for name in there}, source)
+    missing = [name for name in known or () if name not in there]
+    if missing:
+        logger.warning(
+            "The training set has %s, and %s has not: its pairs take the configured beta, and no offset, so that its "
+            "loss and rewards are on another scale.",
+            " and ".join(map(repr, missing)),
+            source,
+        )
+    return there
 
 
 def warn_if_reference_differs(model: Any, reference: Any) -> None:

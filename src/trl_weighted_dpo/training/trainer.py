@@ -19,15 +19,17 @@ from trl.trainer.utils import get_config_model_id, use_adapter
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.training import record, support
-from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
+from trl_weighted_dpo.training.collator import CARRIED, WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightedDPOConfig, weighting_config
 from trl_weighted_dpo.training.forward import TokenScores, score_tokens
+from trl_weighted_dpo.training.health import PreferenceHealthCallback
 from trl_weighted_dpo.training.layout import with_layout
 from trl_weighted_dpo.training.objective import (
     Objective,
     PairLogps,
     completion_logps,
     detach_unweighted,
+    pair_beta,
     pair_losses,
     weighted_mean,
 )
@@ -40,14 +42,23 @@ from trl_weighted_dpo.training.reference import (
     without_columns,
 )
 from trl_weighted_dpo.training.tables import PairTables
-from trl_weighted_dpo.training.telemetry import PairOutcome, WeightTotals, batch_metrics, pair_table
+from trl_weighted_dpo.training.telemetry import (
+    PairOutcome,
+    batch_metrics,
+    ess_of_run,
+    hardness_bounds,
+    pair_metrics,
+    pair_table,
+)
 from trl_weighted_dpo.weighting import (
     WeightStatistics,
+    check_loss_columns,
     compute_weights,
     note_on_override,
     resolve_scheme,
     weight_columns,
 )
+from trl_weighted_dpo.weighting.columns import is_number
 
 logger = get_logger(__name__)
 
@@ -127,6 +138,7 @@ class WeightedDPOTrainer(DPOTrainer):
         support.warn_if_trl_is_newer_than_tested()
         support.check_config_class(args)
         support.check_columns(train_dataset)
+        support.keep_batches_whole(args)
         self.weighting = weighting_config(args)
         self.objective = Objective(
             loss_types=tuple(args.loss_type),
@@ -136,10 +148,12 @@ class WeightedDPOTrainer(DPOTrainer):
             f_divergence=args.f_divergence_type,
             f_alpha=args.f_alpha_divergence_coef,
             discopop_tau=args.discopop_tau,
+            dpop_lambda=args.dpop_lambda,
         )
+        self._loss_columns: list[str] | None = None
         self._weight_statistics: WeightStatistics | None = None
         self._weighting_record: dict[str, Any] | None = None
-        self._totals = {"train": WeightTotals(), "eval": WeightTotals()}
+        self._hardness_bounds: tuple[float, float] | None = None
         self._share = share_mode(args.share_prompt)
         self._reference_source: str | None = None
         with precomputing(args, uses_columns(args, train_dataset, eval_dataset)):
@@ -165,6 +179,9 @@ class WeightedDPOTrainer(DPOTrainer):
         if ref_model is None and self.ref_model is not None and not isinstance(model, str):
             support.warn_if_reference_differs(self.model, self.ref_model)
         self.add_callback(record.RecordCallback(lambda: self.run_record))
+        if args.health_check:
+            health = PreferenceHealthCallback(self.objective, self._weighting_record, args.health_early_stop)
+            self.add_callback(health)
 
     @functools.cached_property
     def _paths(self) -> ScoringPaths:
@@ -188,6 +205,8 @@ class WeightedDPOTrainer(DPOTrainer):
         streaming = isinstance(dataset, IterableDataset)
         support.check_text_only(processing_class)
         support.check_columns(dataset)
+        there = support.check_columns_of_the_loss(dataset, self.objective, self._loss_columns, source)
+        self._loss_columns = there if self._loss_columns is None else self._loss_columns
         if not self.precompute_ref_logps or args.ref_logps == "model":
             dataset = without_columns(dataset)
         # The training set comes first, and fixes the scheme and the statistics for all that follow.
@@ -215,6 +234,8 @@ class WeightedDPOTrainer(DPOTrainer):
         if training:
             self._weight_statistics = statistics
             self._weighting_record = record.weighting_record(self.weighting, statistics, summary)
+            if is_number(dataset.features.get(schema.HARDNESS)):
+                self._hardness_bounds = hardness_bounds(dataset[schema.HARDNESS][:])
         if schema.PAIR_WEIGHT in dataset.column_names:
             dataset = dataset.remove_columns(schema.PAIR_WEIGHT)
         return dataset.add_column(schema.PAIR_WEIGHT, weights)
@@ -231,6 +252,7 @@ class WeightedDPOTrainer(DPOTrainer):
         def weigh(batch: dict[str, list[Any]], rows: list[int]) -> dict[str, list[float]]:
             columns = {name: batch[name] for name in (schema.WEIGHT, *statistics.signals) if name in batch}
             where = f"{source}, rows counted from {rows[0]}"
+            check_loss_columns({name: batch[name] for name in schema.LOSS_COLUMNS if name in batch}, where)
             weights, _, _ = compute_weights(columns, len(rows), self.weighting, statistics, where)
             return {schema.PAIR_WEIGHT: weights.tolist()}
 
@@ -247,14 +269,14 @@ class WeightedDPOTrainer(DPOTrainer):
         plain = dataset.remove_columns(schema.PAIR_WEIGHT)
         settings = (self.args.max_length, self.args.truncation_mode, self.ld_alpha, self.args.bf16, self.args.fp16)
         ones = plain.add_column(schema.PAIR_WEIGHT, [1.0] * len(plain))
-        ones._fingerprint = Hasher.hash((record.fingerprint(plain), settings))
+        tokens = plain.select_columns(list(record.TOKEN_COLUMNS))
+        ones._fingerprint = Hasher.hash((record.fingerprint(tokens), settings))
         scored = super()._precompute_ref_logps(ones, name, batch_size).remove_columns(schema.PAIR_WEIGHT)
         return scored.add_column(schema.PAIR_WEIGHT, dataset[schema.PAIR_WEIGHT][:])
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        if schema.PAIR_WEIGHT not in self._signature_columns:
-            self._signature_columns.append(schema.PAIR_WEIGHT)
+        self._signature_columns += [name for name in CARRIED if name not in self._signature_columns]
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -285,7 +307,7 @@ class WeightedDPOTrainer(DPOTrainer):
         else:
             reference = self.compute_ref_log_probs(model if self.ref_model is None else self.ref_model, inputs)
         scores = self._score(model, inputs, return_outputs or self.aux_loss_enabled)
-        logps = self._pair_logps(scores, inputs["completion_mask"], reference)
+        logps = self._pair_logps(scores, inputs, reference)
         weights = inputs[schema.PAIR_WEIGHT].to(logps.chosen.dtype)
         losses = pair_losses(detach_unweighted(logps, weights), self.objective)
         factors = _wpo_factors(scores) if self.use_weighting else torch.ones_like(losses)
@@ -311,14 +333,19 @@ class WeightedDPOTrainer(DPOTrainer):
             return score_tokens(model, inputs, path, statistics=True, wpo=self.use_weighting)
 
     def _pair_logps(
-        self, scores: TokenScores, completion_mask: torch.Tensor, reference: tuple[torch.Tensor, torch.Tensor]
+        self, scores: TokenScores, inputs: Mapping[str, Any], reference: tuple[torch.Tensor, torch.Tensor]
     ) -> PairLogps:
         chosen, rejected = completion_logps(scores.logps, scores.mask, self.ld_alpha)
-        chosen_lengths, rejected_lengths = completion_mask.sum(dim=1).chunk(2)
+        chosen_lengths, rejected_lengths = inputs["completion_mask"].sum(dim=1).chunk(2)
         chosen_scored = scores.mask.sum(dim=1).chunk(2)[0].clamp(min=1)
         chosen_nll = -scores.logps.sum(dim=1).chunk(2)[0] / chosen_scored
         ref_chosen, ref_rejected = (values.to(chosen.dtype) for values in reference)
-        return PairLogps(chosen, rejected, ref_chosen, ref_rejected, chosen_lengths, rejected_lengths, chosen_nll)
+        beta, offsets = (
+            inputs[name].to(chosen.dtype) if name in inputs else None for name in (schema.DPO_BETA, schema.DPO_MARGIN)
+        )
+        return PairLogps(
+            chosen, rejected, ref_chosen, ref_rejected, chosen_lengths, rejected_lengths, chosen_nll, beta, offsets
+        )
 
     def _record_metrics(
         self,
@@ -333,42 +360,40 @@ class WeightedDPOTrainer(DPOTrainer):
             outcome = PairOutcome(
                 weights=weights,
                 losses=pair_losses(logps, self.objective) * factors,
-                chosen_logps=logps.chosen,
-                rejected_logps=logps.rejected,
-                chosen_rewards=self.beta * (logps.chosen - logps.ref_chosen),
-                rejected_rewards=self.beta * (logps.rejected - logps.ref_rejected),
+                logps=logps,
+                beta=pair_beta(logps, self.objective),
                 tokens=sum(inputs["attention_mask"].sum(dim=1).chunk(2)),
+                hardness=inputs.get(schema.HARDNESS),
             )
             rows = pair_table(outcome, scores)
-        tables = self._tables[mode]
         if mode == "train":
             # In training the Trainer fetches batches ahead, and `gather_for_metrics` would take each of the last ones
             # for the ragged end.
-            tables.add(rows, self.accelerator.sync_gradients)
+            self._tables[mode].add(rows, self.accelerator.sync_gradients)
         else:
-            tables.add_gathered(self.accelerator.gather_for_metrics(rows))
-        if tables.is_full:
-            self._read_metrics(mode)
+            self._tables[mode].add_gathered(self.accelerator.gather_for_metrics(rows))
 
-    def _read_metrics(self, mode: str) -> None:
-        """Bring the metrics of all micro-batches since the last call to the host, and into TRL's lists."""
-        for rows in self._tables[mode].read():
-            self._totals[mode].add(rows)
+    def _take_metrics(self, mode: str) -> dict[str, float]:
+        """Bring the metrics of all batches since the last call to the host: TRL's into its lists, ours as returned."""
+        batches = self._tables[mode].take()
+        for rows in batches:
             metrics, tokens = batch_metrics(rows)
             if mode == "train":
                 self._total_train_tokens += tokens // getattr(self, "_tp_size", 1)
             for name, value in metrics.items():
                 self._metrics[mode][name].append(value)
             self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
+        if "aux_loss" in self._metrics[mode]:
+            self._metrics[mode]["aux_loss"] = [float(value) for value in self._metrics[mode]["aux_loss"]]
+        return pair_metrics(torch.cat(batches), self._hardness_bounds) if batches else {}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         mode = "train" if self.model.training else "eval"
-        self._read_metrics(mode)
-        if "aux_loss" in self._metrics[mode]:
-            self._metrics[mode]["aux_loss"] = [float(value) for value in self._metrics[mode]["aux_loss"]]
-        for name, value in self._totals[mode].metrics().items():
+        metrics = self._take_metrics(mode)
+        if mode == "train" and metrics:
+            metrics["weights/ess_run"] = ess_of_run(self.state.log_history, metrics, self.state.global_step)
+        for name, value in metrics.items():
             self._metrics[mode][name] = [value]
-        self._totals[mode] = WeightTotals()
         super().log(logs, start_time)
 
     # Checkpoints

@@ -18,12 +18,16 @@ Array = NDArray[np.float64]
 
 LARGEST = float(np.finfo(np.float32).max)
 """Largest weight: batches carry weights as float32."""
+_LEAST = float(np.finfo(np.float32).tiny)
+"""What counts as > 0 there."""
 
 COLUMNS = (schema.WEIGHT, *schema.SIGNALS, schema.REWARD_MARGIN)
 RANGES = {
     schema.REJECTED_NLL: (0.0, LARGEST),
     schema.WEIGHT: (0.0, LARGEST),
     schema.REWARD_MARGIN: (-LARGEST, LARGEST),
+    schema.DPO_MARGIN: (-LARGEST, LARGEST),
+    schema.DPO_BETA: (_LEAST, LARGEST),
     **dict.fromkeys(set(schema.SIGNALS) - {schema.REJECTED_NLL}, (0.0, 1.0)),
 }
 """Least and greatest value of the package's columns."""
@@ -31,7 +35,14 @@ _KINDS = {
     (0.0, 1.0): "a number in [0, 1]",
     (0.0, LARGEST): "a finite number >= 0",
     (-LARGEST, LARGEST): "a finite number",
+    (_LEAST, LARGEST): "a finite number > 0",
 }
+_WAYS_OUT = {
+    schema.WEIGHT: "mend the row, or drop the column to have weights computed from the signals",
+    schema.DPO_MARGIN: "mend the row (0 is no offset), or drop the column",
+    schema.DPO_BETA: "mend the row (give it the configured beta), or drop the column",
+}
+"""The columns that are never null, and what to do about a value that is none."""
 _PLAIN = frozenset((float, int, type(None)))
 _NUMERIC = ("int", "uint", "float", "double", "halffloat")
 
@@ -82,12 +93,24 @@ def check_signals(columns: Mapping[str, Column], source: str = "dataset") -> Non
             read_column(columns[name], name, source)
 
 
+def check_loss_columns(columns: Mapping[str, Column], source: str = "dataset") -> None:
+    """Check the columns that change the loss of single pairs, `dpo_margin` and `dpo_beta`, where they are there.
+
+    Raises:
+        [`~schema.SchemaError`]: If a value is missing or not a finite number, or a β not > 0; names the row and value.
+    """
+    for name in schema.LOSS_COLUMNS:
+        if name in columns:
+            read_column(columns[name], name, source)
+
+
 def read_column(values: Column, name: str, source: str, first_row: int = 0) -> Array:
     """A column as float64, shape (n,), NaN for null (not known).
 
     Args:
         values (`Column`): Shape (n,).
-        name (`str`): Its name: those of the package have a range, and a weight is never null.
+        name (`str`): Its name: those of the package have a range, and a weight, a dpo_margin and a dpo_beta are never
+            null.
         source (`str`): Name of the dataset or file, for messages.
         first_row (`int`, *optional*, defaults to `0`): Row of the first value, for messages.
 
@@ -148,7 +171,7 @@ def _first_bad(array: Any, values: Array, name: str) -> int | None:
         return None
     low, high = RANGES[name]
     good = (values >= low) & (values <= high)
-    if name != schema.WEIGHT:
+    if name not in _WAYS_OUT:
         good |= pc.is_null(array).to_numpy(zero_copy_only=False)
     return None if good.all() else int(np.argmin(good))
 
@@ -178,7 +201,7 @@ def _one_by_one(values: Column, name: str) -> tuple[Array, int | None]:
     result = np.full(len(values), np.nan)
     for row, value in enumerate(values):
         plain = _plain(value)
-        if plain is None and name != schema.WEIGHT:
+        if plain is None and name not in _WAYS_OUT:
             continue
         if isinstance(plain, bool) or not isinstance(plain, numbers.Real) or not low <= plain <= high:  # type: ignore[operator]
             return result, row
@@ -199,6 +222,6 @@ def kind_of(name: str) -> str:
 
 def _hint(name: str) -> str:
     kind = kind_of(name)
-    if name == schema.WEIGHT:
-        return f"A weight is {kind}; mend the row, or drop the column to have weights computed from the signals."
+    if name in _WAYS_OUT:
+        return f"A {name} is {kind}; {_WAYS_OUT[name]}."
     return f"This signal is {kind}, or null where it is not known."
