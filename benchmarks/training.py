@@ -22,11 +22,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-# Before torch and transformers are imported.
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TQDM_DISABLE", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("PYTHONWARNINGS", "ignore")
+if __name__ == "__main__":
+    # Before torch and transformers are imported, and for the processes that measure memory.
+    for name in ("HF_HUB_OFFLINE", "TQDM_DISABLE"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
 
 import torch
 from benchmarks.training_speed import contestants as field
@@ -38,10 +39,13 @@ from benchmarks.training_speed.speed import AGREEMENT, check_agreement, parts, r
 from benchmarks.training_speed.tables import memory_table, parts_table, positions_table, speed_table, weighting_lines
 from benchmarks.training_speed.weighting import weighting_cost
 
+from trl_weighted_dpo import __version__
+
 MICRO_BATCHES = 3
 """Micro-batches that rounds go through."""
 PARTS_ROUNDS = 3
-LIBRARIES = ("trl", "transformers", "torch", "accelerate", "datasets", "trl-weighted-dpo")
+MAIN_ONES = [field.TRL_DEFAULT, field.TRL_PRECOMPUTED, field.OURS]
+LIBRARIES = ("trl", "transformers", "torch", "accelerate", "datasets")
 
 
 class Report:
@@ -71,7 +75,11 @@ def main() -> None:
     parser.add_argument(
         "--sections", nargs="+", choices=("speed", "long", "memory"), default=["speed", "long", "memory"]
     )
-    parser.add_argument("--quick", action="store_true", help="few rounds, one number of threads, no long prompts")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="few rounds, one number of threads, no long prompts, fewer contestants for memory",
+    )
     parser.add_argument("--output", type=Path, help="Markdown file to write as well")
     options = parser.parse_args()
     on_gpu = options.device == "cuda"
@@ -106,8 +114,8 @@ def header(options: argparse.Namespace, world: World) -> list[str]:
     return [
         f"# Training beside trl {version('trl')}: time and memory of a step",
         "",
-        f"Command: `{command.strip()}`, with {libraries}, Python {platform.python_version()}, on {machine}; load "
-        f"average at the start: {load()}.",
+        f"Command: `{command.strip()}`, with trl-weighted-dpo {__version__}, {libraries}, Python "
+        f"{platform.python_version()}, on {machine}; load average at the start: {load()}.",
         "",
         f"Pairs: {world.source}. Mean tokens: prompt {short.prompt:.0f}, chosen {short.chosen:.0f}, rejected "
         f"{short.rejected:.0f}, of which the last two begin with {short.common:.1f} in common; long prompts have "
@@ -125,8 +133,7 @@ def on_a_cpu(report: Report, world: World, options: argparse.Namespace) -> None:
         if "speed" in options.sections:
             compare(report, field.SMALL, world, "short", pairs, options, field.contestants("cpu"))
         if "long" in options.sections:
-            main_ones = [field.TRL_DEFAULT, field.TRL_PRECOMPUTED, field.OURS]
-            compare(report, field.SMALL, world, "long", pairs, options, main_ones)
+            compare(report, field.SMALL, world, "long", pairs, options, MAIN_ONES)
         if "memory" in options.sections:
             compare_memory(report, world, pairs, options)
 
@@ -221,7 +228,7 @@ def compare_memory(report: Report, world: World, pairs: int, options: argparse.N
     for size in (field.SMALL_WIDE,) if options.quick else (field.SMALL_WIDE, field.SMALL):
         report.add(f"{size.name}, float32.", "")
         found: dict[str, Memory] = {}
-        for contestant in field.contestants("cpu"):
+        for contestant in MAIN_ONES if options.quick else field.contestants("cpu"):
             memory = process_memory(contestant, size, world.tokenizer, world.short[:pairs], threads)
             progress(f"{contestant.name}: {memory}")
             found[contestant.name] = memory

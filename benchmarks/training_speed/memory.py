@@ -63,10 +63,12 @@ def _in_process(
         racer.step(batch)
         highest = _status("VmHWM")
         racer.forget()
-        above = _highest_of(lambda: racer.step(batch))
-        racer.update()
-        state = optimizer_state(racer)
-        update = state + _highest_of(lambda: (racer.step(batch), racer.trainer.optimizer.step()))
+        above = highest_allocation(lambda: racer.step(batch))
+        gradients = sum(_size(item.grad) for item in racer.trainer.model.parameters() if item.grad is not None)
+        # The first makes the state.
+        racer.trainer.optimizer.step()
+        update = highest_allocation(racer.trainer.optimizer.step)
+        update = optimizer_state(racer) + max(above, gradients + update)
     return Memory(weights_of(racer), above, highest - before, highest - ready, update)
 
 
@@ -74,9 +76,11 @@ def gpu_memory(racer: Racer) -> Memory:
     """Measure the first micro-batch; other contestants may be in memory. After a warm-up."""
     batch = racer.batches[0]
     racer.forget()
-    above = _gpu_highest_of(lambda: racer.step(batch))
+    above = gpu_highest_allocation(lambda: racer.step(batch))
     racer.update()
-    update = optimizer_state(racer) + _gpu_highest_of(lambda: (racer.step(batch), racer.trainer.optimizer.step()))
+    update = optimizer_state(racer) + gpu_highest_allocation(
+        lambda: (racer.step(batch), racer.trainer.optimizer.step())
+    )
     racer.forget()
     return Memory(weights_of(racer), above, None, None, update)
 
@@ -97,7 +101,7 @@ def _size(tensor: torch.Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _highest_of(work: Callable[[], object]) -> int:
+def highest_allocation(work: Callable[[], object]) -> int:
     """The most bytes by which what torch's CPU allocator gave out exceeded what it had given out before."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         work()
@@ -105,7 +109,7 @@ def _highest_of(work: Callable[[], object]) -> int:
     return peak([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())])
 
 
-def _gpu_highest_of(work: Callable[[], object]) -> int:
+def gpu_highest_allocation(work: Callable[[], object]) -> int:
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()

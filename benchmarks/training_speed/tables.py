@@ -25,8 +25,12 @@ def speed_table(times: Mapping[str, Times], on_gpu: bool) -> list[str]:
             Spread.of(mine.update).text(0 if not on_gpu else 1, 1000),
             ratios(mine.whole, ours.whole).text(2),
         ]
-        rows.append(row if on_gpu else [*row, f"{statistics.median(mine.processor) * 1000:.0f}"])
-    return table(header if on_gpu else [*header, "step, ms of processor"], rows)
+        rows.append(
+            row
+            if on_gpu
+            else [*row, Spread.of(mine.processor).text(0, 1000), ratios(mine.processor, ours.processor).text(2)]
+        )
+    return table(header if on_gpu else [*header, "step, ms of processor", "× processor"], rows)
 
 
 def positions_table(counted: Mapping[str, Positions], racers: Mapping[str, Racer]) -> list[str]:
@@ -93,8 +97,8 @@ def memory_table(found: Mapping[str, Memory]) -> list[str]:
     lines = [
         "Peak memory of a step, MiB. `weights`: of the policy, and of the reference if it is in memory. `peak`: "
         "weights, gradients, activations and all temporaries at their highest, as torch's allocator gives them out, "
-        "without optimizer state; `above weights`: without the weights. `with optimizer`: peak of a step that ends with "
-        "AdamW's, its state included." + ("" if on_gpu else process),
+        "without optimizer state; `above weights`: without the weights. `with optimizer`: peak of a step that ends "
+        "with AdamW's, its state included." + ("" if on_gpu else process),
         "",
     ]
     return [*lines, *table(header, rows)]
