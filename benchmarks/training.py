@@ -43,7 +43,6 @@ from trl_weighted_dpo import __version__
 
 MICRO_BATCHES = 3
 """Micro-batches that rounds go through."""
-PARTS_ROUNDS = 3
 MAIN_ONES = [field.TRL_DEFAULT, field.TRL_PRECOMPUTED, field.OURS]
 LIBRARIES = ("trl", "transformers", "torch", "accelerate", "datasets")
 
@@ -180,7 +179,9 @@ def compare(
                 report.add(f"{threads} thread{'s' if threads > 1 else ''}:", "")
             times = race(racers, options.rounds, progress)
             report.add(*speed_table(times, on_gpu))
-        report.add(*parts_table({name: parts(racer, pairs, PARTS_ROUNDS) for name, racer in racers.items()}))
+        report.add(
+            *parts_table({name: parts(racer, pairs, 1 if options.quick else 3) for name, racer in racers.items()})
+        )
         if field.OURS_UNIFORM.name in racers and field.TRL_PRECOMPUTED.name in racers:
             cost = weighting_cost(racers[field.OURS.name], racers[field.TRL_PRECOMPUTED.name])
             ours, uniform = times[field.OURS.name].step, times[field.OURS_UNIFORM.name].step

@@ -118,7 +118,7 @@ def test_the_tables_of_a_tiny_model(tmp_path, capsys) -> None:
     assert optimizer_state(ours) == 4 * (2 * parameters + sum(1 for _ in ours.trainer.model.parameters()))
 
     report = training.Report(tmp_path / "results.md")
-    options = argparse.Namespace(threads=[1], rounds=2)
+    options = argparse.Namespace(threads=[1], rounds=2, quick=True)
     training.compare(report, TINY, world, "short", 2, options, [field.TRL_DEFAULT, field.TRL_PRECOMPUTED, field.OURS])
     printed = capsys.readouterr().out
     assert (tmp_path / "results.md").read_text().strip() in printed
