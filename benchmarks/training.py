@@ -170,7 +170,8 @@ def compare(
     report.add(f"## {what}{', gradient checkpointing' if size.checkpointing else ''}", "")
     report.add(f"{size.name}, {str(size.dtype).removeprefix('torch.')}.", "")
     with tempfile.TemporaryDirectory() as folder:
-        torch.set_num_threads(max(options.threads))
+        if not on_gpu:
+            torch.set_num_threads(max(options.threads))
         racers = ready(report, size, world.tokenizer, rows, pairs, entrants, folder)
         report.add(*positions_table({name: count_positions(racer) for name, racer in racers.items()}, racers))
         for threads in [0] if on_gpu else options.threads:

@@ -11,7 +11,7 @@ import torch
 from benchmarks.training_speed.contestants import Racer, examples_of
 from torch import nn
 
-AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 2e-2}
+AGREEMENT = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 """How far, relatively, the first loss of those that train without weights may differ."""
 
 
