@@ -1,5 +1,5 @@
-"""One process of several: `sharded_worker.py FOLDER`. Scores its half of the pairs with a model that torch's `fully_shard`
-has spread over the processes, and rank 0 writes the loss and the whole gradients of each case."""
+"""One process of two: `sharded_worker.py FOLDER`. Scores its half of the pairs with a model spread over both by torch's
+`fully_shard`, and rank 0 writes the loss and the whole gradients of each case."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,8 @@ import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from tests.integration.sharding import CASES, PAIRS, collated, loss_of, model_of
+from tests.integration.pairs import PAIRS, collated
+from tests.integration.sharding import CASES, loss_of, model_of
 
 
 def main(folder: Path) -> None:

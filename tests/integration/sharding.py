@@ -1,4 +1,4 @@
-"""What the sharded and the whole model share: cases, pairs, and the loss of a batch."""
+"""What the sharded and the whole model share: cases, and the loss of a batch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,13 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.tiny import perturbed, tiny_model, tiny_pairs, tiny_tokenizer
-from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
+from tests.tiny import perturbed, tiny_model
 from trl_weighted_dpo.training.forward import score_tokens
 from trl_weighted_dpo.training.objective import Objective, PairLogps, completion_logps, pair_losses, weighted_mean
-
-PAIRS = 8
-WEIGHTS = [0.5, 2.0, 1.25, 0.25, 1.0, 0.0, 1.5, 0.75]
 
 
 @dataclass(frozen=True)
@@ -29,30 +25,11 @@ CASES = {
 }
 
 
-def reference_of(case: Case) -> nn.Module:
-    return tiny_model(tie_word_embeddings=case.tied)
-
-
 def model_of(case: Case) -> nn.Module:
-    model = perturbed(reference_of(case)).train()
+    model = perturbed(tiny_model(tie_word_embeddings=case.tied)).train()
     if case.checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return model
-
-
-def collated(rows: slice) -> dict[str, Any]:
-    """The batch of these pairs, as the trainer's collator makes it."""
-    tokenizer = tiny_tokenizer()
-    examples = [
-        {
-            "prompt_ids": tokenizer(pair["prompt"])["input_ids"],
-            "chosen_ids": tokenizer(pair["chosen"])["input_ids"],
-            "rejected_ids": tokenizer(pair["rejected"])["input_ids"],
-            "pair_weight": weight,
-        }
-        for pair, weight in zip(tiny_pairs(PAIRS)[rows], WEIGHTS[rows], strict=True)
-    ]
-    return WeightedPreferenceCollator(pad_token_id=0)(examples)
 
 
 def loss_of(model: nn.Module, batch: dict[str, Any]) -> Tensor:

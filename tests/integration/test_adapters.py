@@ -1,4 +1,4 @@
-"""Adapters on a CPU: LoRA and QLoRA (bitsandbytes NF4) that are stopped, resumed, trained further, merged and loaded."""
+"""LoRA and QLoRA (bitsandbytes NF4) on a CPU: stopped and resumed, trained further, merged and loaded."""
 
 import math
 
@@ -9,15 +9,12 @@ from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-from tests.integration.sharding import collated
+from tests.integration.pairs import PAIRS, WEIGHTS, collated, in_float32, log_probs, without_dropout
 from tests.tiny import tiny_model, tiny_pairs, tiny_tokenizer
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
-from trl_weighted_dpo.training.forward import score_tokens
-from trl_weighted_dpo.training.objective import completion_logps
 
 pytestmark = pytest.mark.long
 
-WEIGHTS = [0.5, 2.0, 1.25, 0.25, 1.0, 0.0, 1.5, 0.75]
 NF4 = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.float32}
 LORA = {"r": 4, "target_modules": "all-linear", "lora_dropout": 0.1, "task_type": "CAUSAL_LM"}
 
@@ -44,7 +41,7 @@ def make(base, folder, model=None, lora=None, quantized=False, **settings):
         str(base) if model is None else model,
         args=WeightedDPOConfig(output_dir=str(folder), use_cpu=True, **{**arguments, **settings}),
         train_dataset=Dataset.from_list(
-            [{**row, "weight": weight} for row, weight in zip(tiny_pairs(8), WEIGHTS, strict=True)]
+            [{**row, "weight": weight} for row, weight in zip(tiny_pairs(PAIRS), WEIGHTS, strict=True)]
         ),
         processing_class=AutoTokenizer.from_pretrained(base),
         quantization_config=BitsAndBytesConfig(**NF4) if quantized else None,
@@ -60,30 +57,9 @@ def trained(trainer):
     return {name: parameter for name, parameter in trainer.model.named_parameters() if parameter.requires_grad}
 
 
-def without_dropout(model):
-    """In training mode: for evaluation on a CPU bitsandbytes packs the weights for a kernel that rounds to bfloat16."""
-    model.train()
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.eval()
-    return model
-
-
-@torch.no_grad()
-def log_probs(model):
-    """Of the completions of eight pairs."""
-    without_dropout(model)
-    scores = score_tokens(model, collated(slice(0, 8)))
-    return torch.cat(completion_logps(scores.logps, scores.mask, None))
-
-
 def reference_of(trainer):
     """The log-probs that the trainer takes as its reference's."""
-    return torch.cat(trainer.compute_ref_log_probs(without_dropout(trainer.model), collated(slice(0, 8))))
-
-
-def in_float32(base):
-    return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    return torch.cat(trainer.compute_ref_log_probs(without_dropout(trainer.model), collated(slice(0, PAIRS))))
 
 
 def in_nf4(base):
@@ -129,7 +105,7 @@ def test_a_saved_adapter_is_loaded_and_merged(base, adapter, tmp_path):
 
 @pytest.mark.parametrize("quantized", [False, True])
 def test_an_adapter_trained_further_has_its_start_as_reference(base, adapter, tmp_path, quantized):
-    """Through files, and after a stop too: the reference is the adapter as it was given, not as the checkpoint has it."""
+    """Through files, and after a stop too: the reference is the adapter that was given, not the checkpoint's."""
     folder, _ = adapter
     load = in_nf4 if quantized else in_float32
     start = log_probs(PeftModel.from_pretrained(load(base), folder))

@@ -1,4 +1,4 @@
-"""`axolotl train --launcher …`: two processes give what one with twice the batch gives; and `axolotl merge-lora`."""
+"""`axolotl train --launcher …`: two processes give what one with twice the batch gives."""
 
 import json
 
@@ -24,7 +24,8 @@ ON_CPUS = {
     "micro_batch_size": 2,
 }
 RUNS = {
-    "one": (("--launcher", "python"), {}),
+    "one": (("--launcher", "python"), {"save_steps": 1}),
+    "resumed": (("--launcher", "python"), {}),
     "accelerate": (ACCELERATE, ON_CPUS),
     "zero2": (TORCHRUN, {**ON_CPUS, "deepspeed": str(recipe("deepspeed/zero2.json"))}),
     # ZeRO-3 places the model by itself.
@@ -40,6 +41,8 @@ def world(tmp_path_factory, tiny_model_dir):
     dataset = {"path": str(pool), "ds_type": "json", "split": "train", "type": "trl_weighted_dpo.hard_negatives"}
     for name, (launcher, settings) in RUNS.items():
         (world / name).mkdir()
+        if name == "resumed":
+            settings = {**settings, "resume_from_checkpoint": str(world / "one" / "out" / "checkpoint-2")}
         config = write_config(world / name, tiny_model_dir, dataset, weighted_dpo={"lambda": 0.8}, **settings)
         run_axolotl("train", config, *launcher)
     return world
@@ -50,7 +53,7 @@ def parameters(folder):
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if name != "one"])
-def test_two_processes_are_one_of_twice_the_batch(world, name):
+def test_two_processes_are_one_of_twice_the_batch_and_a_resumed_run_the_uninterrupted_one(world, name):
     one, two = log_history(world / "one"), log_history(world / name)
     assert len(one) == len(two) == 5
     assert abs(one[4]["loss"] - one[0]["loss"]) > 1e-3

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.integration.launching import launch
-from tests.integration.sharding import CASES, PAIRS, collated, loss_of, model_of
+from tests.integration.pairs import PAIRS, collated
+from tests.integration.sharding import CASES, loss_of, model_of
 
 pytestmark = pytest.mark.long
 

@@ -2,7 +2,7 @@
 or `accelerate launch`.
 
 ENGINE is `ddp`, `zero2` or `zero3`, or `launched` for what `accelerate launch` set up. TRAINER is `weighted` (ready
-weights), `shuffled` (computed ones), `resumable` (ready weights, pairs in their order, AdamW, a schedule and checkpoints),
+weights), `shuffled` (computed ones), `resumable` (ready weights, pairs in their order, AdamW, a schedule, checkpoints),
 or, with LoRA, `uniform` (ours, all weights 1) or `trl`. Each rank writes its log history and the weights of the pairs,
 rank 0 the model and the parameters as they are in memory.
 """

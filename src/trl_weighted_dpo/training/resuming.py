@@ -12,7 +12,7 @@ def adapter_loading(model: Any, checkpoint: str) -> Iterator[None]:
     """A context in which the Trainer loads a checkpoint into a model; one without an adapter is left alone.
 
     * An adapter that is trained further has its start beside it, as the adapter `"ref"`. Of such a checkpoint,
-      transformers < 5.24 load `"ref"` only, and training would begin again, without a word, from the adapter's start.
+      transformers 5.16 (not 5.24) loads `"ref"` only, and training would begin again, without a word, from its start.
     * Loading casts an adapter to float32. TRL keeps that of a quantised model in bfloat16, so that a resumed run would
       need more memory than the run it continues, and round otherwise.
 
