@@ -1,7 +1,6 @@
 """Runs the real `axolotl` command in a process of its own."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.integration.launching import ENVIRONMENT
 
 BASE: dict[str, Any] = {
     "plugins": ["trl_weighted_dpo.axolotl.WeightedDPOPlugin"],
@@ -34,11 +35,10 @@ BASE: dict[str, Any] = {
 
 def run_axolotl(command: str, config: Path, *arguments: str, check: bool = True) -> str:
     """Output of `axolotl COMMAND config.yaml …`; fails with it unless the command succeeds (or `check` is false)."""
-    environment = {**os.environ, "AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
     program = Path(sys.executable).with_name("axolotl")
     done = subprocess.run(
         [str(program), command, str(config), *arguments],
-        cwd=config.parent, env=environment, capture_output=True, text=True, timeout=600,
+        cwd=config.parent, env=ENVIRONMENT, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     output = done.stdout + done.stderr
     assert not check or done.returncode == 0, output[-6000:]

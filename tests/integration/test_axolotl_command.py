@@ -5,9 +5,11 @@ import json
 import pytest
 import torch
 from datasets import load_from_disk
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.integration.conftest import log_history, run_axolotl, write_config
+from tests.integration.pairs import in_float32, log_probs
 from tests.tiny import tiny_pairs, tiny_pool
 from trl_weighted_dpo import PairingConfig, WeightedDPOConfig, WeightedDPOTrainer, mine_pairs
 
@@ -105,7 +107,7 @@ def test_plain_pairs_with_a_weight_column_and_padding(tmp_path, tiny_model_dir, 
     assert plain.state.log_history[0]["loss"] != pytest.approx(python[0], rel=1e-3)
 
 
-def test_preprocess_then_train_with_lora_and_evaluation(tmp_path, tiny_model_dir, jsonl):
+def test_preprocess_then_train_with_lora_and_evaluation_and_merge(tmp_path, tiny_model_dir, jsonl):
     dataset = {"path": str(jsonl(tiny_pool(40))), "ds_type": "json", "split": "train", "type": POOL_TYPE}
     held_out = {**dataset, "path": str(jsonl(tiny_pool(8, seed=9), "held_out.jsonl"))}
     config = write_config(
@@ -126,6 +128,11 @@ def test_preprocess_then_train_with_lora_and_evaluation(tmp_path, tiny_model_dir
     assert (tmp_path / "out" / "weighted_dpo.json").is_file()
     card = (tmp_path / "out" / "README.md").read_text()
     assert "weighted-dpo" in card
+
+    run_axolotl("merge-lora", config)
+    trained = log_probs(PeftModel.from_pretrained(in_float32(tiny_model_dir), tmp_path / "out"))
+    torch.testing.assert_close(log_probs(in_float32(tmp_path / "out" / "merged")), trained, rtol=1e-6, atol=1e-3)
+    assert (log_probs(in_float32(tiny_model_dir)) - trained).abs().max() > 0.1
 
 
 def test_without_the_plugin_the_mode_is_unknown_to_axolotl(tmp_path, tiny_model_dir, jsonl):

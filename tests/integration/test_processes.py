@@ -1,15 +1,12 @@
 """Two processes give what one gives (promise 2), with DDP and with DeepSpeed ZeRO, on CPUs."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.conftest import REPOSITORY
+from tests.integration.launching import history, launch
 
 pytestmark = pytest.mark.long
 
@@ -25,19 +22,9 @@ METRICS = ("loss", "loss/unweighted", "rewards/margins", "logps/chosen", "entrop
 
 def run(folder, engine, processes, batch_size, steps=3, trainer="weighted"):
     folder.mkdir()
-    environment = {
-        **os.environ, "PYTHONPATH": str(REPOSITORY), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-    }  # fmt: skip
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes),
-        str(REPOSITORY / "tests" / "integration" / "worker.py"), str(folder), engine, str(batch_size),
-        str(steps), trainer,
-    ]  # fmt: skip
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    launch("worker.py", folder, engine, batch_size, steps, trainer, processes=processes)
     weights = next((folder / "model").glob("*model.safetensors"))
-    return json.loads((folder / "history.json").read_text()), load_file(weights)
+    return history(folder, processes), load_file(weights)
 
 
 @pytest.mark.parametrize(("engine", "tolerance"), [("ddp", 1e-9), ("zero2", 1e-5), ("zero3", 1e-5)])

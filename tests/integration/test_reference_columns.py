@@ -1,17 +1,14 @@
 """Reference log-probs from columns on two processes, with DDP and DeepSpeed, under quantised weights and in Axolotl."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from tests.conftest import REPOSITORY
 from tests.integration.conftest import log_history, run_axolotl, write_config
+from tests.integration.launching import launch
 from tests.tiny import save_tiny_model, tiny_model, tiny_pairs, tiny_tokenizer
 from tests.training.columns import LORA, make, with_columns
 from trl_weighted_dpo.fingerprint import Fingerprint
@@ -34,17 +31,7 @@ def run(model, rows, out, engine, *adapter):
     out.mkdir()
     pairs = out / "pairs.jsonl"
     pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    environment = {
-        **os.environ, "PYTHONPATH": str(REPOSITORY), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-    }  # fmt: skip
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-        str(REPOSITORY / "tests" / "integration" / "columns_worker.py"), str(model), str(pairs), str(out), engine,
-        *map(str, adapter),
-    ]  # fmt: skip
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    launch("columns_worker.py", model, pairs, out, engine, *adapter)
     first, second = (json.loads((out / f"rank-{rank}.json").read_text()) for rank in range(2))
     assert first == second
     return first

@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.tiny import tiny_pool
 from trl_weighted_dpo.mining.scoring import windows
 from trl_weighted_dpo.rows import write_rows
@@ -21,9 +21,10 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
 LAUNCHERS = {
     "one": [sys.executable],
     "torchrun": [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+    # Not with `--cpu`, which starts one process, whatever the number.
     "accelerate": [
-        str(Path(sys.executable).with_name("accelerate")), "launch", "--cpu", "--num_processes", "2",
-        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+        sys.executable, "-m", "accelerate.commands.launch", "--config_file",
+        str(REPOSITORY / "recipes" / "accelerate" / "ddp.yaml"), "--num_processes", "2", "--main_process_port", "0",
     ],
 }  # fmt: skip
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from packaging.version import Version
 from torch import Tensor
 
 CHUNK_BYTES = {"cpu": 64 * 2**20}
 """Bytes of the float32 logits of a chunk, by type of device. On a CPU a chunk that stays in the caches is faster."""
-DEFAULT_CHUNK_BYTES = 512 * 2**20
+DEFAULT_CHUNK_BYTES = 256 * 2**20
+_HAS_OUT_DTYPE = Version(torch.__version__) >= Version("2.8")
 KEPT_BYTES = 256 * 2**20
 """Where the float32 logits of all positions together take no more than this, their exponentials are kept for the
 gradient instead of being computed again, which saves a quarter of the head's products."""
@@ -128,7 +129,7 @@ class _ChunkedLogProbs(torch.autograd.Function):
         ctx.kept = []
         columns: list[list[Tensor]] = []
         for part, target in _chunks(hidden, labels, len(weight)):
-            logits = transform(F.linear(part, matrix, offset).to(precise))
+            logits = transform(_product(part, matrix.T, precise, offset))
             reduced, exponentials, total = reduce_logits(logits, target, statistics, wpo)
             columns.append(reduced)
             if keeps:
@@ -167,7 +168,7 @@ class _ChunkedLogProbs(torch.autograd.Function):
                 exponentials, total = ctx.kept[number]
                 slope = exponentials * (-inflow / total.unsqueeze(1))
             else:
-                logits = transform(F.linear(part, matrix, offset).to(sums))
+                logits = transform(_product(part, matrix.T, sums, offset))
                 slope = logits.sub(normaliser[rows].unsqueeze(1)).exp_().mul_(-inflow)
             slope.scatter_add_(1, target.unsqueeze(1), inflow)
             slope = transform.slope_(slope, logits)
@@ -214,11 +215,20 @@ def reduce_logits(logits: Tensor, labels: Tensor, statistics: bool, wpo: bool) -
     return columns, exponentials, total
 
 
+def _product(left: Tensor, right: Tensor, dtype: torch.dtype, offset: Tensor | None) -> Tensor:
+    """left @ right (+ offset) in a dtype; of factors in half precision it is not rounded in between on a GPU."""
+    if dtype != left.dtype and left.is_cuda and _HAS_OUT_DTYPE:
+        product = torch.mm(left, right, out_dtype=dtype)
+        return product if offset is None else product.add_(offset)
+    product = left @ right if offset is None else torch.addmm(offset, left, right)
+    return product.to(dtype)
+
+
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     """total += left @ right; a sum in float32 of products of half precision is not rounded in between on a GPU."""
     if total.dtype == right.dtype:
         total.addmm_(left, right)
-    elif total.device.type == "cuda":
-        torch.addmm(total, left, right, out_dtype=torch.float32, out=total)
+    elif total.is_cuda and _HAS_OUT_DTYPE:
+        torch.addmm(total, left, right, out_dtype=total.dtype, out=total)
     else:
         total += left @ right

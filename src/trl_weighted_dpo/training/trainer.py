@@ -41,6 +41,7 @@ from trl_weighted_dpo.training.reference import (
     uses_columns,
     without_columns,
 )
+from trl_weighted_dpo.training.resuming import adapter_loading
 from trl_weighted_dpo.training.tables import PairTables
 from trl_weighted_dpo.training.telemetry import (
     PairOutcome,
@@ -410,6 +411,13 @@ class WeightedDPOTrainer(DPOTrainer):
         if isinstance(checkpoint, str | Path):
             record.warn_if_changed(checkpoint, self.run_record)
         return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if self.is_fsdp_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        with adapter_loading(self.model if model is None else model, resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict=state_dict)
