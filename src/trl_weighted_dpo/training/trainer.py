@@ -19,7 +19,12 @@ from trl.trainer.utils import get_config_model_id, use_adapter
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.training import record, support
+<<<<<<< HEAD
 from trl_weighted_dpo.training.collator import CARRIED, WeightedPreferenceCollator
+=======
+from trl_weighted_dpo.training.card import extend_card
+from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
+>>>>>>> 8e1b667 (Add weighted-dpo train, a model card, and names in the metrics of several evaluation sets)
 from trl_weighted_dpo.training.config import WeightedDPOConfig, weighting_config
 from trl_weighted_dpo.training.forward import TokenScores, score_tokens
 from trl_weighted_dpo.training.health import PreferenceHealthCallback
@@ -44,10 +49,16 @@ from trl_weighted_dpo.training.reference import (
 from trl_weighted_dpo.training.tables import PairTables
 from trl_weighted_dpo.training.telemetry import (
     PairOutcome,
+<<<<<<< HEAD
     batch_metrics,
     ess_of_run,
     hardness_bounds,
     pair_metrics,
+=======
+    WeightTotals,
+    batch_metrics,
+    name_after_dataset,
+>>>>>>> 8e1b667 (Add weighted-dpo train, a model card, and names in the metrics of several evaluation sets)
     pair_table,
 )
 from trl_weighted_dpo.weighting import (
@@ -394,6 +405,12 @@ class WeightedDPOTrainer(DPOTrainer):
             metrics["weights/ess_run"] = ess_of_run(self.state.log_history, metrics, self.state.global_step)
         for name, value in metrics.items():
             self._metrics[mode][name] = [value]
+<<<<<<< HEAD
+=======
+        self._totals[mode] = WeightTotals()
+        if mode == "eval":
+            name_after_dataset(self._metrics[mode], logs)
+>>>>>>> 8e1b667 (Add weighted-dpo train, a model card, and names in the metrics of several evaluation sets)
         super().log(logs, start_time)
 
     # Checkpoints
@@ -414,6 +431,12 @@ class WeightedDPOTrainer(DPOTrainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict=state_dict)
         record.write_record(output_dir or self.args.output_dir, self.run_record)
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """TRL's model card, with a part about the weights; arguments as TRL's."""
+        super().create_model_card(*args, **kwargs)
+        if self.is_world_process_zero():
+            extend_card(self.args.output_dir, self.run_record)
 
 
 def _wpo_factors(scores: TokenScores) -> torch.Tensor:
