@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.integration.conftest import log_history, run_axolotl, write_config
 from tests.tiny import tiny_pairs, tiny_pool
 from trl_weighted_dpo import PairingConfig, WeightedDPOConfig, WeightedDPOTrainer, mine_pairs
+from trl_weighted_dpo.training.card import card_section
 
 pytestmark = pytest.mark.long
 
@@ -125,7 +126,10 @@ def test_preprocess_then_train_with_lora_and_evaluation(tmp_path, tiny_model_dir
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
     assert (tmp_path / "out" / "weighted_dpo.json").is_file()
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "weighted-dpo" in card
+    record = json.loads((tmp_path / "out" / "weighted_dpo.json").read_text())
+    assert "- axolotl\n" in card.split("---")[1]
+    assert card_section(record) in card
+    assert "## Citations" in card
 
 
 def test_without_the_plugin_the_mode_is_unknown_to_axolotl(tmp_path, tiny_model_dir, jsonl):

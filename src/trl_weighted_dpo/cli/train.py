@@ -1,5 +1,6 @@
 """`weighted-dpo train`: pairs → model, launched by accelerate as `trl dpo` is."""
 
+import difflib
 import os
 from typing import Any
 
@@ -32,12 +33,7 @@ def _launch(arguments: list[str]) -> None:
     from accelerate.commands.launch import launch_command
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    from trl_weighted_dpo.training.arguments import TrainParser, check
-
-    parser = TrainParser()
-    *parsed, from_yaml, from_line = parser.parse(arguments)
-    settings = _launch_settings(from_yaml + from_line, without(arguments, from_line), parser)
-    check(*parsed)
+    settings = launch_settings(arguments)
     try:
         launch_command(settings)
     except ChildFailedError as failed:
@@ -45,40 +41,43 @@ def _launch(arguments: list[str]) -> None:
         raise typer.Exit(1) from failed
 
 
-def _launch_settings(flags: list[str], training: list[str], parser: Any) -> Any:
-    """Settings of `accelerate launch`.
+def launch_settings(arguments: list[str]) -> Any:
+    """Settings of `accelerate launch` for a command line, which is checked.
 
     Raises:
-        `ValueError`: If a flag is neither TRL's nor ours nor accelerate's.
+        `ValueError`: If a flag is neither TRL's nor ours nor accelerate's, or the run cannot work.
     """
-    import difflib
-
     from accelerate.commands.launch import launch_command_parser
     from trl.cli.accelerate_config import resolve_accelerate_config_argument
+
+    from trl_weighted_dpo.training.arguments import TrainParser, check
 
     def refuse(message: str) -> None:
         raise ValueError(f"accelerate launch: {message}")
 
-    launcher = launch_command_parser()
+    parser, launcher = TrainParser(), launch_command_parser()
     launcher.error = refuse
+    *parsed, from_yaml, from_line = parser.parse(arguments)
     # YAML has `multi_gpu: true` for a flag without a value.
-    flags = resolve_accelerate_config_argument([flag for flag in flags if flag != "True"])
-    settings, rest = launcher.parse_known_args(["--module", "--quiet", *flags, _WORKER, *training])
-    unknown = [flag for flag in rest if flag.startswith("-")]
+    flags = resolve_accelerate_config_argument([item for item in from_yaml if item != "True"] + from_line)
+    own = _without(arguments, from_line)
+    settings, rest = launcher.parse_known_args(["--module", "--quiet", *flags, _WORKER, *own])
+    unknown = [flag.partition("=")[0] for flag in rest if flag.startswith("-")]
     if unknown:
         known = [option for one in (parser, launcher) for option in one._option_string_actions]
-        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
-        hint = f" Did you mean {near[0]}?" if near else " See weighted-dpo train --help."
-        raise ValueError(f"Unknown flag or key of the YAML: {unknown[0].partition('=')[0]}.{hint}")
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"Did you mean {near[0]}?" if near else "See weighted-dpo train --help."
+        raise ValueError(f"Unknown flag or key of the YAML: {unknown[0]}. {hint}")
     if settings.training_script != _WORKER:
         raise ValueError(
             f"{settings.training_script!r} belongs to no flag. Give a model by --model_name_or_path, pairs by "
             "--dataset_name and a YAML by --config."
         )
+    check(*parsed)
     return settings
 
 
-def without(arguments: list[str], left_over: list[str]) -> list[str]:
+def _without(arguments: list[str], left_over: list[str]) -> list[str]:
     """The arguments without those that the parser left over, which are some of them in the same order."""
     remaining = iter(left_over)
     following = next(remaining, None)

@@ -1,12 +1,12 @@
 """Pairs for `weighted-dpo train`: loaded from files, folders or the hub, checked, rendered, and split."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate.logging import get_logger
 from datasets import Dataset, DatasetDict, Features, Value, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError
 from trl import DatasetMixtureConfig, get_dataset
@@ -16,7 +16,7 @@ from trl_weighted_dpo.mining.rendering import render_pair
 from trl_weighted_dpo.rows import RowFile, row_types
 from trl_weighted_dpo.training.arguments import PairArguments, given_paths
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _SAVED = ("state.json", "dataset_dict.json")
 """What `datasets` leaves where it saves to disk; such a folder has a function of its own to load it."""
@@ -151,17 +151,17 @@ def _split(pairs: Dataset, size: float, seed: int) -> tuple[Dataset, Dataset]:
 
 
 def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> Any:
-    if pairs.render_pairs == "never":
-        return dataset
     columns = set(dataset.column_names or next(iter(dataset), {}))
-    if not columns.issuperset(_TEXTS) or (pairs.render_pairs == "auto" and not columns.issuperset(_MINED)):
+    needed = {"auto": {*_TEXTS, *_MINED}, "always": set(_TEXTS), "never": None}[pairs.render_pairs]
+    is_rendered = needed is not None and columns >= needed
+    if pairs.system_prompt and not (is_rendered and tokenizer.chat_template):
+        reason = "the tokenizer has no chat template" if is_rendered else "its pairs are not rendered"
+        logger.warning_once(f"{source}: system_prompt is not used, since {reason}.")
+    if not is_rendered:
         return dataset
-    logger.warning(
-        "%s: %s rendered by %s.",
-        source,
-        "all pairs are" if pairs.render_pairs == "always" else "pairs that mining left are",
-        "the tokenizer's chat template" if tokenizer.chat_template else f"the template {pairs.prompt_template!r}",
-    )
+    which = "all pairs are" if pairs.render_pairs == "always" else "pairs that mining left are"
+    template = "the tokenizer's chat template" if tokenizer.chat_template else f"the template {pairs.prompt_template!r}"
+    logger.warning_once(f"{source}: {which} rendered by {template}.")
     settings = {
         "tokenizer": tokenizer,
         "prompt_template": pairs.prompt_template,
@@ -176,7 +176,6 @@ def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> 
 def _rendered(
     row: Mapping[str, Any], tokenizer: Any, prompt_template: str, system_prompt: str | None, all_rows: bool
 ) -> dict[str, Any]:
-    is_mined = isinstance(row[schema.PROMPT], str) and all(row[column] is not None for column in _MINED)
-    if all_rows or is_mined:
+    if all_rows or (isinstance(row[schema.PROMPT], str) and all(row[column] is not None for column in _MINED)):
         return render_pair(row, tokenizer, prompt_template, system_prompt)
     return dict(row)

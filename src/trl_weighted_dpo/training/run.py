@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from trl import get_peft_config, get_quantization_config
 
@@ -19,14 +20,11 @@ from trl_weighted_dpo.training.record import RECORD_FILE
 from trl_weighted_dpo.training.trainer import WeightedDPOTrainer
 
 
-def main(arguments: list[str]) -> WeightedDPOTrainer:
+def main(arguments: list[str]) -> None:
     """Train, save, and say where things are.
 
     Args:
         arguments (`list[str]`): Flags of `weighted-dpo train`, but for those of accelerate.
-
-    Returns:
-        The trainer, after training.
 
     Raises:
         `SystemExit`: With 1, after a line on stderr, if the input is bad.
@@ -57,7 +55,6 @@ def main(arguments: list[str]) -> WeightedDPOTrainer:
     if trainer.is_world_process_zero():
         _report(trainer)
     trainer.accelerator.end_training()
-    return trainer
 
 
 def _make_trainer(pairs: Any, args: Any, model: Any, mixture: Any) -> WeightedDPOTrainer:
@@ -72,12 +69,7 @@ def _make_trainer(pairs: Any, args: Any, model: Any, mixture: Any) -> WeightedDP
     tokenizer = load_tokenizer(
         model.model_name_or_path, revision=model.model_revision, trust_remote_code=args.trust_remote_code
     )
-    state = PartialState()
-    # Files are checked and prepared once; the other processes then find them in the cache.
-    with state.main_process_first():
-        if state.is_main_process:
-            check_rows(pairs, mixture)
-        train, held_out = load_pairs(pairs, mixture, tokenizer, args.eval_strategy != "no", args.seed)
+    train, held_out = _load(pairs, mixture, tokenizer, args.eval_strategy != "no", args.seed)
     return WeightedDPOTrainer(
         model.model_name_or_path,
         args=args,
@@ -86,6 +78,22 @@ def _make_trainer(pairs: Any, args: Any, model: Any, mixture: Any) -> WeightedDP
         quantization_config=get_quantization_config(model),
         peft_config=get_peft_config(model),
     )
+
+
+def _load(pairs: Any, mixture: Any, *settings: Any) -> tuple[Any, Any]:
+    """Let the main process check and prepare the pairs; the others then find them in the cache, or hear its error."""
+    state, loaded = PartialState(), None
+    failure: list[str | None] = [None]
+    if state.is_main_process:
+        try:
+            check_rows(pairs, mixture)
+            loaded = load_pairs(pairs, mixture, *settings)
+        except (ValueError, OSError) as error:
+            failure = [str(error)]
+    broadcast_object_list(failure)
+    if failure[0] is not None:
+        raise ValueError(failure[0])
+    return loaded or load_pairs(pairs, mixture, *settings)
 
 
 def _report(trainer: WeightedDPOTrainer) -> None:
