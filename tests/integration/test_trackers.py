@@ -33,29 +33,28 @@ def trained(folder, tracker):
     return recorder.logs
 
 
-def assert_all_there(logs, found):
-    """Every number that was logged is in `found`, by the name that trackers use and its step."""
+def expected(logs):
+    """What a tracker has to show, by the name that trackers use and the step."""
     first, second, gsm8k, hard, _ = logs
-    for step, entry in (first, second):
-        for name in TRAINING:
-            assert found[f"train/{name}", step] == pytest.approx(entry[name], rel=1e-6)
-    for name, (step, entry) in (("gsm8k", gsm8k), ("hard", hard)):
-        for value in TRAINING:
-            assert found[f"eval/{name}_{value}", step] == pytest.approx(entry[f"eval_{name}_{value}"], rel=1e-6)
-    assert first[1]["weights/ess"] < 1
-    assert ("eval/loss", 2) not in found
+    assert [step for step, _ in (first, second, gsm8k, hard)] == [1, 2, 2, 2]
+    values = {(f"train/{name}", step): entry[name] for step, entry in (first, second) for name in TRAINING}
+    for dataset, (step, entry) in (("gsm8k", gsm8k), ("hard", hard)):
+        values |= {(f"eval/{dataset}_{name}", step): entry[f"eval_{dataset}_{name}"] for name in TRAINING}
+    return values
 
 
 def test_tensorboard(tmp_path):
     from transformers.integrations import TensorBoardCallback
 
-    logs = trained(tmp_path, TensorBoardCallback)
+    values = expected(trained(tmp_path, TensorBoardCallback))
     (file,) = tmp_path.rglob("events.out.tfevents.*")
     events = EventAccumulator(str(file)).Reload()
-    found = {
-        (tag, event.step): event.value for tag in events.Tags()["scalars"] for event in events.Scalars(tag)
-    }  # fmt: skip
-    assert_all_there(logs, found)
+    tags = events.Tags()["scalars"]
+    found = {(tag, event.step): event.value for tag in tags for event in events.Scalars(tag)}
+    assert {key: found[key] for key in values} == {key: pytest.approx(value, rel=1e-6) for key, value in values.items()}
+    assert values["train/weights/ess", 1] < 1
+    # Without the set's name, one set would overwrite the other.
+    assert not {f"eval/{name}" for name in TRAINING} & set(tags)
 
 
 def test_wandb(tmp_path, monkeypatch):
@@ -64,11 +63,9 @@ def test_wandb(tmp_path, monkeypatch):
 
     for name, value in {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true"}.items():
         monkeypatch.setenv(name, value)
-    logs = trained(tmp_path / "out", WandbCallback)
-    summary = dict(wandb.run.summary)
+    values = expected(trained(tmp_path / "out", WandbCallback))
+    # Of a run that is on no server, the last value of each metric can be read.
+    last = {name: value for (name, step), value in values.items() if step == 2}
+    found = dict(wandb.run.summary)
     wandb.finish()
-    # Of a run that is not on a server, the last value of each metric can be read.
-    last = {(name, 1): entry for name, entry in logs[0][1].items()}
-    found = {(name, 2): value for name, value in summary.items()}
-    found |= {(f"train/{name}", 1): value for (name, _), value in last.items()}
-    assert_all_there(logs, found)
+    assert {name: found[name] for name in last} == pytest.approx(last, rel=1e-6)

@@ -1,8 +1,11 @@
 """Flags and YAML keys of `weighted-dpo train`."""
 
+import re
+
 import pytest
 import yaml
 
+from tests.conftest import REPOSITORY
 from trl_weighted_dpo.training.arguments import PairArguments, TrainParser, check
 
 CPU = ["--use_cpu", "--bf16", "False"]
@@ -46,6 +49,22 @@ def test_a_yaml_holds_the_same_and_flags_win(tmp_path):
     assert pairs.evaluation_paths == {"gsm8k": "eval.jsonl"}
     assert from_yaml == ["--num_processes", "2"]
     assert from_line == ["--main_process_port", "5"]
+
+
+def test_the_recipe_is_understood_whole(tmp_path):
+    text = (REPOSITORY / "recipes" / "train.yaml").read_text()
+    # With the keys that are commented out.
+    recipe = tmp_path / "train.yaml"
+    recipe.write_text(re.sub(r"^# (?=[a-z_0-9]+: )", "", text, flags=re.MULTILINE))
+    settings = yaml.safe_load(recipe.read_text())
+    assert len(settings) - len(yaml.safe_load(text)) == 8
+    pairs, args, model, _, from_yaml, _ = parse("--config", recipe)
+    assert from_yaml == ["--num_processes", "8", "--accelerate_config", "zero2"]
+    found = {**vars(model), **vars(args), **vars(pairs)}
+    # The CPU that this is parsed for sets the precision.
+    ours = settings.keys() - {"bf16", "num_processes", "accelerate_config"}
+    assert {name: found[name] for name in ours} == {name: settings[name] for name in ours}
+    assert pairs.evaluation_paths == {"gsm8k": "eval_gsm8k.jsonl", "hard": "eval_hard.jsonl"}
 
 
 @pytest.mark.parametrize(
