@@ -50,7 +50,7 @@ def test_a_checkpoint_brings_trls_card_with_settings_weights_and_data(card):
     assert cells["objective"] == ["1.0 × sigmoid + 0.5 × sft, β = 0.1"]
     assert cells["label_smoothing"] == ["0.1"]
     assert cells["reference log-probs"] == ["model"]
-    assert cells["data fingerprint (SHA-256 over token ids and weights)"] == [f"`{content['data']['fingerprint']}`"]
+    assert cells["data fingerprint (SHA-256)"] == [f"`{content['data']['fingerprint']}`"]
     assert cells["scheme"] == ["verifier (λ = 0.8)"]
     assert cells["effective sample size"] == [f"{summary['ess']:.1%}"]
     assert summary["ess"] < 1
@@ -129,6 +129,12 @@ def test_ready_weights_uniform_weights_and_streams_say_what_they_are(tmp_path):
     assert cells["pairs"] == ["a stream"]
     assert cells["scheme"] == ["column (λ = 0.3)"]
     assert not any("fingerprint" in name for name in cells)
+
+
+def test_columns_that_act_in_the_loss_are_named(tmp_path):
+    pairs = [{**pair, "dpo_margin": 0.5} for pair in weighted()]
+    assert rows(card_section(make(tmp_path, pairs).run_record))["columns in the loss"] == ["dpo_margin"]
+    assert "columns in the loss" not in rows(card_section(make(tmp_path).run_record))
 
 
 def test_what_others_wrote_cannot_break_the_table(tmp_path):

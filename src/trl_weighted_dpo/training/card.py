@@ -91,11 +91,13 @@ def _settings(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in objective.items():
         if name not in ("loss_types", "loss_weights", "beta") and value != defaults.get(name):
             yield name, str(value)
+    if data.get("loss_columns"):
+        yield "columns in the loss", ", ".join(data["loss_columns"])
     yield "reference log-probs", content["reference"]
     yield "max_length, truncation_mode", f"{data['max_length']}, {data['truncation_mode']}"
     yield "pairs", "a stream" if data["pairs"] is None else str(data["pairs"])
     if data["fingerprint"] is not None:
-        yield "data fingerprint (SHA-256 over token ids and weights)", f"`{data['fingerprint']}`"
+        yield "data fingerprint (SHA-256)", f"`{data['fingerprint']}`"
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:

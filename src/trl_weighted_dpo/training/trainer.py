@@ -19,12 +19,8 @@ from trl.trainer.utils import get_config_model_id, use_adapter
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.training import record, support
-<<<<<<< HEAD
-from trl_weighted_dpo.training.collator import CARRIED, WeightedPreferenceCollator
-=======
 from trl_weighted_dpo.training.card import extend_card
-from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
->>>>>>> 8e1b667 (Add weighted-dpo train, a model card, and names in the metrics of several evaluation sets)
+from trl_weighted_dpo.training.collator import CARRIED, WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightedDPOConfig, weighting_config
 from trl_weighted_dpo.training.forward import TokenScores, score_tokens
 from trl_weighted_dpo.training.health import PreferenceHealthCallback
@@ -49,16 +45,11 @@ from trl_weighted_dpo.training.reference import (
 from trl_weighted_dpo.training.tables import PairTables
 from trl_weighted_dpo.training.telemetry import (
     PairOutcome,
-<<<<<<< HEAD
     batch_metrics,
     ess_of_run,
     hardness_bounds,
-    pair_metrics,
-=======
-    WeightTotals,
-    batch_metrics,
     name_after_dataset,
->>>>>>> 8e1b667 (Add weighted-dpo train, a model card, and names in the metrics of several evaluation sets)
+    pair_metrics,
     pair_table,
 )
 from trl_weighted_dpo.weighting import (
@@ -405,12 +396,8 @@ class WeightedDPOTrainer(DPOTrainer):
             metrics["weights/ess_run"] = ess_of_run(self.state.log_history, metrics, self.state.global_step)
         for name, value in metrics.items():
             self._metrics[mode][name] = [value]
-<<<<<<< HEAD
-=======
-        self._totals[mode] = WeightTotals()
         if mode == "eval":
             name_after_dataset(self._metrics[mode], logs)
->>>>>>> 8e1b667 (Add weighted-dpo train, a model card, and names in the metrics of several evaluation sets)
         super().log(logs, start_time)
 
     # Checkpoints
