@@ -73,7 +73,7 @@ def check_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     path = Path(path)
     check_suffix(path)
     if path.suffix == ".parquet":
-        types = _types(path, rows)
+        types = row_types(path, rows)
         for _ in _tables(path, rows, types):
             pass
 
@@ -98,7 +98,7 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
         return
     import pyarrow.parquet as pq
 
-    types = _types(path, rows)
+    types = row_types(path, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
@@ -111,8 +111,11 @@ def write_rows(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     partial.replace(path)
 
 
-def _types(path: Path, rows: Iterable[Mapping[str, Any]]) -> Any:
-    """The Arrow schema that holds all rows. An object that has no key in any row is null, which Parquet can hold."""
+def row_types(path: Path, rows: Iterable[Mapping[str, Any]]) -> Any:
+    """The Arrow schema that holds all rows. An object that has no key in any row is null, which Parquet can hold.
+
+    Arguments and errors are those of [`write_rows`].
+    """
     import pyarrow as pa
 
     types = pa.schema([])

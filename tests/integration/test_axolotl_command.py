@@ -12,6 +12,7 @@ from tests.integration.conftest import log_history, run_axolotl, write_config
 from tests.integration.pairs import in_float32, log_probs
 from tests.tiny import tiny_pairs, tiny_pool
 from trl_weighted_dpo import PairingConfig, WeightedDPOConfig, WeightedDPOTrainer, mine_pairs
+from trl_weighted_dpo.training.card import card_section
 
 pytestmark = pytest.mark.long
 
@@ -127,7 +128,10 @@ def test_preprocess_then_train_with_lora_and_evaluation_and_merge(tmp_path, tiny
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
     assert (tmp_path / "out" / "weighted_dpo.json").is_file()
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "weighted-dpo" in card
+    record = json.loads((tmp_path / "out" / "weighted_dpo.json").read_text())
+    assert "- axolotl\n" in card.split("---")[1]
+    assert card_section(record) in card
+    assert "## Citations" in card
 
     run_axolotl("merge-lora", config)
     trained = log_probs(PeftModel.from_pretrained(in_float32(tiny_model_dir), tmp_path / "out"))

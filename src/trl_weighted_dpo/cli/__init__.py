@@ -7,6 +7,7 @@ from trl_weighted_dpo.cli.calibrate import calibrate
 from trl_weighted_dpo.cli.mine import mine
 from trl_weighted_dpo.cli.plugins import plugins
 from trl_weighted_dpo.cli.score import score
+from trl_weighted_dpo.cli.train import train
 from trl_weighted_dpo.cli.verify import verify
 from trl_weighted_dpo.cli.weigh import weigh
 
@@ -23,6 +24,8 @@ app.command()(score)
 app.command()(mine)
 app.command()(audit)
 app.command()(weigh)
+# TRL's parser reads the arguments, --help included.
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)(train)
 app.command()(calibrate)
 app.command()(plugins)
 

@@ -64,15 +64,15 @@ def load_model(
     return _loaded("adapter", adapter, lambda name: PeftModel.from_pretrained(model, name))
 
 
-def load_tokenizer(path: str) -> Any:
-    """Load a tokenizer from a folder or the hub.
+def load_tokenizer(path: str, **settings: Any) -> Any:
+    """Load a tokenizer from a folder or the hub; `settings` are those of `AutoTokenizer.from_pretrained`.
 
     Raises:
         `ValueError`: If there is none.
     """
     from transformers import AutoTokenizer
 
-    return _loaded("tokenizer", path, AutoTokenizer.from_pretrained)
+    return _loaded("tokenizer", path, AutoTokenizer.from_pretrained, **settings)
 
 
 def _check_dtype(dtype: str) -> None:

@@ -1,6 +1,6 @@
 """Weights for the terminal: figures of one scheme or of several, histograms, pairs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -14,22 +14,38 @@ _BAR = 40
 
 
 def weights_table(weighting: Mapping[str, Any]) -> Table:
-    """Figures of the weights of one scheme.
+    """Figures of the weights of one scheme; `weighting` as for [`weight_figures`]."""
+    table = Table(title="Weights", show_header=False, title_justify="left")
+    for name, value in weight_figures(weighting):
+        table.add_row(name, Text(value))
+    return table
+
+
+def weight_figures(weighting: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a person should know of the weights of one scheme: pairs of name and value, as text.
 
     Args:
-        weighting (`Mapping[str, Any]`): With `settings` and `summary`, as the `weighting` part of `weighted_dpo.json`.
+        weighting (`Mapping[str, Any]`):
+            With `settings`, `statistics` and `summary`, as the `weighting` part of `weighted_dpo.json`. A stream has no
+            summary: then the scheme only.
     """
-    table = Table(title="Weights", show_header=False, title_justify="left")
+    scheme = ("scheme", f"{_name(weighting)} (λ = {weighting['settings']['lambda_']})")
     summary = weighting["summary"]
-    table.add_row("scheme", Text(f"{_name(weighting)} (λ = {weighting['settings']['lambda_']})"))
-    table.add_row("pairs", f"{summary['pairs']}")
-    table.add_row("mean, min, max", f"{summary['mean']:.3f}, {summary['min']:.3f}, {summary['max']:.3f}")
-    table.add_row("effective sample size", f"{summary['ess']:.1%}")
-    table.add_row("weight of the heaviest tenth", f"{summary['top_decile']:.1%}")
+    if summary is None:
+        return [scheme]
+    figures = [
+        scheme,
+        ("pairs", f"{summary['pairs']}"),
+        ("mean, min, max", f"{summary['mean']:.3f}, {summary['min']:.3f}, {summary['max']:.3f}"),
+        ("effective sample size", f"{summary['ess']:.1%}"),
+        ("weight of the heaviest tenth", f"{summary['top_decile']:.1%}"),
+    ]
     if summary["ess_u"] is not None:
-        table.add_row("effective sample size of u", f"{summary['ess_u']:.1%}")
-        table.add_row("u at clip_min, at clip_max", f"{summary['at_clip_min']:.1%}, {summary['at_clip_max']:.1%}")
-    return table
+        figures += [
+            ("effective sample size of u", f"{summary['ess_u']:.1%}"),
+            ("u at clip_min, at clip_max", f"{summary['at_clip_min']:.1%}, {summary['at_clip_max']:.1%}"),
+        ]
+    return figures
 
 
 def comparison_table(weightings: Sequence[Mapping[str, Any]]) -> Table:
@@ -66,23 +82,29 @@ def _share(value: float | None, ess_u: float | None) -> str:
 
 
 def _name(weighting: Mapping[str, Any]) -> str:
-    scheme = str(weighting["summary"]["scheme"])
+    scheme = str(weighting["statistics"]["scheme"])
     return f"{scheme} of {weighting['settings']['control_of']}" if scheme in CONTROLS else scheme
 
 
 def histogram_table(histogram: Mapping[str, Any], title: str) -> Table:
-    """A histogram, as [`~weighting.Histogram`] in plain types, with bars.
+    """A histogram with bars; arguments as for [`histogram_rows`], and what is counted."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    for row in histogram_rows(histogram):
+        table.add_row(*row)
+    return table
+
+
+def histogram_rows(histogram: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Bins of a histogram as text: from where to where, the count, and a bar.
 
     Args:
-        histogram (`Mapping[str, Any]`): `edges`, one more than `counts`, or one value twice.
-        title (`str`): What is counted.
+        histogram (`Mapping[str, Any]`):
+            As [`~weighting.Histogram`] in plain types: `edges`, one more than `counts`, or one value twice.
     """
-    table = Table(title=title, show_header=False, title_justify="left")
     most = max(histogram["counts"])
     edges = histogram["edges"]
     for low, high, count in zip(edges, edges[1:], histogram["counts"], strict=False):
-        table.add_row(f"{low:.3f} to {high:.3f}", f"{count}", "█" * round(_BAR * count / most))
-    return table
+        yield f"{low:.3f} to {high:.3f}", f"{count}", "█" * round(_BAR * count / most)
 
 
 def pairs_table(pairs: Sequence[Mapping[str, Any]], title: str) -> Table:

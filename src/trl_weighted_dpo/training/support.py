@@ -59,6 +59,11 @@ def check_arguments(
         `ValueError`: With the option, the reason and what to do instead.
     """
     check_text_only(processing_class)
+    if isinstance(ref_model, str):
+        raise ValueError(
+            f"`ref_model` is the text {ref_model!r}; TRL takes a model there. Leave it out if the reference is `model` "
+            f"as it is on disk, or pass `AutoModelForCausalLM.from_pretrained({ref_model!r})`."
+        )
     if data_collator is not None and not isinstance(data_collator, WeightedPreferenceCollator):
         raise ValueError(
             f"`data_collator` is a {type(data_collator).__name__}, which would drop the pairs' weights. Leave it out, "

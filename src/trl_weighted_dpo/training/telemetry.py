@@ -4,7 +4,7 @@ All come from one table with a row for each pair, so that one collective gathers
 over pairs, however they fell on processes and into batches.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +124,22 @@ def batch_metrics(rows: Tensor) -> tuple[dict[str, float], int]:
         "logps/rejected": sums["rejected_logp"] / n,
     }
     return metrics, int(sums["attended_tokens"])
+
+
+def name_after_dataset(metrics: MutableMapping[str, list[float]], logs: Mapping[str, float]) -> None:
+    """Prefix an evaluation's metrics with the name of its dataset, where several are evaluated by name.
+
+    TRL puts `eval_` alone before them, so that each dataset's would replace those of the one before.
+
+    Args:
+        metrics (`MutableMapping[str, list[float]]`): Metrics without `eval_`; changed in place.
+        logs (`Mapping[str, float]`): What the Trainer logs: its keys, such as `eval_NAME_runtime`, tell the name.
+    """
+    prefix = next((key.removesuffix("runtime") for key in logs if key.endswith("_runtime")), "eval_")
+    name = prefix.removeprefix("eval_")
+    if prefix.startswith("eval_") and name:
+        for key in list(metrics):
+            metrics[name + key] = metrics.pop(key)
 
 
 def _ratio(total: float, count: float) -> float:

@@ -19,6 +19,7 @@ from trl.trainer.utils import get_config_model_id, use_adapter
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.training import record, support
+from trl_weighted_dpo.training.card import extend_card
 from trl_weighted_dpo.training.collator import CARRIED, WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightedDPOConfig, weighting_config
 from trl_weighted_dpo.training.forward import TokenScores, score_tokens
@@ -48,6 +49,7 @@ from trl_weighted_dpo.training.telemetry import (
     batch_metrics,
     ess_of_run,
     hardness_bounds,
+    name_after_dataset,
     pair_metrics,
     pair_table,
 )
@@ -395,6 +397,8 @@ class WeightedDPOTrainer(DPOTrainer):
             metrics["weights/ess_run"] = ess_of_run(self.state.log_history, metrics, self.state.global_step)
         for name, value in metrics.items():
             self._metrics[mode][name] = [value]
+        if mode == "eval":
+            name_after_dataset(self._metrics[mode], logs)
         super().log(logs, start_time)
 
     # Checkpoints
@@ -422,6 +426,12 @@ class WeightedDPOTrainer(DPOTrainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict=state_dict)
         record.write_record(output_dir or self.args.output_dir, self.run_record)
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """TRL's model card, with a part about the weights; arguments as TRL's."""
+        super().create_model_card(*args, **kwargs)
+        if self.is_world_process_zero():
+            extend_card(self.args.output_dir, self.run_record)
 
 
 def _wpo_factors(scores: TokenScores) -> torch.Tensor:
