@@ -57,8 +57,7 @@ LEAKING = {
 
 
 def family_model(name: str, attention: str | None = None, seed: int = 0) -> Any:
-    """A tiny random model of a family, in evaluation mode; with the attention implementation that is the family's default
-    unless one is named."""
+    """A tiny random model of a family, in evaluation mode, with the family's default attention unless one is named."""
     settings = {**SHARED, **LEAKING}[name]
     config = transformers.AutoConfig.for_model(name.partition("-")[0], **{**SMALL, **settings})
     torch.manual_seed(seed)

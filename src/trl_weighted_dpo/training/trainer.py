@@ -10,17 +10,14 @@ from typing import Any
 import torch
 from accelerate.logging import get_logger
 from accelerate.utils import is_peft_model
-from datasets import Dataset, IterableDataset
-from datasets.fingerprint import Hasher
 from transformers.trainer_utils import get_last_checkpoint
-from trl import DPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import get_config_model_id, use_adapter
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.training import record, support
 from trl_weighted_dpo.training.card import extend_card
-from trl_weighted_dpo.training.collator import CARRIED, WeightedPreferenceCollator
+from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightedDPOConfig, weighting_config
 from trl_weighted_dpo.training.forward import TokenScores, score_tokens
 from trl_weighted_dpo.training.health import PreferenceHealthCallback
@@ -35,12 +32,11 @@ from trl_weighted_dpo.training.objective import (
     weighted_mean,
 )
 from trl_weighted_dpo.training.paths import ScoringPaths, share_mode
+from trl_weighted_dpo.training.preparation import PairPreparation
 from trl_weighted_dpo.training.reference import (
     check_reference_is_left,
-    checked_columns,
     precomputing,
     uses_columns,
-    without_columns,
 )
 from trl_weighted_dpo.training.resuming import adapter_loading
 from trl_weighted_dpo.training.tables import PairTables
@@ -48,27 +44,17 @@ from trl_weighted_dpo.training.telemetry import (
     PairOutcome,
     batch_metrics,
     ess_of_run,
-    hardness_bounds,
     name_after_dataset,
     pair_metrics,
     pair_table,
 )
-from trl_weighted_dpo.weighting import (
-    WeightStatistics,
-    check_loss_columns,
-    compute_weights,
-    note_on_override,
-    resolve_scheme,
-    weight_columns,
-)
-from trl_weighted_dpo.weighting.columns import is_number
 
 logger = get_logger(__name__)
 
 _STREAM_BATCH = 64
 
 
-class WeightedDPOTrainer(DPOTrainer):
+class WeightedDPOTrainer(PairPreparation):
     """Trainer for weighted DPO: the loss of a batch of B pairs is (1/B) Σ w_i ℓ_i, with ℓ_i the pair's own DPO loss.
 
     The weights come from the training set as `args` says: from a ready `weight` column, or from the signals that mined
@@ -153,12 +139,7 @@ class WeightedDPOTrainer(DPOTrainer):
             discopop_tau=args.discopop_tau,
             dpop_lambda=args.dpop_lambda,
         )
-        self._loss_columns: list[str] | None = None
-        self._weight_statistics: WeightStatistics | None = None
-        self._weighting_record: dict[str, Any] | None = None
-        self._hardness_bounds: tuple[float, float] | None = None
         self._share = share_mode(args.share_prompt)
-        self._reference_source: str | None = None
         with precomputing(args, uses_columns(args, train_dataset, eval_dataset)):
             support.check_arguments(args, model, ref_model, data_collator, processing_class, peft_config)
             super().__init__(
@@ -200,86 +181,6 @@ class WeightedDPOTrainer(DPOTrainer):
         """What was trained with (versions, objective, weights, fingerprint of the data), as plain JSON types."""
         source = self._reference_source or "model"
         return record.run_record(self.objective, self.args, self._weighting_record, source, self.train_dataset)
-
-    # Dataset
-
-    def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
-        source = f"the {dataset_name} dataset"
-        streaming = isinstance(dataset, IterableDataset)
-        support.check_text_only(processing_class)
-        support.check_columns(dataset)
-        there = support.check_columns_of_the_loss(dataset, self.objective, self._loss_columns, source)
-        self._loss_columns = there if self._loss_columns is None else self._loss_columns
-        if not self.precompute_ref_logps or args.ref_logps == "model":
-            dataset = without_columns(dataset)
-        # The training set comes first, and fixes the scheme and the statistics for all that follow.
-        if self._weight_statistics is None:
-            scheme = resolve_scheme(self.weighting, support.column_names(dataset), streaming)
-        else:
-            scheme = self._weight_statistics.scheme
-        if not streaming:
-            # Before TRL drops rows: the numbers in messages are those of the dataset that was given.
-            support.check_pairs(dataset, source)
-            support.check_weights_and_signals(dataset, scheme, source)
-        prepared = super()._prepare_dataset(dataset, processing_class, args, dataset_name)
-        if streaming:
-            return self._weigh_stream(prepared, scheme, source)
-        return self._weigh(prepared, source)
-
-    def _weigh(self, dataset: Dataset, source: str) -> Dataset:
-        columns = {column: dataset[column][:] for column in weight_columns(self.weighting, dataset.features)}
-        training = self._weight_statistics is None
-        weights, statistics, summary = compute_weights(
-            columns, len(dataset), self.weighting, self._weight_statistics, source
-        )
-        for note in summary.notes:
-            logger.warning(note)
-        if training:
-            self._weight_statistics = statistics
-            self._weighting_record = record.weighting_record(self.weighting, statistics, summary)
-            if is_number(dataset.features.get(schema.HARDNESS)):
-                self._hardness_bounds = hardness_bounds(dataset[schema.HARDNESS][:])
-        if schema.PAIR_WEIGHT in dataset.column_names:
-            dataset = dataset.remove_columns(schema.PAIR_WEIGHT)
-        return dataset.add_column(schema.PAIR_WEIGHT, weights)
-
-    def _weigh_stream(self, dataset: IterableDataset, scheme: str, source: str) -> IterableDataset:
-        if self._weight_statistics is None:
-            override = note_on_override(self.weighting, support.column_names(dataset))
-            if override:
-                logger.warning(override)
-            self._weight_statistics = WeightStatistics(scheme)
-            self._weighting_record = record.weighting_record(self.weighting, self._weight_statistics, None)
-        statistics = self._weight_statistics
-
-        def weigh(batch: dict[str, list[Any]], rows: list[int]) -> dict[str, list[float]]:
-            columns = {name: batch[name] for name in (schema.WEIGHT, *statistics.signals) if name in batch}
-            where = f"{source}, rows counted from {rows[0]}"
-            check_loss_columns({name: batch[name] for name in schema.LOSS_COLUMNS if name in batch}, where)
-            weights, _, _ = compute_weights(columns, len(rows), self.weighting, statistics, where)
-            return {schema.PAIR_WEIGHT: weights.tolist()}
-
-        return dataset.map(weigh, batched=True, with_indices=True, batch_size=_STREAM_BATCH)
-
-    def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
-        dataset, source = checked_columns(self, dataset, name, batch_size)
-        # The training set comes first.
-        self._reference_source = self._reference_source or source
-        if source == "columns":
-            return dataset
-        # TRL keeps reference log-probs under a fingerprint into which every training argument enters, so that another λ
-        # would compute them again. What they depend on, besides the model, is this.
-        plain = dataset.remove_columns(schema.PAIR_WEIGHT)
-        settings = (self.args.max_length, self.args.truncation_mode, self.ld_alpha, self.args.bf16, self.args.fp16)
-        ones = plain.add_column(schema.PAIR_WEIGHT, [1.0] * len(plain))
-        tokens = plain.select_columns(list(record.TOKEN_COLUMNS))
-        ones._fingerprint = Hasher.hash((record.fingerprint(tokens), settings))
-        scored = super()._precompute_ref_logps(ones, name, batch_size).remove_columns(schema.PAIR_WEIGHT)
-        return scored.add_column(schema.PAIR_WEIGHT, dataset[schema.PAIR_WEIGHT][:])
-
-    def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()
-        self._signature_columns += [name for name in CARRIED if name not in self._signature_columns]
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
