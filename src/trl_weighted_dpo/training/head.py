@@ -8,10 +8,13 @@ import torch
 from packaging.version import Version
 from torch import Tensor
 
-CHUNK_BYTES = {"cpu": 64 * 2**20}
-"""Bytes of the float32 logits of a chunk, by type of device. On a CPU a chunk that stays in the caches is faster."""
+CHUNK_BYTES = {"cpu": 30 * 2**20}
+"""Bytes of the float32 logits of a chunk, by type of device. On a CPU glibc asks the kernel for each block of 32 MiB
+or more, and gives it back, page by page."""
 DEFAULT_CHUNK_BYTES = 256 * 2**20
-_HAS_OUT_DTYPE = Version(torch.__version__) >= Version("2.8")
+LEAST_ROWS = 128
+"""Positions of a chunk at least: with fewer, adding to the weight's gradient costs more than the product that is
+added.""" _HAS_OUT_DTYPE = Version(torch.__version__) >= Version("2.8")
 KEPT_BYTES = 256 * 2**20
 """Where the float32 logits of all positions together take no more than this, their exponentials are kept for the
 gradient instead of being computed again, which saves a quarter of the head's products."""
@@ -156,7 +159,8 @@ class _ChunkedLogProbs(torch.autograd.Function):
         matrix, offset = weight.to(hidden.dtype), None if bias is None else bias.to(hidden.dtype)
         hidden_gradient = torch.empty_like(hidden) if needs_hidden else None
         sums = normaliser.dtype
-        weight_gradient = torch.zeros(weight.shape, dtype=sums, device=weight.device) if needs_weight else None
+        start_at = torch.empty if len(labels) else torch.zeros
+        weight_gradient = start_at(weight.shape, dtype=sums, device=weight.device) if needs_weight else None
         bias_gradient = torch.zeros(bias.shape, dtype=sums, device=bias.device) if needs_bias else None
         start = 0
         for number, (part, target) in enumerate(_chunks(hidden, labels, len(weight))):
@@ -179,7 +183,7 @@ class _ChunkedLogProbs(torch.autograd.Function):
             if hidden_gradient is not None:
                 torch.mm(slope, matrix, out=hidden_gradient[rows])
             if weight_gradient is not None:
-                _add_product(weight_gradient, slope.T, part)
+                _add_product(weight_gradient, slope.T, part, is_first=number == 0)
         if weight_gradient is not None:
             weight_gradient = weight_gradient.to(weight.dtype)
         if bias_gradient is not None:
@@ -188,7 +192,7 @@ class _ChunkedLogProbs(torch.autograd.Function):
 
 
 def _chunks(hidden: Tensor, labels: Tensor, vocabulary: int) -> Iterator[tuple[Tensor, Tensor]]:
-    size = max(CHUNK_BYTES.get(hidden.device.type, DEFAULT_CHUNK_BYTES) // (4 * vocabulary), 1)
+    size = max(CHUNK_BYTES.get(hidden.device.type, DEFAULT_CHUNK_BYTES) // (4 * vocabulary), LEAST_ROWS)
     if len(labels):
         yield from zip(hidden.split(size), labels.split(size), strict=True)
 
@@ -224,11 +228,14 @@ def _product(left: Tensor, right: Tensor, dtype: torch.dtype, offset: Tensor | N
     return product.to(dtype)
 
 
-def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left @ right; a sum in float32 of products of half precision is not rounded in between on a GPU."""
+def _add_product(total: Tensor, left: Tensor, right: Tensor, is_first: bool) -> None:
+    """total += left @ right, or = for the first; a sum in float32 of products of half precision is not rounded in
+    between on a GPU."""
+    beta = 0 if is_first else 1
     if total.dtype == right.dtype:
-        total.addmm_(left, right)
+        total.addmm_(left, right, beta=beta)
     elif total.is_cuda and _HAS_OUT_DTYPE:
-        torch.addmm(total, left, right, out_dtype=total.dtype, out=total)
+        torch.addmm(total, left, right, beta=beta, out_dtype=total.dtype, out=total)
     else:
-        total += left @ right
+        product = left @ right
+        total.copy_(product) if is_first else total.add_(product)
