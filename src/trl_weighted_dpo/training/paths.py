@@ -218,7 +218,12 @@ class ScoringPaths:
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     """Dropout off for a while, whatever each module was in."""
-    modes = [(module, module.training) for module in model.modules()]
+    # Seen in evaluation on a CPU, bitsandbytes packs 4-bit weights for inference, and cannot train with them any more.
+    modes = [
+        (module, module.training)
+        for module in model.modules()
+        if getattr(getattr(module, "weight", None), "quant_state", None) is None
+    ]
     try:
         for module, _ in modes:
             module.training = False
