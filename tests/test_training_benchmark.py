@@ -110,7 +110,9 @@ def test_the_tables_of_a_tiny_model(tmp_path, capsys) -> None:
     assert counted.head_reference == counted.head
     given = count_positions(ours)
     assert (given.backbone_reference, given.head_reference) == (0, 0)
-    assert given.head >= int(batch["completion_mask"].sum())
+    laid_out = ours.batches[0]
+    assert (given.backbone, given.head) == (laid_out["shared_input_ids"].numel(), len(laid_out["score_labels"]))
+    assert given.backbone < counted.backbone
 
     parameters = sum(parameter.numel() for parameter in default.trainer.model.parameters())
     assert weights_of(default) == 2 * weights_of(ours) == 2 * 4 * parameters

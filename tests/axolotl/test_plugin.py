@@ -129,7 +129,7 @@ def test_options_switched_on_by_validation_are_refused_before_the_model_is_loade
 
 SETTINGS = {
     "scheme": "verifier", "lambda": 0.5, "clip_max": 3.0, "nll": 0.0, "pairs_per_problem": 2, "dpop_lambda": 5,
-    "health_early_stop": True,
+    "health_early_stop": True, "share_prompt": False,
 }  # fmt: skip
 
 FIELDS = """
@@ -165,7 +165,7 @@ def test_settings_reach_the_training_arguments():
         "weight_scheme": "verifier", "weight_lambda": 0.5, "weight_clip_min": 0.2, "weight_clip_max": 3.0,
         "weight_wrongness": 1.0, "weight_confidence_gap": 1.0, "weight_nll": 0.0, "weight_normalize_column": False,
         "weight_control_of": "verifier", "weight_shuffle_seed": 42, "ref_logps": "auto", "dpop_lambda": 5.0,
-        "health_check": True, "health_early_stop": True,
+        "health_check": True, "health_early_stop": True, "share_prompt": False,
     }  # fmt: skip
 
 

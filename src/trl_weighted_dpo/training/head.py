@@ -14,7 +14,8 @@ or more, and gives it back, page by page."""
 DEFAULT_CHUNK_BYTES = 256 * 2**20
 LEAST_ROWS = 128
 """Positions of a chunk at least: with fewer, adding to the weight's gradient costs more than the product that is
-added.""" _HAS_OUT_DTYPE = Version(torch.__version__) >= Version("2.8")
+added."""
+_HAS_OUT_DTYPE = Version(torch.__version__) >= Version("2.8")
 KEPT_BYTES = 256 * 2**20
 """Where the float32 logits of all positions together take no more than this, their exponentials are kept for the
 gradient instead of being computed again, which saves a quarter of the head's products."""
