@@ -22,7 +22,7 @@ def main(folder: Path) -> None:
         for layer in model.model.layers:
             fully_shard(layer, mesh=mesh)
         fully_shard(model, mesh=mesh)
-        loss = loss_of(model, collated(share))
+        loss = loss_of(model, collated(share), case.path)
         loss.backward()
         loss = loss.detach()
         torch.distributed.all_reduce(loss)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tests.tiny import perturbed, tiny_model
 from trl_weighted_dpo.training.forward import score_tokens
+from trl_weighted_dpo.training.layout import with_layout
 from trl_weighted_dpo.training.objective import Objective, PairLogps, completion_logps, pair_losses, weighted_mean
 
 
@@ -15,6 +16,7 @@ from trl_weighted_dpo.training.objective import Objective, PairLogps, completion
 class Case:
     tied: bool = False
     checkpointing: bool = False
+    path: str = "shared"
 
 
 CASES = {
@@ -22,6 +24,9 @@ CASES = {
     "tied": Case(tied=True),
     "checkpointing": Case(checkpointing=True),
     "tied-checkpointing": Case(tied=True, checkpointing=True),
+    "chunked": Case(path="chunked"),
+    "chunked-tied-checkpointing": Case(tied=True, checkpointing=True, path="chunked"),
+    "model": Case(path="model"),
 }
 
 
@@ -32,9 +37,9 @@ def model_of(case: Case) -> nn.Module:
     return model
 
 
-def loss_of(model: nn.Module, batch: dict[str, Any]) -> Tensor:
+def loss_of(model: nn.Module, batch: dict[str, Any], path: str) -> Tensor:
     """(1/B) Σ w ℓ with reference log-probs of −30 and −40, as from columns."""
-    scores = score_tokens(model, batch, statistics=True)
+    scores = score_tokens(model, with_layout(batch, path, 0), path, statistics=True)
     chosen, rejected = completion_logps(scores.logps, scores.mask, None)
     lengths = batch["completion_mask"].sum(dim=1).chunk(2)
     logps = PairLogps(

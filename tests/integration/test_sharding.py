@@ -23,7 +23,7 @@ def test_a_sharded_model_on_halves_is_the_whole_one_on_all_pairs(sharded, case):
     # Each process holds half of every parameter.
     assert all(share == pytest.approx(0.5) for share in found["share"].values())
     model = model_of(CASES[case])
-    loss = loss_of(model, collated(slice(0, PAIRS)))
+    loss = loss_of(model, collated(slice(0, PAIRS)), "model")
     loss.backward()
     assert found["loss"].item() == pytest.approx(loss.item(), rel=1e-5)
     expected = {name: parameter.grad for name, parameter in model.named_parameters()}
