@@ -56,11 +56,11 @@ LEAKING = {
 """Families with layers in which one completion would see the other."""
 
 
-def family_model(name: str, attention: str | None = None, seed: int = 0) -> Any:
+def family_model(name: str, attention: str | None = None, **changes: Any) -> Any:
     """A tiny random model of a family, in evaluation mode, with the family's default attention unless one is named."""
     settings = {**SHARED, **LEAKING}[name]
-    config = transformers.AutoConfig.for_model(name.partition("-")[0], **{**SMALL, **settings})
-    torch.manual_seed(seed)
+    config = transformers.AutoConfig.for_model(name.partition("-")[0], **{**SMALL, **settings, **changes})
+    torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -9,6 +9,7 @@ import torch
 from benchmarks.training_speed.contestants import Racer, examples_of
 
 from trl_weighted_dpo.training.config import weighting_config
+from trl_weighted_dpo.training.layout import lay_out
 from trl_weighted_dpo.training.objective import (
     Objective,
     PairLogps,
@@ -47,13 +48,18 @@ def weighting_cost(weighted: Racer, plain: Racer) -> WeightingCost:
 
     Args:
         weighted ([`~contestants.Racer`]): Ours.
-        plain ([`~contestants.Racer`]): TRL's, whose collator carries no weights, on the same pairs.
+        plain ([`~contestants.Racer`]): TRL's, whose collator carries no weights, on the same pairs; ours lays pairs out
+            besides, which has nothing to do with weights and is counted on both sides.
     """
     rows = examples_of(weighted.trainer, len(weighted.batches[0]["input_ids"]) // 2)[0]
     plain_rows = examples_of(plain.trainer, len(rows))[0]
-    with_weights, without = _medians(
-        lambda: weighted.trainer.data_collator(rows), lambda: plain.trainer.data_collator(plain_rows)
-    )
+    collator = weighted.trainer.data_collator
+
+    def without_weights() -> None:
+        batch = plain.trainer.data_collator(plain_rows)
+        lay_out(batch, collator.share_prompt, collator.pad_token_id)
+
+    with_weights, without = _medians(lambda: collator(rows), without_weights)
     return WeightingCost(_loss(len(rows), weighted), with_weights - without, len(rows) * _per_pair(weighted))
 
 

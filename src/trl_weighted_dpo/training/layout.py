@@ -134,23 +134,31 @@ def _trunk(chosen: NDArray[np.int64], rejected: NDArray[np.int64]) -> int:
 
 
 def _pack(sizes: Sequence[int]) -> tuple[list[tuple[int, int]], int, int]:
-    """Row and start of each item, how many rows there are and how long they are. For each number of rows the longest
-    item goes first to the row that is filled least; the cheapest number is taken."""
+    """Row and start of each item, how many rows there are and how long they are. For a number of rows the longest item
+    goes first to the row that is filled least; the cheapest number is taken."""
     order = sorted(range(len(sizes)), key=lambda item: (-sizes[item], item))
+    total, longest = sum(sizes), max(sizes)
+    # What each number of rows costs at least.
+    bounds = sorted((_cost(count, max(longest, math.ceil(total / count))), count) for count in range(1, len(sizes) + 1))
     best: tuple[list[tuple[int, int]], int, int] = ([], 0, 0)
     least = math.inf
-    for count in range(1, len(sizes) + 1):
+    for bound, count in bounds:
+        if bound >= least:
+            break
         filled = [(0, row) for row in range(count)]
         places = [(0, 0)] * len(sizes)
         for item in order:
             used, row = filled[0]
             places[item] = row, used
             heapq.heapreplace(filled, (used + sizes[item], row))
-        width = -(-max(*filled, (1, 0))[0] // _ALIGNMENT) * _ALIGNMENT
-        cost = count * width * (1 + width / _ATTENTION_PARITY)
-        if cost < least:
-            best, least = (places, count, width), cost
+        width = -(-max(max(filled)[0], 1) // _ALIGNMENT) * _ALIGNMENT
+        if _cost(count, width) < least:
+            best, least = (places, count, width), _cost(count, width)
     return best
+
+
+def _cost(rows: int, width: int) -> float:
+    return rows * width * (1 + width / _ATTENTION_PARITY)
 
 
 def _tensors(positions: NDArray[np.int64], labels: NDArray[np.int64], index: NDArray[np.int64]) -> dict[str, Tensor]:
