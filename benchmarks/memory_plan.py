@@ -18,7 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -138,11 +138,11 @@ def predicted(case: Case, trainer: Any, folder: Path) -> dict[str, int]:
         yaml.safe_dump({"model_name_or_path": str(folder / "model"), **settings_of(case)})
     )
     settings = read_recipe(folder / "train.yaml")
-    if not hasattr(trainer.args, "share_prompt"):
-        settings = replace(settings, share_prompt=False)
     row = trainer.train_dataset[0]
     pair = PairLength(*(len(row[name]) for name in ("prompt_ids", "chosen_ids", "rejected_ids")))
-    plan = Planner(load_config(settings.model), Pairs(16, pair, pair)).plan(settings, Machine())
+    plan = Planner(load_config(settings.model), Pairs(16, pair, pair), trainer.args.device.type).plan(
+        settings, Machine()
+    )
     left_out = ("CUDA context", "fragmentation")
     components = [component for component in plan.memory.components if component.name not in left_out]
     result = {
@@ -306,7 +306,7 @@ def result_of(name: str, how: str, cpu: bool) -> dict[str, dict[str, int]]:
     ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if "RESULT" not in done.stdout:
-        raise RuntimeError(f"{name}: {done.stderr[-3000:]}")
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
     result: dict[str, dict[str, int]] = json.loads(done.stdout.split("RESULT")[1])
     return result
 
@@ -332,7 +332,11 @@ def main() -> None:
     print("|---" * (len(titles) + 2) + "|")
     for name in CASES:
         how = "tensors" if cpu else "cuda"
-        result = result_of(name, how, cpu)
+        try:
+            result = result_of(name, how, cpu)
+        except RuntimeError as error:
+            print(f"| {name} | did not run: {error} |" + " |" * len(titles), flush=True)
+            continue
         plan, real = result["plan"], result["measured"]
         moments = columns[3:]
         cells = [f"{plan[column] / real[column]:.3f}" if real[column] else "–" for column in columns]

@@ -3,16 +3,15 @@
 import pytest
 
 from tests.tiny import tiny_pairs, tiny_tokenizer
-from trl_weighted_dpo.planning.pairs import PairLength, assumed_pairs, batch_of, measured_pairs
-from trl_weighted_dpo.planning.rehearsal import Batch
+from trl_weighted_dpo.planning.pairs import PairLength, assumed_pairs, measured_pairs
 
 
 def test_the_longest_assumed_pair_fills_the_length():
     pairs = assumed_pairs(7, 100, 200, 512)
     assert pairs.mean == PairLength(100, 200, 200)
     assert pairs.longest == PairLength(100, 412, 412)
-    assert batch_of(pairs.longest, 3, shared=True) == Batch(3, 100 + 2 * 412, 3 * 2 * 412)
-    assert batch_of(pairs.longest, 3, shared=False) == Batch(6, 512, 3 * 2 * 412)
+    assert pairs.longest.rows(shared=True) == (99 + 2 * 412,)
+    assert pairs.longest.rows(shared=False) == (512, 512)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +34,7 @@ def test_pairs_of_a_file_are_counted_as_they_are_trained_on():
     assert pairs.count == 12
     assert pairs.mean.prompt == pytest.approx(sum(p for p, _, _ in lengths) / 12)
     assert pairs.mean.chosen == pytest.approx(sum(c + 1 for _, c, _ in lengths) / 12)
-    assert pairs.longest.rows(shared=True) == (max(p + c + r + 2 for p, c, r in lengths),)
+    assert pairs.longest.rows(shared=True) == (max(p - 1 + c + r + 2 for p, c, r in lengths),)
     assert pairs.have_reference is False
     cut = measured_pairs(rows, tokenizer, 40, shared=False)
     assert max(cut.longest.rows(shared=False)) == 40

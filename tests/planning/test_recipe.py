@@ -33,7 +33,7 @@ def test_an_axolotl_yaml(tmp_path):
     assert settings.checkpointing
     assert settings.optimizer == "paged_adamw_8bit"
     assert settings.reference == "columns"
-    assert settings.prompt_is_shared
+    assert settings.share_prompt
 
 
 def test_axolotl_keeps_embeddings_and_norms_in_float32_in_full_fine_tuning(tmp_path):
@@ -42,10 +42,9 @@ def test_axolotl_keeps_embeddings_and_norms_in_float32_in_full_fine_tuning(tmp_p
     assert not read(tmp_path, AXOLOTL, adapter="lora", lora_r=4).upcast_embeddings_and_norms
 
 
-def test_flash_attention_computes_the_prompt_twice(tmp_path):
-    assert not read(tmp_path, AXOLOTL, flash_attention=True).prompt_is_shared
-    assert not read(tmp_path, AXOLOTL, weighted_dpo={"share_prompt": False}).prompt_is_shared
-    assert not read(tmp_path, TRL, share_prompt="false").prompt_is_shared
+def test_prompts_may_be_kept_apart(tmp_path):
+    assert not read(tmp_path, AXOLOTL, weighted_dpo={"share_prompt": False}).share_prompt
+    assert not read(tmp_path, TRL, share_prompt="false").share_prompt
 
 
 @pytest.mark.parametrize(

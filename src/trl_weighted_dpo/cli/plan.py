@@ -1,6 +1,7 @@
 """`weighted-dpo plan`: memory and time of a training run, without weights."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,22 +47,26 @@ def plan(
 
     Exit code: 0 if the run fits, 1 if it does not, 2 if it could not be planned.
     """
+    from contextlib import redirect_stdout
     from dataclasses import replace
 
     from trl_weighted_dpo.cli.paths import check_paths
-    from trl_weighted_dpo.planning.model import load_config
-    from trl_weighted_dpo.planning.plan import Planner, remedies
-    from trl_weighted_dpo.planning.recipe import read_recipe
 
     try:
         check_paths([recipe])
-        settings = read_recipe(recipe)
-        if model is not None:
-            settings = replace(settings, model=model)
-        machine = _machine(gpus, gpu, gpu_memory, gpu_tflops, mfu)
-        planner = Planner(load_config(settings.model), _pairs(pairs, prompt_tokens, completion_tokens, settings))
-        made = planner.plan(settings, machine)
-        changes = [] if made.fits else list(remedies(planner, made))
+        # Libraries log to it when they are imported, DeepSpeed among them.
+        with redirect_stdout(sys.stderr):
+            from trl_weighted_dpo.planning.model import load_config
+            from trl_weighted_dpo.planning.plan import Planner, remedies
+            from trl_weighted_dpo.planning.recipe import read_recipe
+
+            settings = read_recipe(recipe)
+            if model is not None:
+                settings = replace(settings, model=model)
+            machine = _machine(gpus, gpu, gpu_memory, gpu_tflops, mfu)
+            planner = Planner(load_config(settings.model), _pairs(pairs, prompt_tokens, completion_tokens, settings))
+            made = planner.plan(settings, machine)
+            changes = [] if made.fits else list(remedies(planner, made))
     except (ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(UNUSABLE) from error
@@ -93,7 +98,7 @@ def _pairs(pairs: str, prompt: float, completion: float, settings: "RunSettings"
         return assumed_pairs(int(pairs), prompt, completion, settings.max_length)
     check_paths([Path(pairs)])
     rows = RowFile(Path(pairs))
-    return measured_pairs(rows, load_tokenizer(settings.model), settings.max_length, settings.prompt_is_shared)
+    return measured_pairs(rows, load_tokenizer(settings.model), settings.max_length, settings.share_prompt)
 
 
 def _show(made: Any, changes: list[tuple[str, Any]], as_json: bool) -> None:

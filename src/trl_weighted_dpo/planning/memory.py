@@ -171,24 +171,19 @@ class _Parts:
     def _gradients(self) -> dict[str, int]:
         all_of_them = self._gradient_bytes()
         before = all_of_them if self._gradients_wait() else 0
-        # With tied weights the head's gradient waits for the embedding's; without, it is there first.
-        head = self._gradient_bytes("embedding" if self.summary.tied else "head")
-        waiting = before + head if self.summary.tied or not before else before
-        return dict(zip(MOMENTS, (waiting, before, all_of_them, all_of_them), strict=True))
+        # The head's is there first; where it is the embedding too, the rehearsal has it among the work.
+        head = 0 if self.summary.tied else self._gradient_bytes("head")
+        return dict(zip(MOMENTS, (max(before, head), before, all_of_them, all_of_them), strict=True))
 
     def _gradients_wait(self) -> bool:
         return self.settings.accumulation > 1 or self.settings.sharding.stage >= 2
 
     def _activations(self) -> dict[str, int]:
         rehearsal, embedding = self.rehearsal, self.rehearsal.embedding
-        own, waiting = self._gradient_bytes("embedding"), 0
-        if self.summary.tied:
-            # The head's gradient has been waiting for this one, and autograd makes a third to hold their sum.
-            embedding, waiting = embedding + 2 * own, own
         if not self._gradients_wait():
-            # One of those in the making is what counts among the gradients.
-            embedding -= own
-        end = max(embedding, rehearsal.layers - rehearsal.kept + waiting)
+            # The embedding's gradient in the making is the one that counts among the gradients.
+            embedding -= self._gradient_bytes("embedding")
+        end = max(embedding, rehearsal.backward - rehearsal.kept)
         step = self._step_work()
         return dict(zip(MOMENTS, (rehearsal.layers, rehearsal.head, end, step), strict=True))
 

@@ -1,5 +1,6 @@
 """A model without weights: built from its config on the meta device, with the adapter, and counted."""
 
+import copy
 import math
 import re
 from dataclasses import dataclass, replace
@@ -179,6 +180,8 @@ def build_model(config: Any, settings: RunSettings) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
+    # A model keeps its config and changes it.
+    config = copy.deepcopy(config)
     try:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, settings.dtype))

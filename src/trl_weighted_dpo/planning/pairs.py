@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from trl_weighted_dpo import schema
-from trl_weighted_dpo.planning.rehearsal import Batch
 
 
 @dataclass(frozen=True)
@@ -26,9 +25,10 @@ class PairLength:
         return self.chosen + self.rejected
 
     def rows(self, shared: bool) -> tuple[float, ...]:
-        """Lengths of the rows that a pair becomes: one with the prompt once, or two."""
+        """Lengths of the rows that a pair becomes: two, or one with the prompt once, in which last tokens, which
+        predict nothing, make room for a second copy of the prompt's last ([`~training.layout`])."""
         if shared:
-            return (self.prompt + self.completions,)
+            return (self.prompt - 1 + self.completions,)
         return self.prompt + self.chosen, self.prompt + self.rejected
 
 
@@ -112,9 +112,3 @@ def measured_pairs(rows: Iterable[Mapping[str, Any]], tokenizer: Any, max_length
 
 def _tokens(pair: PairLength) -> tuple[float, float, float]:
     return pair.prompt, pair.chosen, pair.rejected
-
-
-def batch_of(pair: PairLength, micro_batch: int, shared: bool) -> Batch:
-    """The micro-batch that pairs of this length make, padded to the longest row."""
-    rows = pair.rows(shared)
-    return Batch(micro_batch * len(rows), round(max(rows)), round(micro_batch * pair.completions))

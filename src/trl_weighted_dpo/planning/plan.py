@@ -6,10 +6,11 @@ from typing import Any
 
 from trl_weighted_dpo.planning.memory import GIB, MOMENTS, MemoryPlan, plan_memory
 from trl_weighted_dpo.planning.model import ModelSummary, build_model, dtype_bytes, summarize
-from trl_weighted_dpo.planning.pairs import Pairs, batch_of
-from trl_weighted_dpo.planning.rehearsal import Batch, Rehearsal, rehearse
+from trl_weighted_dpo.planning.pairs import PairLength, Pairs
+from trl_weighted_dpo.planning.rehearsal import BatchShape, Rehearsal, batch_shape, rehearse
 from trl_weighted_dpo.planning.settings import RunSettings
 from trl_weighted_dpo.planning.timing import TimePlan, plan_time
+from trl_weighted_dpo.training.paths import sharing_obstacle
 
 DEFAULT_UTILIZATION = 0.3
 """Ours. Long sequences on many GPUs reach 0.38 to 0.43 (Llama 3, arXiv 2407.21783, table 4) and more (0.42 to 0.57,
@@ -44,7 +45,7 @@ class Plan:
     Args:
         settings, machine, pairs: What was planned.
         summary ([`~planning.model.ModelSummary`]): Its model.
-        batch ([`~planning.rehearsal.Batch`]): The largest micro-batch.
+        batch ([`~planning.rehearsal.BatchShape`]): The largest micro-batch.
         memory ([`~planning.memory.MemoryPlan`]): Memory of a GPU at the largest micro-batch.
         mean_memory ([`~planning.memory.MemoryPlan`]): The same with pairs of mean length.
         kept ([`dict[bool, int]`]): Activations kept, in bytes, without and with checkpointing.
@@ -58,7 +59,7 @@ class Plan:
     machine: Machine
     pairs: Pairs
     summary: ModelSummary
-    batch: Batch
+    batch: BatchShape
     memory: MemoryPlan
     mean_memory: MemoryPlan
     kept: dict[bool, int]
@@ -113,11 +114,13 @@ class Planner:
     Args:
         config (`PretrainedConfig`): The model's.
         pairs ([`~planning.pairs.Pairs`]): What is trained on.
+        device (`str`, *optional*, defaults to `"cuda"`): What it is trained on.
     """
 
-    def __init__(self, config: Any, pairs: Pairs) -> None:
+    def __init__(self, config: Any, pairs: Pairs, device: str = "cuda") -> None:
         self._config = config
         self._pairs = pairs
+        self._device = device
         self._summaries: dict[Any, ModelSummary] = {}
         self._rehearsals: dict[Any, Rehearsal] = {}
 
@@ -127,16 +130,14 @@ class Planner:
         Raises:
             `ValueError`: If it cannot be planned; says why.
         """
+        settings = replace(settings, share_prompt=settings.share_prompt and self._can_share(settings))
         summary = self._summary(settings)
         source, second_model = self._reference(settings)
-        largest, mean = (
-            batch_of(pair, settings.micro_batch, settings.prompt_is_shared)
-            for pair in (self._pairs.longest, self._pairs.mean)
-        )
+        largest, mean = self._pairs.longest, self._pairs.mean
         kept = {flag: self._rehearsal(replace(settings, checkpointing=flag), largest).kept for flag in (False, True)}
         memory, mean_memory = (
-            plan_memory(summary, settings, self._rehearsal(settings, batch), machine.gpus, second_model)
-            for batch in (largest, mean)
+            plan_memory(summary, settings, self._rehearsal(settings, pair), machine.gpus, second_model)
+            for pair in (largest, mean)
         )
         time = plan_time(
             summary,
@@ -147,11 +148,11 @@ class Planner:
             machine.tflops,
             machine.utilization,
         )
-        longest = self._pairs.longest
-        rows = longest.rows(shared=False)
+        rows = largest.rows(shared=False)
+        shape = batch_shape(largest, settings.micro_batch, settings.share_prompt)
         logits = round(2 * settings.micro_batch * max(rows) * summary.vocabulary * dtype_bytes("float32"))
         return Plan(
-            settings, machine, self._pairs, summary, largest, memory, mean_memory, kept, logits, source, time
+            settings, machine, self._pairs, summary, shape, memory, mean_memory, kept, logits, source, time
         )  # fmt: skip
 
     def _reference(self, settings: RunSettings) -> tuple[str, ModelSummary | None]:
@@ -176,13 +177,24 @@ class Planner:
             self._summaries[key] = summarize(build_model(self._config, settings))
         return self._summaries[key]
 
-    def _rehearsal(self, settings: RunSettings, batch: Batch) -> Rehearsal:
-        is_converted = settings.sharding.engine != "ddp"
+    def _can_share(self, settings: RunSettings) -> bool:
+        model = build_model(self._config, replace(settings, lora=None, load_in_4bit=False))
+        model.config.get_text_config()._attn_implementation = settings.attention
+        return sharing_obstacle(model, settings.max_length) is None
+
+    def _rehearsal(self, settings: RunSettings, pair: PairLength) -> Rehearsal:
         key = (
-            *_model_key(settings), settings.autocast, settings.checkpointing, settings.attention, is_converted, batch
-        )  # fmt: skip
+            *_model_key(settings),
+            settings.micro_batch,
+            settings.autocast,
+            settings.checkpointing,
+            settings.attention,
+            settings.share_prompt,
+            settings.sharding.engine != "ddp",
+            pair,
+        )
         if key not in self._rehearsals:
-            self._rehearsals[key] = rehearse(self._config, settings, self._summary(settings), batch)
+            self._rehearsals[key] = rehearse(self._config, settings, self._summary(settings), pair, self._device)
         return self._rehearsals[key]
 
 

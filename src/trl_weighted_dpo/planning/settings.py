@@ -75,7 +75,7 @@ class RunSettings:
         checkpointing (`bool`): Whether activations are computed again in the backward pass.
         optimizer (`str`): Its name, as Transformers and Axolotl have it.
         attention (`str`): Attention implementation.
-        share_prompt (`bool`): Whether the prompt of a pair is computed once.
+        share_prompt (`bool`): Whether the prompt of a pair is computed once, where the model allows it.
         reference (`str`): `"columns"`, `"computed"` (before training), `"model"`, or `"auto"`.
         epochs (`float`), max_steps (`int` or `None`): How long it trains; `max_steps` overrides.
         sharding ([`Sharding`]): How processes share.
@@ -107,8 +107,3 @@ class RunSettings:
     def compute_dtype(self) -> str:
         """Precision of matrix products and of what is kept of them."""
         return self.autocast or self.dtype
-
-    @property
-    def prompt_is_shared(self) -> bool:
-        """Whether the prompt is computed once: flash-attention takes no mask that could keep the branches apart."""
-        return self.share_prompt and not self.attention.startswith("flash_attention")

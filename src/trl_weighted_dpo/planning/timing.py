@@ -48,7 +48,7 @@ def pair_flops(summary: ModelSummary, settings: RunSettings, pair: PairLength, r
         pair ([`~planning.pairs.PairLength`]): Its tokens.
         reference_forward (`bool`): Whether the reference's log-probs are computed in each step.
     """
-    rows = pair.rows(settings.prompt_is_shared)
+    rows = pair.rows(settings.share_prompt)
     tokens = sum(rows)
     frozen, trained = (
         2.0
@@ -111,5 +111,5 @@ def plan_time(
         seconds = flops / (gpus * tflops * 1e12 * utilization)
         step = max(seconds / SPREAD, seconds * utilization), seconds * SPREAD
         run = step[0] * steps, step[1] * steps
-    tokens = pairs_per_step * sum(pairs.mean.rows(settings.prompt_is_shared))
+    tokens = pairs_per_step * sum(pairs.mean.rows(settings.share_prompt))
     return TimePlan(pairs_per_step, tokens, flops, steps, step, run)

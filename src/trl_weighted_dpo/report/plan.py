@@ -31,7 +31,7 @@ def run_table(plan: "Plan") -> Table:
     for name, pair in (("mean pair", mean), ("longest pair", longest)):
         sizes = f"prompt {pair.prompt:.0f}, chosen {pair.chosen:.0f}, rejected {pair.rejected:.0f} tokens"
         table.add_row(name, sizes)
-    shared = "prompt computed once" if settings.prompt_is_shared else "prompt computed twice"
+    shared = "prompt computed once" if settings.share_prompt else "prompt computed twice"
     table.add_row(
         "micro-batch",
         f"{settings.micro_batch} pairs, at most {plan.batch.rows} rows of {plan.batch.tokens} tokens ({shared})",
