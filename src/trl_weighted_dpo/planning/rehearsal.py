@@ -92,8 +92,8 @@ def make_batch(pair: PairLength, micro_batch: int, shared: bool) -> dict[str, Te
 def batch_shape(pair: PairLength, micro_batch: int, shared: bool) -> BatchShape:
     """Shape of what [`make_batch`] makes."""
     batch = make_batch(pair, micro_batch, shared)
-    rows = batch[SHARED_IDS if shared else "input_ids"]
-    return BatchShape(*rows.shape, len(batch[SCORE_POSITIONS]))
+    rows, tokens = batch[SHARED_IDS if shared else "input_ids"].shape
+    return BatchShape(rows, tokens, len(batch[SCORE_POSITIONS]))
 
 
 _FEW = 3
