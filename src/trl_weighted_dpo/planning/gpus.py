@@ -23,8 +23,8 @@ class Gpu:
 GPUS = {
     gpu.name: gpu
     for gpu in (
-        Gpu("3090", 23.6, 71.0, "NVIDIA, Ampere GA102 GPU architecture whitepaper, table 9"),
-        Gpu("4090", 23.6, 165.2, "NVIDIA, Ada GPU architecture whitepaper, appendix A"),
+        Gpu("3090", 23.6, 71.0, "NVIDIA, Ampere GA102 GPU architecture whitepaper"),
+        Gpu("4090", 23.6, 165.2, "NVIDIA, Ada GPU architecture whitepaper"),
         Gpu("A100-40", 39.4, 312.0, "NVIDIA, A100 Tensor Core GPU datasheet"),
         Gpu("A100", 79.1, 312.0, "NVIDIA, A100 Tensor Core GPU datasheet"),
         Gpu("L40S", 44.3, 362.0, "NVIDIA, L40S datasheet (half of its figure with sparsity)"),

@@ -13,7 +13,7 @@ from trl_weighted_dpo.planning.timing import TimePlan, plan_time
 from trl_weighted_dpo.training.paths import sharing_obstacle
 
 DEFAULT_UTILIZATION = 0.3
-"""Ours. Long sequences on many GPUs reach 0.38 to 0.43 (Llama 3, arXiv 2407.21783, table 4) and more (0.42 to 0.57,
+"""Ours. Long sequences on many GPUs reach 0.38 to 0.43 (Llama 3, arXiv 2407.21783, table 4) and more (0.42 to 0.56,
 Korthikanti et al., arXiv 2205.05198, table 5); pairs are short rows, in code that is not fused."""
 
 

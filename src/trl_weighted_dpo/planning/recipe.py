@@ -180,8 +180,8 @@ def _sharding(content: Mapping[str, Any], folder: Path) -> Sharding:
     if "HYBRID" in str(config.get("sharding_strategy", "")) or "hybrid" in str(content.get("fsdp", "")):
         raise ValueError("FSDP's hybrid sharding is not planned: plan one group of GPUs, with full sharding.")
     axolotl = "base_model" in content
-    # FSDP1 keeps in float32 what it trains. For FSDP2, accelerate does so since 1.14; the function that Axolotl 0.19
-    # puts in its place does not.
+    # FSDP1 keeps in float32 what it trains. For FSDP2, accelerate 1.15 does so (1.13 means to, and does not); the
+    # function that Axolotl 0.19 puts in its place does not.
     return Sharding(
         "fsdp",
         2 if gathered else 3,

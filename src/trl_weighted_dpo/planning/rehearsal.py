@@ -1,6 +1,6 @@
 """One training step of the model's own code on tensors without contents, to see what memory its activations take.
 
-A formula for activations, such as Korthikanti et al.'s (arXiv 2205.05198, Eq. 1 and 2: s·b·h·(34 + 5·a·s/h) bytes a
+A formula for activations, such as Korthikanti et al.'s (arXiv 2205.05198, Eq. 1: s·b·h·(34 + 5·a·s/h) bytes a
 layer), holds for one way to write one kind of layer. Torch's `FakeTensorMode` runs any model's code, and the trainer's
 own forward, with all shapes and no numbers, in seconds for 70 billion parameters; `docs/plan.md` gives the formula that
 comes out for a Llama layer, and a test holds it to that.
