@@ -111,7 +111,7 @@ def test_the_tables_of_a_tiny_model(tmp_path, capsys) -> None:
     given = count_positions(ours)
     assert (given.backbone_reference, given.head_reference) == (0, 0)
     laid_out = ours.batches[0]
-    assert (given.backbone, given.head) == (laid_out["shared_input_ids"].numel(), len(laid_out["score_labels"]))
+    assert (given.backbone, given.head) == (laid_out["shared_input_ids"].numel(), len(laid_out["shared_score_labels"]))
     assert given.backbone < counted.backbone
 
     parameters = sum(parameter.numel() for parameter in default.trainer.model.parameters())

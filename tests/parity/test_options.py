@@ -11,8 +11,8 @@ from transformers import MixtralConfig, MixtralForCausalLM
 from trl import DPOConfig, DPOTrainer
 from trl import __version__ as trl_version
 
-from tests.arena import assert_same, batch_of, loss_and_gradients
-from tests.tiny import tiny_pairs
+from tests.arena import Arena, assert_same, batch_of, loss_and_gradients
+from tests.tiny import tiny_model, tiny_pairs
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
 from trl_weighted_dpo.training.objective import DIFFERENCE_LOSSES, F_DIVERGENCES
 
@@ -250,6 +250,23 @@ def test_mixture_of_experts_auxiliary_loss(tmp_path, arena):
     assert_same(results[1][0], results[0][0], 1e-5)
     assert results[1][1] == pytest.approx(results[0][1], rel=1e-6)
     assert results[0][1][0] > 0
+
+
+def test_the_auxiliary_loss_cannot_go_with_shared_prompts_alone(tmp_path):
+    config = MixtralConfig(
+        vocab_size=400, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, num_local_experts=2, num_experts_per_tok=1, max_position_embeddings=256,
+        output_router_logits=True, bos_token_id=None, eos_token_id=0,
+    )  # fmt: skip
+    match = Arena(tmp_path, tiny_pairs(2), tiny_model())
+    with pytest.raises(ValueError, match="the auxiliary loss of a mixture of experts"):
+        WeightedDPOTrainer(
+            model=MixtralForCausalLM(config), ref_model=MixtralForCausalLM(config),
+            args=WeightedDPOConfig(
+                output_dir=str(tmp_path), use_cpu=True, bf16=False, report_to=[], share_prompt=True
+            ),
+            train_dataset=Dataset.from_list(match.pairs), processing_class=match.tokenizer,
+        )  # fmt: skip
 
 
 def test_reference_model_is_synchronised(arena):

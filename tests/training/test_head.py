@@ -81,6 +81,21 @@ def test_a_frozen_head_gets_no_gradient(small_chunks):
     assert weight.grad is None
 
 
+def test_nothing_is_kept_without_a_gradient(monkeypatch):
+    kept = []
+    apply = head._ChunkedLogProbs.forward
+    monkeypatch.setattr(
+        head._ChunkedLogProbs,
+        "forward",
+        staticmethod(lambda ctx, *given: (apply(ctx, *given), kept.append(ctx.kept))[0]),
+    )
+    tensors, labels = parts()
+    score_labels(*tensors, labels, LogitTransform())
+    with torch.no_grad():
+        score_labels(*tensors, labels, LogitTransform())
+    assert [len(chunks) for chunks in kept] == [1, 0]
+
+
 def test_two_passes_backward_give_twice_the_gradient(small_chunks):
     tensors, labels = parts()
     loss = score_labels(*tensors, labels, LogitTransform()).logps.sum()

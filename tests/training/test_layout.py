@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
-from trl_weighted_dpo.training.layout import lay_out, with_layout
+from trl_weighted_dpo.training.layout import with_layout
 from trl_weighted_dpo.training.masks import FULL, SLIDING, LayerKinds, attention_masks, layer_kinds
 
 TOKENS = st.lists(st.integers(1, 3), min_size=1, max_size=6)
@@ -35,16 +35,16 @@ def seen_by(batch, window=None):
     width = ids.shape[1]
     seen = {}
     for (sequence, column), index in indices(batch):
-        row, place = divmod(int(batch["score_positions"][index]), width)
+        row, place = divmod(int(batch["shared_score_positions"][index]), width)
         keys = mask[row, place].nonzero().flatten()
         seen[sequence, column] = sorted(zip(positions[row, keys].tolist(), ids[row, keys].tolist(), strict=True))
     return seen
 
 
-def indices(batch):
+def indices(batch, kind="shared_score"):
     """Sequence and place of each token that is scored, and which score it is."""
-    index = batch["score_index"]
-    places = (index < len(batch["score_labels"])).nonzero().tolist()
+    index = batch[f"{kind}_index"]
+    places = (index < len(batch[f"{kind}_labels"])).nonzero().tolist()
     return [((sequence, column + 1), int(index[sequence, column])) for sequence, column in places]
 
 
@@ -62,10 +62,12 @@ def test_a_scored_token_sees_its_own_sequence_and_nothing_else(pairs, window, cu
 
 
 @settings(max_examples=100, deadline=None)
-@given(PAIRS, st.booleans())
-def test_labels_are_the_scored_tokens(pairs, share):
-    batch = collated(pairs, share)
-    assert {place: int(batch["score_labels"][index]) for place, index in indices(batch)} == scored_tokens(batch)
+@given(PAIRS)
+def test_labels_are_the_scored_tokens(pairs):
+    batch = collated(pairs, True)
+    for kind in ("score", "shared_score"):
+        labels = {place: int(batch[f"{kind}_labels"][index]) for place, index in indices(batch, kind)}
+        assert labels == scored_tokens(batch)
 
 
 def test_the_prompt_and_a_common_beginning_are_there_once():
@@ -74,9 +76,9 @@ def test_the_prompt_and_a_common_beginning_are_there_once():
     assert batch["shared_input_ids"].tolist() == [[1, 2, 3, 4, 5, 6, 5, 0]]
     assert batch["shared_position_ids"].tolist() == [[0, 1, 2, 3, 4, 5, 4, 0]]
     assert batch["shared_segments"].tolist() == [[0, 0, 0, 0, 1, 1, 2, -1]]
-    assert batch["score_positions"].tolist() == [2, 3, 4, 5, 6]
-    assert batch["score_labels"].tolist() == [4, 5, 6, 7, 8]
-    assert batch["score_index"].tolist() == [[5, 5, 0, 1, 2, 3], [5, 5, 0, 1, 4, 5]]
+    assert batch["shared_score_positions"].tolist() == [2, 3, 4, 5, 6]
+    assert batch["shared_score_labels"].tolist() == [4, 5, 6, 7, 8]
+    assert batch["shared_score_index"].tolist() == [[5, 5, 0, 1, 2, 3], [5, 5, 0, 1, 4, 5]]
 
 
 def test_short_pairs_share_a_row():
@@ -92,22 +94,21 @@ def test_the_layout_that_a_path_needs_is_made_where_it_is_missing():
     pairs = [([1, 2, 3], [4, 5], [4, 6, 7]), ([1], [2], [3])]
     shared, separate = collated(pairs, True), collated(pairs, False)
     plain = {name: shared[name] for name in ("input_ids", "attention_mask", "completion_mask")}
-    for given_batch, path, expected in (
-        (plain, "shared", shared), (plain, "chunked", separate), (separate, "shared", shared), (shared, "chunked",
-        separate),
-    ):  # fmt: skip
+    for given_batch, path in ((plain, "shared"), (plain, "chunked"), (separate, "shared")):
         made = with_layout(given_batch, path, 0)
-        names = [name for name in expected if name.startswith("score_") or (path == "shared" and "shared_" in name)]
-        assert all(torch.equal(made[name], expected[name]) for name in names)
+        names = [name for name in shared if name.startswith("shared_" if path == "shared" else "score_")]
+        assert len(names) == (6 if path == "shared" else 3)
+        assert all(torch.equal(made[name], shared[name]) for name in names)
     assert with_layout(plain, "model", 0) is plain
-    assert with_layout(shared, "shared", 0) is shared
+    # What the collator made for shared prompts serves both.
+    assert with_layout(shared, "shared", 0) is with_layout(shared, "chunked", 0) is shared
 
 
 def test_completions_that_are_cut_away_leave_nothing_to_score():
     batch = collated([([1, 2, 3], [4], [5])], True, max_length=3)
-    assert len(batch["score_labels"]) == 0
-    assert torch.equal(batch["score_index"], torch.zeros(2, 2, dtype=torch.long))
-    assert lay_out(batch, False, 0)["score_positions"].tolist() == []
+    for kind in ("score", "shared_score"):
+        assert len(batch[f"{kind}_labels"]) == 0
+        assert torch.equal(batch[f"{kind}_index"], torch.zeros(2, 2, dtype=torch.long))
 
 
 class Config:

@@ -10,7 +10,7 @@ from trl_weighted_dpo.planning.pairs import PairLength, Pairs
 from trl_weighted_dpo.planning.rehearsal import BatchShape, Rehearsal, batch_shape, rehearse
 from trl_weighted_dpo.planning.settings import RunSettings
 from trl_weighted_dpo.planning.timing import TimePlan, plan_time
-from trl_weighted_dpo.training.paths import sharing_obstacle
+from trl_weighted_dpo.training.obstacles import sharing_obstacle
 
 DEFAULT_UTILIZATION = 0.3
 """Ours. Long sequences on many GPUs reach 0.38 to 0.43 (Llama 3, arXiv 2407.21783, table 4) and more (0.42 to 0.56,

@@ -24,7 +24,7 @@ from trl_weighted_dpo.planning.pairs import PairLength
 from trl_weighted_dpo.planning.settings import RunSettings
 from trl_weighted_dpo.training import head as lm_head
 from trl_weighted_dpo.training.forward import causal_lm, score_tokens
-from trl_weighted_dpo.training.layout import SCORE_POSITIONS, SHARED_IDS, lay_out
+from trl_weighted_dpo.training.layout import SHARED_IDS, lay_out, score_names
 
 _ATTENTION = "weighted_dpo_rehearsal"
 
@@ -93,7 +93,8 @@ def batch_shape(pair: PairLength, micro_batch: int, shared: bool) -> BatchShape:
     """Shape of what [`make_batch`] makes."""
     batch = make_batch(pair, micro_batch, shared)
     rows, tokens = batch[SHARED_IDS if shared else "input_ids"].shape
-    return BatchShape(rows, tokens, len(batch[SCORE_POSITIONS]))
+    positions, _, _ = score_names("shared" if shared else "chunked")
+    return BatchShape(rows, tokens, len(batch[positions]))
 
 
 _FEW = 3

@@ -25,8 +25,6 @@ from trl_weighted_dpo.training import layout
 from trl_weighted_dpo.training.head import HeadOutput, LogitTransform, logit_transform, reduce_logits, score_labels
 from trl_weighted_dpo.training.masks import attention_masks, layer_kinds
 
-PATHS = ("shared", "chunked", "model")
-
 STATISTICS_CHUNK = 1024
 """Completion tokens whose (chunk, vocabulary) statistics are computed at a time where the model makes all logits, to
 bound their memory."""
@@ -87,10 +85,10 @@ def score_tokens(
     mask = batch["completion_mask"][:, 1:].bool()
     if path != "model":
         found = _run_replaced(model, batch, path, statistics, wpo)
-        index = batch[layout.SCORE_INDEX]
+        index = batch[layout.score_names(path)[2]]
 
         def spread(values: Tensor) -> Tensor:
-            return torch.cat([values, values.new_zeros(1)])[index]
+            return torch.cat([values, values.new_zeros(1)]).to(index.device)[index]
 
         kept = None
     else:
@@ -128,13 +126,13 @@ def _run_replaced(model: nn.Module, batch: Mapping[str, Tensor], path: str, stat
     base = causal_lm(model)
     config = base.config.get_text_config()
     transform = logit_transform(config)
-    places, labels = batch[layout.SCORE_POSITIONS], batch[layout.SCORE_LABELS]
+    places, labels = (batch[name] for name in layout.score_names(path)[:2])
 
     def forward(*args: Any, **kwargs: Any) -> tuple[Tensor | None, ...]:
         given = {name: value for name, value in kwargs.items() if value is not None}
         hidden = base.base_model(*args, **given)[0]
         head = base.get_output_embeddings()
-        picked = hidden.reshape(-1, hidden.size(-1)).index_select(0, places)
+        picked = hidden.reshape(-1, hidden.size(-1)).index_select(0, places.to(hidden.device))
         with contextlib.ExitStack() as stack:
             # An adapter may keep a trained copy beside the original head; the one that is active is called.
             for linear in (module for module in head.modules() if isinstance(module, nn.Linear)):
@@ -162,8 +160,10 @@ def _labels_scorer(
     linear: nn.Linear, labels: Tensor, transform: LogitTransform, statistics: bool, wpo: bool
 ) -> Callable[[Tensor], tuple[Tensor | None, ...]]:
     def forward(hidden: Tensor) -> tuple[Tensor | None, ...]:
+        # With the model split over devices, the backbone may end on another one than the head.
+        device = linear.weight.device
         found = score_labels(
-            hidden.to(linear.weight.device), linear.weight, linear.bias, labels, transform, statistics, wpo
+            hidden.to(device), linear.weight, linear.bias, labels.to(device), transform, statistics, wpo
         )
         return found.logps, found.entropy, found.mean_logit, found.top1, found.squares
 

@@ -109,7 +109,7 @@ def score_labels(
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     with torch.autocast(device, enabled=False):
         logps, *others = _ChunkedLogProbs.apply(
-            hidden.to(dtype), weight, bias, labels, transform, statistics, wpo, dtype
+            hidden.to(dtype), weight, bias, labels, transform, statistics, wpo, torch.is_grad_enabled()
         )
     return HeadOutput.of(logps, others, statistics, wpo)
 
@@ -125,11 +125,12 @@ class _ChunkedLogProbs(torch.autograd.Function):
         transform: LogitTransform,
         statistics: bool,
         wpo: bool,
-        dtype: torch.dtype,
+        has_gradient: bool,
     ) -> tuple[Tensor, ...]:
+        dtype = hidden.dtype
         matrix, offset = weight.to(dtype), None if bias is None else bias.to(dtype)
         precise = torch.promote_types(dtype, torch.float32)
-        keeps = any(ctx.needs_input_grad) and transform.cap is None and 4 * len(labels) * len(weight) <= KEPT_BYTES
+        keeps = has_gradient and transform.cap is None and 4 * len(labels) * len(weight) <= KEPT_BYTES
         ctx.kept = []
         columns: list[list[Tensor]] = []
         for part, target in _chunks(hidden, labels, len(weight)):

@@ -21,16 +21,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SCORE_POSITIONS = "score_positions"
-SCORE_LABELS = "score_labels"
-SCORE_INDEX = "score_index"
+SCORES = ("score_positions", "score_labels", "score_index")
+SHARED_SCORES = ("shared_score_positions", "shared_score_labels", "shared_score_index")
 SHARED_IDS = "shared_input_ids"
 SHARED_POSITIONS = "shared_position_ids"
 SHARED_SEGMENTS = "shared_segments"
-SHARED_KEYS = (SHARED_IDS, SHARED_POSITIONS, SHARED_SEGMENTS)
+_SHARED_ROWS = (SHARED_IDS, SHARED_POSITIONS, SHARED_SEGMENTS)
 
-_TRUNK, _CHOSEN, _REJECTED = 0, 1, 2
-_BRANCHES = 3
+TRUNK, CHOSEN, REJECTED = 0, 1, 2
+BRANCHES = 3
 _PADDING = -1
 _ALIGNMENT = 8
 """Row lengths are multiples of it: attention kernels copy masks that are not aligned."""
@@ -52,30 +51,41 @@ def lay_out(batch: Mapping[str, Tensor], share: bool, pad_token_id: int) -> dict
             Fills the rows up.
 
     Returns:
-        For N positions that score a completion token:
+        Of the separate layout, for N positions that score a completion token:
 
         * `score_positions` (N,): places in the flattened rows, whose hidden states predict the tokens,
         * `score_labels` (N,): the tokens,
         * `score_index` (2B, T−1): which of the N scores token t + 1 of each sequence; N where none does.
 
-        If shared, also the R rows of length S: `shared_input_ids`, `shared_position_ids` and `shared_segments`, each
-        (R, S). A segment is 3·pair + 0 (trunk), 1 (chosen) or 2 (rejected); −1 is padding.
+        If shared, the same of the shared layout under `shared_score_positions` and so on, and its R rows of length S:
+        `shared_input_ids`, `shared_position_ids` and `shared_segments`, each (R, S). A segment is 3·pair + 0 (trunk), 1
+        (chosen) or 2 (rejected); −1 is padding.
     """
     ids, attended, completion = (batch[name].numpy() for name in ("input_ids", "attention_mask", "completion_mask"))
     scored = (completion[:, 1:] > 0) & (attended[:, 1:] > 0)
-    if not share:
-        rows, columns = np.nonzero(scored)
-        index = np.full(scored.shape, len(rows))
-        index[rows, columns] = np.arange(len(rows))
-        return _tensors(rows * ids.shape[1] + columns, ids[rows, columns + 1], index)
-    return _shared(ids, attended.sum(axis=1), scored, pad_token_id)
+    rows, columns = np.nonzero(scored)
+    index = np.full(scored.shape, len(rows))
+    index[rows, columns] = np.arange(len(rows))
+    layout = _tensors(SCORES, rows * ids.shape[1] + columns, ids[rows, columns + 1], index)
+    if share:
+        layout |= _shared(ids, attended.sum(axis=1), scored, pad_token_id)
+    return layout
+
+
+def segment_branch(segments: Tensor) -> Tensor:
+    """Whether each token of `shared_segments` is in a trunk (0), a chosen (1) or a rejected branch (2)."""
+    return segments % BRANCHES
+
+
+def score_names(path: str) -> tuple[str, str, str]:
+    """Names of positions, labels and index of a path's layout."""
+    return SHARED_SCORES if path == "shared" else SCORES
 
 
 def with_layout(batch: Mapping[str, Tensor], path: str, pad_token_id: int) -> Mapping[str, Tensor]:
     """The batch with the layout that a path of [`~training.forward.score_tokens`] needs. What the collator has not
     made is made here, which waits for the device."""
-    shared = SHARED_IDS in batch
-    if path == "model" or (SCORE_INDEX in batch and shared == (path == "shared")):
+    if path == "model" or score_names(path)[0] in batch:
         return batch
     names = ("input_ids", "attention_mask", "completion_mask")
     layout = lay_out({name: batch[name].cpu() for name in names}, path == "shared", pad_token_id)
@@ -100,16 +110,16 @@ def _shared(
     slots = np.full((2 * pairs, ids.shape[1]), _PADDING, dtype=np.int64)
     for pair, (row, start) in enumerate(places):
         trunk = trunks[pair]
-        parts = ((_TRUNK, pair, 0, trunk), *(
+        parts = ((TRUNK, pair, 0, trunk), *(
             (branch, sequence, trunk, trunk + branches[sequence])
-            for branch, sequence in ((_CHOSEN, pair), (_REJECTED, pairs + pair))
+            for branch, sequence in ((CHOSEN, pair), (REJECTED, pairs + pair))
         ))  # fmt: skip
         for branch, sequence, begin, end in parts:
             target = slice(start, start + end - begin)
             rows[row, target] = ids[sequence, begin:end]
             positions[row, target] = np.arange(begin, end)
-            segments[row, target] = _BRANCHES * pair + branch
-            owners = (pair, pairs + pair) if branch == _TRUNK else (sequence,)
+            segments[row, target] = BRANCHES * pair + branch
+            owners = (pair, pairs + pair) if branch == TRUNK else (sequence,)
             for owner in owners:
                 slots[owner, begin:end] = row * width + np.arange(target.start, target.stop)
             start = target.stop
@@ -119,10 +129,8 @@ def _shared(
     flat, first, inverse = np.unique(slots[sequences, columns], return_index=True, return_inverse=True)
     index = np.full(scored.shape, len(flat))
     index[sequences, columns] = inverse
-    layout = _tensors(flat, ids[sequences[first], columns[first] + 1], index)
-    for name, values in zip(SHARED_KEYS, (rows, positions, segments), strict=True):
-        layout[name] = torch.from_numpy(values)
-    return layout
+    scores = _tensors(SHARED_SCORES, flat, ids[sequences[first], columns[first] + 1], index)
+    return scores | _tensors(_SHARED_ROWS, rows, positions, segments)
 
 
 def _trunk(chosen: NDArray[np.int64], rejected: NDArray[np.int64]) -> int:
@@ -161,9 +169,5 @@ def _cost(rows: int, width: int) -> float:
     return rows * width * (1 + width / _ATTENTION_PARITY)
 
 
-def _tensors(positions: NDArray[np.int64], labels: NDArray[np.int64], index: NDArray[np.int64]) -> dict[str, Tensor]:
-    return {
-        SCORE_POSITIONS: torch.from_numpy(positions),
-        SCORE_LABELS: torch.from_numpy(labels),
-        SCORE_INDEX: torch.from_numpy(index),
-    }
+def _tensors(names: Sequence[str], *arrays: NDArray[np.int64]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in zip(names, arrays, strict=True)}

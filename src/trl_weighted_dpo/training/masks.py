@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trl_weighted_dpo.training.layout import BRANCHES, TRUNK, segment_branch
+
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
@@ -35,7 +37,7 @@ def layer_kinds(config: Any) -> LayerKinds:
     kinds = set(getattr(config, "layer_types", None) or ())
     others = sorted(kinds - {FULL, SLIDING})
     if others:
-        raise ValueError(f"it has {', '.join(others)} layers, in which one completion would leak into the other")
+        raise ValueError(f"it has {', '.join(others)} layers, in which one completion may see the other")
     window = getattr(config, "sliding_window", None)
     if kinds:
         return LayerKinds(window, True) if SLIDING in kinds else LayerKinds()
@@ -54,15 +56,15 @@ def attention_masks(segments: Tensor, positions: Tensor, kinds: LayerKinds, dtyp
         `Tensor` of shape (R, 1, S, S), 0 where attended and the dtype's lowest number elsewhere, or a dictionary of
         them by the kind of layer.
     """
-    pair, branch = segments // 3, segments % 3
+    pair, branch = segments // BRANCHES, segment_branch(segments)
     key_pair, key_branch = pair.unsqueeze(1), branch.unsqueeze(1)
     order = torch.arange(segments.size(1), device=segments.device)
-    seen = (key_pair == pair.unsqueeze(2)) & ((key_branch == 0) | (key_branch == branch.unsqueeze(2)))
+    seen = (key_pair == pair.unsqueeze(2)) & ((key_branch == TRUNK) | (key_branch == branch.unsqueeze(2)))
     seen &= order.unsqueeze(0) <= order.unsqueeze(1)
     full = _additive(seen, dtype)
     if kinds.window is None:
         return full
-    sliding = _additive(seen & (positions.unsqueeze(2) - positions.unsqueeze(1) < kinds.window), dtype)
+    sliding = _additive(seen & (positions.unsqueeze(2) < positions.unsqueeze(1) + kinds.window), dtype)
     return {FULL: full, SLIDING: sliding} if kinds.by_kind else sliding
 
 

@@ -106,6 +106,19 @@ def keep_batches_whole(args: Any) -> None:
     args.accelerator_config.dispatch_batches = False
 
 
+def check_sharing(share: str, has_auxiliary_loss: bool) -> None:
+    """Refuse `share_prompt=True` where the loss needs the model's own forward.
+
+    Raises:
+        `ValueError`: Says what to do instead.
+    """
+    if share == "true" and has_auxiliary_loss:
+        raise ValueError(
+            "`share_prompt` is true, but prompts cannot be shared: the auxiliary loss of a mixture of experts comes "
+            "from the model's own forward. Set it to 'auto'."
+        )
+
+
 def check_text_only(processing_class: Any) -> None:
     """Refuse a vision-language model's processor, given or loaded by TRL.
 

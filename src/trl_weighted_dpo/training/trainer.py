@@ -51,8 +51,6 @@ from trl_weighted_dpo.training.telemetry import (
 
 logger = get_logger(__name__)
 
-_STREAM_BATCH = 64
-
 
 class WeightedDPOTrainer(PairPreparation):
     """Trainer for weighted DPO: the loss of a batch of B pairs is (1/B) Σ w_i ℓ_i, with ℓ_i the pair's own DPO loss.
@@ -158,6 +156,7 @@ class WeightedDPOTrainer(PairPreparation):
             )
         if data_collator is None:
             self.data_collator: Any = WeightedPreferenceCollator(**vars(self.data_collator))
+        support.check_sharing(self._share, self.aux_loss_enabled)
         self.data_collator.share_prompt = "shared" in self._paths.ways(self.model)
         support.warn_about_doubled_bos(self.train_dataset, self._tokenizer)
         if ref_model is None and self.ref_model is not None and not isinstance(model, str):
@@ -169,7 +168,10 @@ class WeightedDPOTrainer(PairPreparation):
 
     @functools.cached_property
     def _paths(self) -> ScoringPaths:
-        return ScoringPaths(self._share, self.args.max_length, self.data_collator.pad_token_id, self.accelerator)
+        longest, multiple = self.args.max_length, self.args.pad_to_multiple_of or 1
+        if longest is not None:
+            longest = -(-longest // multiple) * multiple
+        return ScoringPaths(self._share, longest, self.data_collator.pad_token_id, self.accelerator)
 
     @functools.cached_property
     def _tables(self) -> dict[str, PairTables]:
@@ -199,7 +201,7 @@ class WeightedDPOTrainer(PairPreparation):
             adapter = use_adapter(unwrapped, adapter_name="ref" if "ref" in unwrapped.peft_config else None)
         checkpointing = disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs)
         with torch.no_grad(), checkpointing, adapter, self.accelerator.autocast():
-            path = self._paths.of(model, inputs)
+            path = self._paths.of(model, inputs, as_reference=True)
             scores = score_tokens(model, with_layout(inputs, path, self._paths.pad_token_id), path)
         return completion_logps(scores.logps, scores.mask, self.ld_alpha)
 
