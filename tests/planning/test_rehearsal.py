@@ -190,6 +190,7 @@ def test_quantised_layers_keep_no_input_and_unpack_one_weight_at_a_time():
 
 def test_a_head_in_chunks_takes_a_chunk(monkeypatch):
     monkeypatch.setattr("trl_weighted_dpo.training.head.CHUNK_BYTES", {"cpu": 2**20})
+    monkeypatch.setattr("trl_weighted_dpo.training.head.LEAST_ROWS", 1)
     monkeypatch.setattr("trl_weighted_dpo.training.head.KEPT_BYTES", 0)
     config = tiny_config("Llama", vocab_size=20_000, hidden_size=16, num_hidden_layers=1)
     gradient = 20_000 * 16 * (4 + 2)  # summed up in float32
