@@ -53,19 +53,6 @@ def test_adafactor_keeps_rows_and_columns():
     assert state_bytes(OPTIMIZERS["adafactor"], [group()]) == held(optimizer)
 
 
-def test_eight_bit_adam_of_torchao_keeps_a_byte_and_a_share_of_a_constant():
-    optim = pytest.importorskip("torchao.optim")
-    parameters = [torch.nn.Parameter(torch.zeros(size)) for size in SIZES]
-    optimizer = optim.AdamW8bit(parameters)
-    total = 0
-    for parameter in parameters:
-        for signed in (True, False):
-            buffer = optimizer._new_buffer(parameter, signed)
-            parts = (buffer.codes, buffer.scale) if hasattr(buffer, "codes") else (buffer,)
-            total += sum(part.nbytes for part in parts)
-    assert state_bytes(OPTIMIZERS["adamw_torch_8bit"], [group()]) == total
-
-
 def test_eight_bit_adam_of_bitsandbytes_keeps_as_much():
     """Its step needs a GPU; its state is made without."""
     from bitsandbytes.optim import AdamW8bit
