@@ -245,7 +245,7 @@ def measured(trainer: Any, how: str) -> dict[str, int]:
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step == 2:
                 # Without a gradient for the embedding, the backward pass ends with the layers.
-                meter.close("end of backward" if seen else "layers")
+                meter.close("end of backward" if "embedding" in seen else "layers")
                 result["gradients"] = storages(p.grad for p in trainer.model.parameters() if p.grad is not None)
 
         def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -259,16 +259,20 @@ def measured(trainer: Any, how: str) -> dict[str, int]:
 
         def layers_are_done(module: Any, inputs: Any, output: Any) -> None:
             # The end of the layers' forward; their backward begins when the gradient of this arrives.
-            if not output[0].requires_grad:
-                return
             meter.close("layers")
-            output[0].register_hook(lambda gradient: meter.close("head"))
+            if output[0].requires_grad:
+                output[0].register_hook(lambda gradient: meter.close("head"))
+            else:
+                seen.add("reference")
 
         def layers_end(gradient: Any) -> None:
             seen.add("embedding")
             meter.close("layers")
 
         def embedded(module: Any, inputs: Any, output: Any) -> None:
+            if "reference" in seen:
+                seen.remove("reference")
+                meter.close("head")
             if output.requires_grad:
                 output.register_hook(layers_end)
 
