@@ -41,7 +41,7 @@ from benchmarks.training_speed.weighting import weighting_cost
 
 from trl_weighted_dpo import __version__
 
-MICRO_BATCHES = 3
+MICRO_BATCHES = 8
 """Micro-batches that rounds go through."""
 MAIN_ONES = [field.TRL_DEFAULT, field.TRL_PRECOMPUTED, field.OURS]
 LIBRARIES = ("trl", "transformers", "torch", "accelerate", "datasets")
@@ -209,7 +209,7 @@ def ready(
     for contestant in entrants:
         try:
             racer = make_racer(contestant, size, tokenizer, rows, pairs, folder)
-            loss = warm_up(racer, MICRO_BATCHES if size.device == "cuda" else 1)
+            loss = warm_up(racer, 3 if size.device == "cuda" else 1)
         except Exception as error:
             if contestant == field.OURS:
                 raise
