@@ -209,7 +209,7 @@ def ready(
     for contestant in entrants:
         try:
             racer = make_racer(contestant, size, tokenizer, rows, pairs, folder)
-            loss = warm_up(racer, 3 if size.device == "cuda" else 1)
+            loss = warm_up(racer, MICRO_BATCHES if size.device == "cuda" else 1)
         except Exception as error:
             if contestant == field.OURS:
                 raise

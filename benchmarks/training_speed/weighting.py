@@ -57,7 +57,7 @@ def weighting_cost(weighted: Racer, plain: Racer) -> WeightingCost:
 
     def without_weights() -> None:
         batch = plain.trainer.data_collator(plain_rows)
-        lay_out(batch, collator.share_prompt, collator.pad_token_id)
+        lay_out(batch, collator.share_prompt, collator.pad_token_id, collator.row_multiple)
 
     with_weights, without = _medians(lambda: collator(rows), without_weights)
     return WeightingCost(_loss(len(rows), weighted), with_weights - without, len(rows) * _per_pair(weighted))

@@ -149,7 +149,7 @@ class Planner:
             machine.utilization,
         )
         rows = largest.rows(shared=False)
-        shape = batch_shape(largest, settings.micro_batch, settings.share_prompt)
+        shape = batch_shape(largest, settings.micro_batch, settings.share_prompt, self._device)
         logits = round(2 * settings.micro_batch * max(rows) * summary.vocabulary * dtype_bytes("float32"))
         return Plan(
             settings, machine, self._pairs, summary, shape, memory, mean_memory, kept, logits, source, time

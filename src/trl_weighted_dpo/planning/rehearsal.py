@@ -24,7 +24,7 @@ from trl_weighted_dpo.planning.pairs import PairLength
 from trl_weighted_dpo.planning.settings import RunSettings
 from trl_weighted_dpo.training import head as lm_head
 from trl_weighted_dpo.training.forward import causal_lm, score_tokens
-from trl_weighted_dpo.training.layout import SHARED_IDS, lay_out, score_names
+from trl_weighted_dpo.training.layout import SHARED_IDS, lay_out, row_multiple, score_names
 
 _ATTENTION = "weighted_dpo_rehearsal"
 
@@ -70,13 +70,14 @@ class BatchShape:
     positions: int
 
 
-def make_batch(pair: PairLength, micro_batch: int, shared: bool) -> dict[str, Tensor]:
+def make_batch(pair: PairLength, micro_batch: int, shared: bool, device: str = "cpu") -> dict[str, Tensor]:
     """A collated micro-batch of pairs of one length, laid out as for training.
 
     Args:
         pair ([`~planning.pairs.PairLength`]): Tokens of each; rounded.
         micro_batch (`int`): How many.
         shared (`bool`): Whether the prompt is computed once.
+        device (`str`, *optional*, defaults to `"cpu"`): Type of device that it is laid out for.
     """
     prompt, chosen, rejected = (max(round(length), 1) for length in (pair.prompt, pair.chosen, pair.rejected))
     ids = torch.zeros(2 * micro_batch, prompt + max(chosen, rejected), dtype=torch.long)
@@ -86,12 +87,12 @@ def make_batch(pair: PairLength, micro_batch: int, shared: bool) -> dict[str, Te
         attended[rows, : prompt + length] = 1
         completion[rows, prompt : prompt + length] = 1
     batch = {"input_ids": ids, "attention_mask": attended, "completion_mask": completion}
-    return {**batch, **lay_out(batch, shared, 0)}
+    return {**batch, **lay_out(batch, shared, 0, row_multiple(device))}
 
 
-def batch_shape(pair: PairLength, micro_batch: int, shared: bool) -> BatchShape:
+def batch_shape(pair: PairLength, micro_batch: int, shared: bool, device: str = "cpu") -> BatchShape:
     """Shape of what [`make_batch`] makes."""
-    batch = make_batch(pair, micro_batch, shared)
+    batch = make_batch(pair, micro_batch, shared, device)
     rows, tokens = batch[SHARED_IDS if shared else "input_ids"].shape
     positions, _, _ = score_names("shared" if shared else "chunked")
     return BatchShape(rows, tokens, len(batch[positions]))
@@ -148,7 +149,7 @@ def _rehearse(config: Any, settings: RunSettings, pair: PairLength, device: str)
         model.gradient_checkpointing_enable({"use_reentrant": False, "preserve_rng_state": False})
         if settings.lora is not None:
             model.enable_input_require_grads()
-    batch = make_batch(pair, settings.micro_batch, settings.share_prompt)
+    batch = make_batch(pair, settings.micro_batch, settings.share_prompt, device)
     fake = FakeTensorMode()
     try:
         with fake, _chunks_as_on(device):

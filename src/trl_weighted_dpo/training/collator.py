@@ -8,7 +8,7 @@ import torch
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from trl_weighted_dpo import schema
-from trl_weighted_dpo.training.layout import lay_out
+from trl_weighted_dpo.training.layout import LEAST_ROW_MULTIPLE, lay_out
 from trl_weighted_dpo.weighting.columns import read_column
 
 CARRIED = (schema.PAIR_WEIGHT, *schema.LOSS_COLUMNS, schema.HARDNESS)
@@ -27,6 +27,8 @@ class WeightedPreferenceCollator(DataCollatorForPreference):
     Args:
         share_prompt (`bool`, *optional*, defaults to `False`):
             Whether the batch is laid out for shared prompts. The trainer sets it.
+        row_multiple (`int`, *optional*, defaults to `8`):
+            What the length of shared rows is a multiple of. The trainer sets it.
 
     Raises:
         [`~schema.SchemaError`]: If a weight is missing, not finite or negative, or a `dpo_margin` or `dpo_beta` is
@@ -34,6 +36,7 @@ class WeightedPreferenceCollator(DataCollatorForPreference):
     """
 
     share_prompt: bool = False
+    row_multiple: int = LEAST_ROW_MULTIPLE
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch = super().torch_call(examples)
@@ -47,7 +50,7 @@ class WeightedPreferenceCollator(DataCollatorForPreference):
             else:
                 columns[name] = read_column(values, name, "a batch")
         tensors = {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items()}
-        return {**batch, **tensors, **lay_out(batch, self.share_prompt, self.pad_token_id)}
+        return {**batch, **tensors, **lay_out(batch, self.share_prompt, self.pad_token_id, self.row_multiple)}
 
 
 def _weight(example: dict[str, Any]) -> float:

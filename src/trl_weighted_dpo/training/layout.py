@@ -31,15 +31,19 @@ _SHARED_ROWS = (SHARED_IDS, SHARED_POSITIONS, SHARED_SEGMENTS)
 TRUNK, CHOSEN, REJECTED = 0, 1, 2
 BRANCHES = 3
 _PADDING = -1
-_ALIGNMENT = 8
-"""Row lengths are multiples of it: attention kernels copy masks that are not aligned."""
+ROW_MULTIPLE = {"cuda": 64}
+LEAST_ROW_MULTIPLE = 8
+"""Row lengths are multiples of it, by type of device: attention kernels copy masks that are not aligned, and those of
+cuDNN are built anew, in up to a second, for each shape that they have not seen."""
 _ATTENTION_PARITY = 2048
 """Row length at which attention, whose cost for a token grows with it, is taken to cost as much as the rest of the
 model. Ours: 6·hidden by operations, less since masked attention runs slower than matrix products; only decides between
 packings."""
 
 
-def lay_out(batch: Mapping[str, Tensor], share: bool, pad_token_id: int) -> dict[str, Tensor]:
+def lay_out(
+    batch: Mapping[str, Tensor], share: bool, pad_token_id: int, multiple: int = LEAST_ROW_MULTIPLE
+) -> dict[str, Tensor]:
     """Lay a batch of B pairs out.
 
     Args:
@@ -49,6 +53,8 @@ def lay_out(batch: Mapping[str, Tensor], share: bool, pad_token_id: int) -> dict
             Whether what a pair's sequences begin with is shared.
         pad_token_id (`int`):
             Fills the rows up.
+        multiple (`int`, *optional*, defaults to `8`):
+            What the length of shared rows is a multiple of.
 
     Returns:
         Of the separate layout, for N positions that score a completion token:
@@ -68,7 +74,7 @@ def lay_out(batch: Mapping[str, Tensor], share: bool, pad_token_id: int) -> dict
     index[rows, columns] = np.arange(len(rows))
     layout = _tensors(SCORES, rows * ids.shape[1] + columns, ids[rows, columns + 1], index)
     if share:
-        layout |= _shared(ids, attended.sum(axis=1), scored, pad_token_id)
+        layout |= _shared(ids, attended.sum(axis=1), scored, pad_token_id, multiple)
     return layout
 
 
@@ -82,26 +88,32 @@ def score_names(path: str) -> tuple[str, str, str]:
     return SHARED_SCORES if path == "shared" else SCORES
 
 
+def row_multiple(device: str) -> int:
+    """What the length of shared rows is a multiple of on a type of device."""
+    return ROW_MULTIPLE.get(device, LEAST_ROW_MULTIPLE)
+
+
 def with_layout(batch: Mapping[str, Tensor], path: str, pad_token_id: int) -> Mapping[str, Tensor]:
     """The batch with the layout that a path of [`~training.forward.score_tokens`] needs. What the collator has not
     made is made here, which waits for the device."""
     if path == "model" or score_names(path)[0] in batch:
         return batch
     names = ("input_ids", "attention_mask", "completion_mask")
-    layout = lay_out({name: batch[name].cpu() for name in names}, path == "shared", pad_token_id)
     device = batch["input_ids"].device
+    on_host = {name: batch[name].cpu() for name in names}
+    layout = lay_out(on_host, path == "shared", pad_token_id, row_multiple(device.type))
     return {**batch, **{name: values.to(device) for name, values in layout.items()}}
 
 
 def _shared(
-    ids: NDArray[np.int64], lengths: NDArray[np.int64], scored: NDArray[np.bool_], pad_token_id: int
+    ids: NDArray[np.int64], lengths: NDArray[np.int64], scored: NDArray[np.bool_], pad_token_id: int, multiple: int
 ) -> dict[str, Tensor]:
     pairs = len(ids) // 2
     trunks = [_trunk(ids[pair, : lengths[pair]], ids[pairs + pair, : lengths[pairs + pair]]) for pair in range(pairs)]
     # Tokens of each sequence that something is predicted from, past its trunk.
     branches = np.maximum(lengths - 1 - np.tile(trunks, 2), 0)
     sizes = [trunks[pair] + branches[pair] + branches[pairs + pair] for pair in range(pairs)]
-    places, count, width = _pack(sizes)
+    places, count, width = _pack(sizes, multiple)
 
     rows = np.full((count, width), pad_token_id, dtype=np.int64)
     positions = np.zeros((count, width), dtype=np.int64)
@@ -141,7 +153,7 @@ def _trunk(chosen: NDArray[np.int64], rejected: NDArray[np.int64]) -> int:
     return max(shared - 1, 0)
 
 
-def _pack(sizes: Sequence[int]) -> tuple[list[tuple[int, int]], int, int]:
+def _pack(sizes: Sequence[int], multiple: int) -> tuple[list[tuple[int, int]], int, int]:
     """Row and start of each item, how many rows there are and how long they are. For a number of rows the longest item
     goes first to the row that is filled least; the cheapest number is taken."""
     order = sorted(range(len(sizes)), key=lambda item: (-sizes[item], item))
@@ -159,7 +171,7 @@ def _pack(sizes: Sequence[int]) -> tuple[list[tuple[int, int]], int, int]:
             used, row = filled[0]
             places[item] = row, used
             heapq.heapreplace(filled, (used + sizes[item], row))
-        width = -(-max(max(filled)[0], 1) // _ALIGNMENT) * _ALIGNMENT
+        width = -(-max(max(filled)[0], 1) // multiple) * multiple
         if _cost(count, width) < least:
             best, least = (places, count, width), _cost(count, width)
     return best

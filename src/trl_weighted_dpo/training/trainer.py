@@ -21,7 +21,7 @@ from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightedDPOConfig, weighting_config
 from trl_weighted_dpo.training.forward import TokenScores, score_tokens
 from trl_weighted_dpo.training.health import PreferenceHealthCallback
-from trl_weighted_dpo.training.layout import with_layout
+from trl_weighted_dpo.training.layout import row_multiple, with_layout
 from trl_weighted_dpo.training.objective import (
     Objective,
     PairLogps,
@@ -158,6 +158,7 @@ class WeightedDPOTrainer(PairPreparation):
             self.data_collator: Any = WeightedPreferenceCollator(**vars(self.data_collator))
         support.check_sharing(self._share, self.aux_loss_enabled)
         self.data_collator.share_prompt = "shared" in self._paths.ways(self.model)
+        self.data_collator.row_multiple = row_multiple(self.accelerator.device.type)
         support.warn_about_doubled_bos(self.train_dataset, self._tokenizer)
         if ref_model is None and self.ref_model is not None and not isinstance(model, str):
             support.warn_if_reference_differs(self.model, self.ref_model)
