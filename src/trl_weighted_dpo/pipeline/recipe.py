@@ -29,7 +29,7 @@ FILLED_IN = {
     "score": _WRITTEN | _MODEL | _RENDERING,
     "mine": _WRITTEN,
     "weigh": _WRITTEN,
-    "evaluation": _WRITTEN | _MODEL | _RENDERING | _SOURCE | {"pool"},
+    "evaluation": _WRITTEN | _MODEL | _RENDERING | _SOURCE | {"pool", "greedy"},
 }  # fmt: skip
 """Options of our commands that are no keys of a block: the pipeline fills them in, or they show single rows."""
 
