@@ -16,8 +16,8 @@ def merge(
 ) -> None:
     """Merge an adapter into its base.
 
-    A base that was trained on in 4 bits is taken as it was, rounded to them, and merged in higher precision: merged into
-    the weights before rounding, the adapter belongs to another model.
+    A base that was trained on in 4 bits is taken as it was, rounded to them, and merged in higher precision: the
+    weights before rounding are another model than the one that the adapter belongs to.
     """
     from peft import PeftModel
 

@@ -260,7 +260,9 @@ class _Reader:
 
     def _check_place(self, key: str, value: str) -> None:
         """Refuse a path that is not there; what has the form `owner/name` may be on the hub."""
-        is_path = value.startswith((".", "/", "~")) or value.count("/") != 1 or Path(value).suffix in (*SUFFIXES, ".csv")
+        is_path = (
+            value.startswith((".", "/", "~")) or value.count("/") != 1 or Path(value).suffix in (*SUFFIXES, ".csv")
+        )
         if is_path and not Path(value).exists():
             raise self._error(key, value, f"There is no such file or folder, as seen from {Path.cwd()}.")
 
@@ -341,7 +343,9 @@ class _Reader:
                 f"{self.path}: `sft` has nothing to learn from: add `problems:`, or name data in its settings."
             )
         if recipe.train is not None and not there:
-            raise RecipeError(f"{self.path}: `train` has no pairs: add `sample:` and `mine:`, or `mine: {{file: ...}}`.")
+            raise RecipeError(
+                f"{self.path}: `train` has no pairs: add `sample:` and `mine:`, or `mine: {{file: ...}}`."
+            )
         if recipe.train is not None and recipe.mine is None and recipe.train.engine == "trl":
             raise RecipeError(
                 f"{self.path}: `train` with `engine: trl` takes pairs: add `mine:`. (Axolotl mines by itself.)"
@@ -355,7 +359,8 @@ class _Reader:
             )
         if recipe.earlier_pool and recipe.rounds == 1:
             raise RecipeError(
-                f"{self.path}: `earlier_pool: {recipe.earlier_pool}` is for later rounds: set `rounds`, or leave it out."
+                f"{self.path}: `earlier_pool: {recipe.earlier_pool}` is for later rounds: set `rounds`, or leave it "
+                "out."
             )
         if recipe.rounds == 1 and files:
             unused = [n for n in DATA_STAGES[: DATA_STAGES.index(files[-1]) + 1] if n in there]

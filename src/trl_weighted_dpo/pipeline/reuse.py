@@ -63,7 +63,9 @@ def reuse(
     except (ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
-    typer.echo(f"{len(rows)} rows with {sum(len(row[schema.CANDIDATES]) for row in rows)} candidates written to {output}")
+    typer.echo(
+        f"{len(rows)} rows with {sum(len(row[schema.CANDIDATES]) for row in rows)} candidates written to {output}"
+    )
 
 
 if __name__ == "__main__":

@@ -422,8 +422,8 @@ def _alone(folder: Path) -> Iterator[int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ValueError(
-                f"{folder}: another `weighted-dpo run`, or a stage that one has left behind, works in this folder. Wait "
-                "for it, end it, or set another output_dir."
+                f"{folder}: another `weighted-dpo run`, or a stage that one has left behind, works in this folder. "
+                "Wait for it, end it, or set another output_dir."
             ) from error
         yield lock
     finally:

@@ -1,7 +1,7 @@
 """One process of the SFT stage with TRL: `accelerate launch -m trl_weighted_dpo.pipeline.sft --config sft.yaml`.
 
-TRL's own `SFTTrainer`, by the flags and YAML keys of `trl sft`. Its script of trl 1.9 does not resume from a checkpoint,
-takes no file as `dataset_name`, and passes over keys that it does not know; that is all that is different here.
+TRL's own `SFTTrainer`, by the flags and YAML keys of `trl sft`. That of trl 1.9 does not resume from a checkpoint, takes
+no file as `dataset_name`, and passes over keys that it does not know; this is all that is different here.
 """
 
 import difflib
@@ -43,7 +43,9 @@ def parse(arguments: list[str]) -> tuple[Any, ...]:
     if flags:
         near = difflib.get_close_matches(flags[0], parser._option_string_actions, n=1)
         hint = f" Did you mean {near[0].removeprefix('--')}?" if near else ""
-        raise ValueError(f"there is no key {flags[0].removeprefix('--')} in trl's SFTConfig, ModelConfig and others.{hint}")
+        raise ValueError(
+            f"there is no key {flags[0].removeprefix('--')} in trl's SFTConfig, ModelConfig and others.{hint}"
+        )
     return tuple(parsed)
 
 
@@ -87,13 +89,11 @@ def _load(script: Any, mixture: Any, evaluate: bool) -> tuple[Any, Any]:
         rows = list(RowFile(script.dataset_name))
         splits = {"train": Dataset.from_list(rows)}
     else:
-        splits = load_dataset(
-            script.dataset_name, name=script.dataset_config, streaming=script.dataset_streaming
-        )
+        splits = load_dataset(script.dataset_name, name=script.dataset_config, streaming=script.dataset_streaming)
     if evaluate and script.dataset_test_split not in splits:
         raise ValueError(
-            f"eval_strategy is set, but the data have no split {script.dataset_test_split!r}. Name data by `datasets:`, "
-            "with test_split_size."
+            f"eval_strategy is set, but the data have no split {script.dataset_test_split!r}. Name data by "
+            "`datasets:`, with test_split_size."
         )
     return splits[script.dataset_train_split], splits[script.dataset_test_split] if evaluate else None
 

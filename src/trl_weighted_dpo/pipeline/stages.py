@@ -139,9 +139,7 @@ class _Planner:
             stage = self._own("sft-data", "problems", {"problems": str(self.problems)}, data, options)
             # The model is an input by its content, and no setting by its name.
             settings = {key: value for key, value in stage.settings.items() if key != "completions_for"}
-            yield Stage(
-                stage.name, data, stage.command, {**stage.inputs, "model": self.model}, settings
-            )
+            yield Stage(stage.name, data, stage.command, {**stage.inputs, "model": self.model}, settings)
         yield from self._trained("sft", sft, folder, None if has_own_data(sft) else data)
 
     def _trained(self, name: str, training: Training, folder: Path, data: Path | None) -> Iterator[Stage]:
@@ -172,7 +170,9 @@ class _Planner:
     def _round(self, number: int) -> Iterator[Stage]:
         recipe, folder = self.recipe, self.folder / f"round-{number}"
         replaced = [
-            index for index, name in enumerate(DATA_STAGES) if number == 1 and recipe_block(recipe, name).file is not None
+            index
+            for index, name in enumerate(DATA_STAGES)
+            if number == 1 and recipe_block(recipe, name).file is not None
         ]
         first = max(replaced, default=-1)
         data = self.problems
@@ -227,8 +227,8 @@ class _Planner:
     def _joined(self, number: int, data: Path, output: Path) -> Stage:
         if self.earlier is None:
             raise RecipeError(
-                f"{self.recipe.path}: `earlier_pool: {self.recipe.earlier_pool}`: round {number - 1} has no pool to reuse, "
-                "since a file of scored rows or pairs stands in. Leave it out, or give a pool by `sample.file`."
+                f"{self.recipe.path}: `earlier_pool: {self.recipe.earlier_pool}`: round {number - 1} has no pool to "
+                "reuse, since a file of scored rows or pairs stands in. Leave it out, or give a pool by `sample.file`."
             )
         share, seed = self.recipe.earlier_pool, self.recipe.seed
         words = ["python", "-m", "trl_weighted_dpo.pipeline.reuse", str(data), "--earlier", str(self.earlier)]
@@ -252,21 +252,19 @@ class _Planner:
         return Stage(stage.name, output, (*stage.command, *words), {**stage.inputs, **models}, stage.settings)
 
 
-def _deciding(settings: Mapping[str, Any], where: str = "") -> tuple[dict[str, Any], dict[str, str]]:
+def _deciding(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Settings without the folders of paths that are there, and these paths: they count by their content."""
-    plain, files = {}, {}
-    for key, value in settings.items():
+    files: dict[str, str] = {}
+
+    def plain(value: Any, where: str) -> Any:
         if isinstance(value, Mapping):
-            plain[key], more = _deciding(value, f"{where}{key}.")
-            files |= more
-        elif isinstance(value, list):
-            plain[key], more = [], {}
-            for index, item in enumerate(value):
-                inner, found = _deciding({"": item}, f"{where}{key}[{index}]")
-                plain[key].append(inner[""])
-                files |= found
-        elif (path := existing_file(value)) is not None:
-            plain[key], files[f"{where}{key}"] = path.name, str(path)
-        else:
-            plain[key] = value
-    return plain, files
+            return {key: plain(item, f"{where}.{key}") for key, item in value.items()}
+        if isinstance(value, list):
+            return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        path = existing_file(value)
+        if path is None:
+            return value
+        files[where] = str(path)
+        return path.name
+
+    return {key: plain(value, key) for key, value in settings.items()}, files
