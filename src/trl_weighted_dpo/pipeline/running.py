@@ -55,7 +55,7 @@ class Outcome:
 
     Args:
         stage ([`~pipeline.stages.Stage`]): The stage.
-        state (`str`): `"done"`, `"up to date"`, `"not asked for"`, `"to do: ..."`, or why it is left out.
+        state (`str`): `"done"`, `"up to date"`, `"not asked for"`, `"to do"`, or why it is left out.
         rows (`int` or `None`): Rows of its output, if it is a file of rows.
         seconds (`float` or `None`): How long it took when it was run.
     """
@@ -162,7 +162,7 @@ class _Runner:
             if reasons:
                 stale.add(stage.output)
                 self.say(f"{stage.name}: {'; '.join(reasons)}\n  {_line(stage, stage.command)}")
-            outcomes.append(Outcome(stage, f"to do: {'; '.join(reasons)}" if reasons else "up to date"))
+            outcomes.append(Outcome(stage, "to do" if reasons else "up to date"))
         return outcomes
 
     def run(self, chosen: list[bool]) -> list[Outcome]:
