@@ -184,22 +184,24 @@ class _Runner:
         memory = self.folder / "logs" / "checked.json"
         known: list[str] = json.loads(memory.read_text()) if memory.is_file() else []
         for stage, is_chosen in zip(self.stages, chosen, strict=True):
-            if stage.engine is None or stage.config_file is None or not is_chosen:
+            if stage.engine is None or not is_chosen:
                 continue
             # Rounds differ in paths only.
             key = digest([stage.kind, dict(stage.settings), self.versions])
             if key in known:
                 continue
-            self._write_config(stage)
-            self.say(f"Checking the settings of {stage.name}: {stage.config_file}")
+            # Not where the stage reads it: there may be the YAML of a finished run.
+            config_file = self.folder / "logs" / f"{stage.name.replace('/', '-')}.yaml"
+            _write_config(stage, config_file)
+            self.say(f"Checking the settings of {stage.name}: {config_file}")
             done = subprocess.run(
-                stage.engine.check_command(stage.config_file), env=_environment(), capture_output=True, text=True
+                stage.engine.check_command(config_file), env=_environment(), capture_output=True, text=True
             )
             if done.returncode:
                 lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
                 said = next((line for line in reversed(lines) if line.startswith("Error: ")), None)
                 reason = said.removeprefix("Error: ") if said else "\n".join(lines[-12:])
-                raise ValueError(f"`{stage.kind}`, as in {stage.config_file}: {reason}")
+                raise ValueError(f"`{stage.kind}`, as in {config_file}: {reason}")
             known.append(key)
             write_whole(memory, json.dumps(known))
 
@@ -244,8 +246,8 @@ class _Runner:
                 reasons = [f"{reasons[0]}; goes on from {checkpoint.name}"]
         write_whole(started_file, json.dumps({"key": key}) + "\n")
         self.path(stage, "manifest.json").unlink(missing_ok=True)
-        if stage.config is not None:
-            self._write_config(stage)
+        if stage.config_file is not None:
+            _write_config(stage, stage.config_file)
         command = (*stage.command, *added)
         self.say(f"{self._head(stage)} → {stage.output} ({'; '.join(reasons)})\n  {_line(stage, command)}")
         stage.output.parent.mkdir(parents=True, exist_ok=True)
@@ -289,11 +291,11 @@ class _Runner:
                 shutil.rmtree(checkpoint)
         return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
-    def _write_config(self, stage: Stage) -> None:
-        import yaml
 
-        assert stage.config_file is not None
-        write_whole(stage.config_file, yaml.safe_dump(dict(stage.config or {}), sort_keys=False, allow_unicode=True))
+def _write_config(stage: Stage, path: Path) -> None:
+    import yaml
+
+    write_whole(path, yaml.safe_dump(dict(stage.config or {}), sort_keys=False, allow_unicode=True))
 
 
 def _is_whole(checkpoint: Path) -> bool:
