@@ -7,6 +7,7 @@ from trl_weighted_dpo.cli.calibrate import calibrate
 from trl_weighted_dpo.cli.mine import mine
 from trl_weighted_dpo.cli.plan import plan
 from trl_weighted_dpo.cli.plugins import plugins
+from trl_weighted_dpo.cli.sample import sample
 from trl_weighted_dpo.cli.score import score
 from trl_weighted_dpo.cli.train import train
 from trl_weighted_dpo.cli.verify import verify
@@ -20,6 +21,7 @@ def describe() -> None:
     """Verifier-guided, hard-negative, per-pair weighted DPO for math."""
 
 
+app.command()(sample)
 app.command()(verify)
 app.command()(score)
 app.command()(mine)
