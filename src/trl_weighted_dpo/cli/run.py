@@ -27,8 +27,9 @@ def run(
     """
     from rich.console import Console
 
+    from trl_weighted_dpo.pipeline.processes import Stopped
     from trl_weighted_dpo.pipeline.recipe import read_recipe
-    from trl_weighted_dpo.pipeline.running import Selection, StageError, Stopped, run_recipe
+    from trl_weighted_dpo.pipeline.running import Selection, StageError, run_recipe
     from trl_weighted_dpo.report.pipeline import stages_table
 
     console = Console()

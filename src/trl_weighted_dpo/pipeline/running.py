@@ -1,20 +1,15 @@
 """Runs stages: each as a process of its own, those that are up to date not at all."""
 
 import difflib
-import fcntl
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from trl_weighted_dpo.journal import digest
 from trl_weighted_dpo.pipeline.manifest import (
@@ -26,27 +21,13 @@ from trl_weighted_dpo.pipeline.manifest import (
     versions,
     write_whole,
 )
+from trl_weighted_dpo.pipeline.processes import alone, environment, execute, signals
 from trl_weighted_dpo.pipeline.recipe import Recipe
 from trl_weighted_dpo.pipeline.stages import Stage, plan_stages
-
-_GRACE_SECONDS = 10.0
-"""How long processes that are told to end may take before they are killed."""
 
 
 class StageError(Exception):
     """A stage that failed. The message says which, and what to do."""
-
-
-class Stopped(BaseException):
-    """A signal that ends the run.
-
-    Args:
-        number (`int`): Of the signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 @dataclass(frozen=True)
@@ -119,14 +100,14 @@ def run_recipe(recipe: Recipe, selection: Selection, say: Any, dry_run: bool = F
     Raises:
         [`StageError`]: If a stage fails, or what it reads is not there.
         `ValueError`: If the selection or an engine's YAML is wrong.
-        [`Stopped`]: If a signal ends the run; the processes that it started have ended then.
+        [`~pipeline.processes.Stopped`]: If a signal ends the run; the processes that it started have ended then.
     """
     stages = plan_stages(recipe)
     chosen = selection.of(stages)
     if dry_run:
         return _Runner(recipe, stages, say, None).plan(chosen)
     recipe.output_dir.mkdir(parents=True, exist_ok=True)
-    with _alone(recipe.output_dir) as lock, _signals():
+    with alone(recipe.output_dir) as lock, signals():
         runner = _Runner(recipe, stages, say, lock)
         runner.check(chosen)
         return runner.run(chosen)
@@ -195,7 +176,7 @@ class _Runner:
             _write_config(stage, config_file)
             self.say(f"Checking the settings of {stage.name}: {config_file}")
             done = subprocess.run(
-                stage.engine.check_command(config_file), env=_environment(), capture_output=True, text=True
+                stage.engine.check_command(config_file), env=environment(), capture_output=True, text=True
             )
             if done.returncode:
                 lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
@@ -252,7 +233,7 @@ class _Runner:
         self.say(f"{self._head(stage)} → {stage.output} ({'; '.join(reasons)})\n  {_line(stage, command)}")
         stage.output.parent.mkdir(parents=True, exist_ok=True)
         begun, clock = _now(), time.perf_counter()
-        code = _execute(command, self.log(stage), stage.output if stage.to_stdout else None, self.lock)
+        code = execute(command, self.log(stage), stage.output if stage.to_stdout else None, self.lock)
         seconds = time.perf_counter() - clock
         if code:
             raise StageError(
@@ -317,116 +298,3 @@ def _rows(stage: Stage) -> int | None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _environment() -> dict[str, str]:
-    """That of the process, with the programs of this Python first; what is printed comes through at once."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    if sys.stdout.isatty():
-        environment.setdefault("COLUMNS", str(shutil.get_terminal_size().columns))
-    return environment
-
-
-def _execute(command: Sequence[str], log: Path, to: Path | None, lock: int | None) -> int:
-    """Exit code of a command. What it says goes to this process's output and to a log; with `to`, its standard output
-    goes there."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    partial = None if to is None else to.with_name(to.name + ".partial")
-    with log.open("wb") as logged:
-        logged.write(f"$ {shell_line(command, to)}\n".encode())
-        # In this process's own group, so that one signal to the group reaches all. The child holds the lock as well: a
-        # second run must not begin as long as it works, whatever becomes of this process.
-        options: dict[str, Any] = {"env": _environment(), "pass_fds": () if lock is None else (lock,)}
-        if partial is None:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
-            said = process.stdout
-        else:
-            with partial.open("wb") as output:
-                process = subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, **options)
-            said = process.stderr
-        assert said is not None
-        try:
-            _pass_through(said, logged)
-            code = process.wait()
-        except BaseException:
-            _end(process)
-            raise
-    if partial is not None and to is not None and code == 0:
-        partial.replace(to)
-    return code
-
-
-def _pass_through(said: IO[bytes], logged: IO[bytes]) -> None:
-    shown = getattr(sys.stdout, "buffer", None)
-    sys.stdout.flush()
-    while part := os.read(said.fileno(), 65536):
-        logged.write(part)
-        logged.flush()
-        if shown is not None:
-            shown.write(part)
-            shown.flush()
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and all that it has started."""
-    import psutil
-
-    try:
-        parent = psutil.Process(process.pid)
-        family = [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-    for member in family:
-        _tell(member.terminate)
-    _, alive = psutil.wait_procs(family, timeout=_GRACE_SECONDS)
-    for member in alive:
-        _tell(member.kill)
-    process.wait()
-
-
-def _tell(signal_it: Any) -> None:
-    import contextlib
-
-    import psutil
-
-    with contextlib.suppress(psutil.NoSuchProcess):
-        signal_it()
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """SIGINT and SIGTERM end the run by [`Stopped`], so that no child is left behind."""
-
-    def stop(number: int, _: Any) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[int]:
-    """A lock on the folder, as long as this process or a child that was given it lives.
-
-    Raises:
-        `ValueError`: If another run holds it.
-    """
-    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"{folder}: another `weighted-dpo run`, or a stage that one has left behind, works in this folder. "
-                "Wait for it, end it, or set another output_dir."
-            ) from error
-        yield lock
-    finally:
-        os.close(lock)
