@@ -20,6 +20,10 @@ REFERENCE_ANSWER = "reference_answer"
 REFERENCE_SOLUTION = "reference_solution"
 CANDIDATES = "candidates"
 SOLUTION = "solution"
+TRUNCATED = "truncated"
+"""Whether a candidate was cut at the maximum length of sampling, and so has no end of its own."""
+GENERATOR = "generator"
+"""What a candidate was sampled from, as its maker calls it."""
 
 # Solution rows, which also have the columns above
 STEPS = "steps"
@@ -356,19 +360,27 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
         `FileNotFoundError`: If there is no such file.
     """
     with Path(path).open("rb") as file:
-        lines = (line for line in file if line.strip())
-        for index, line in enumerate(lines):
-            try:
-                row = json.loads(line)
-            except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-                kind = next((kind for start, kind in _NOT_LINES.items() if index == 0 and line.startswith(start)), None)
-                if kind is not None:
-                    raise SchemaError(f"{path}: this is no JSONL file but {kind}.") from error
-                hint = f"This line is not valid JSON in UTF-8 ({error}). Mend or remove it."
-                raise row_error(str(path), index, "(whole row)", line.strip().decode(errors="replace"), hint) from error
-            if not isinstance(row, dict):
-                raise row_error(str(path), index, "(whole row)", row, "A row is a JSON object, one on each line.")
-            yield row
+        yield from jsonl_rows(file, str(path))
+
+
+def jsonl_rows(lines: Iterable[bytes], source: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of JSONL text, such as that of an open file; `source` names it in messages.
+
+    Raises:
+        [`SchemaError`]: As [`read_jsonl`].
+    """
+    for index, line in enumerate(line for line in lines if line.strip()):
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            kind = next((kind for start, kind in _NOT_LINES.items() if index == 0 and line.startswith(start)), None)
+            if kind is not None:
+                raise SchemaError(f"{source}: this is no JSONL file but {kind}.") from error
+            hint = f"This line is not valid JSON in UTF-8 ({error}). Mend or remove it."
+            raise row_error(source, index, "(whole row)", line.strip().decode(errors="replace"), hint) from error
+        if not isinstance(row, dict):
+            raise row_error(source, index, "(whole row)", row, "A row is a JSON object, one on each line.")
+        yield row
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from trl_weighted_dpo.cli.evaluate import evaluate
 from trl_weighted_dpo.cli.mine import mine
 from trl_weighted_dpo.cli.plan import plan
 from trl_weighted_dpo.cli.plugins import plugins
+from trl_weighted_dpo.cli.sample import sample
 from trl_weighted_dpo.cli.score import score
 from trl_weighted_dpo.cli.train import train
 from trl_weighted_dpo.cli.verify import verify
@@ -21,6 +22,7 @@ def describe() -> None:
     """Verifier-guided, hard-negative, per-pair weighted DPO for math."""
 
 
+app.command()(sample)
 app.command()(verify)
 app.command()(score)
 app.command()(mine)

@@ -52,6 +52,7 @@ def score(
     from rich.console import Console
 
     from trl_weighted_dpo.cli.paths import check_paths
+    from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
     from trl_weighted_dpo.mining.loading import load_model, load_tokenizer
     from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
     from trl_weighted_dpo.mining.scored_files import ScoredRows, journal_paths, remove_journals, score_into
@@ -78,7 +79,7 @@ def score(
         state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=30))
         loaded_tokenizer = load_tokenizer(tokenizer or model)
         if state.is_main_process:
-            _tell_what_is_not_used(bool(loaded_tokenizer.chat_template), prompt_template, system_prompt)
+            tell_what_is_not_used(bool(loaded_tokenizer.chat_template), prompt_template, system_prompt)
         loaded: Any
         if backend == "transformers":
             loaded = load_model(model, dtype, adapter, load_in_4bit, double_quant, state.device)
@@ -119,13 +120,6 @@ def _checked(rows: "RowFile") -> int:
         what = f"{schema.CANDIDATES!r} is empty in all {total} rows" if total else "the file is empty"
         raise ValueError(f"{rows}: {what}, so there is nothing to score and nothing was written.")
     return total
-
-
-def _tell_what_is_not_used(has_chat_template: bool, prompt_template: str | None, system_prompt: str | None) -> None:
-    if has_chat_template and prompt_template is not None:
-        typer.echo("--prompt-template is not used: the tokenizer has a chat template.", err=True)
-    if not has_chat_template and system_prompt is not None:
-        typer.echo("--system-prompt is not used: the tokenizer has no chat template.", err=True)
 
 
 def _check_backend(backend: str, needs_torch: str | None, load_in_4bit: bool, processes: int) -> None:

@@ -23,11 +23,16 @@ def journal_paths(output: Path, processes: int = 1) -> list[Path]:
     return [output.with_name(f"{output.name}.journal" + (f"-{index}" if index else "")) for index in range(processes)]
 
 
+def journals_of(output: Path) -> list[Path]:
+    """The journals of an output that are there, those of runs with more processes too."""
+    pattern = re.compile(re.escape(output.name) + r"\.journal(?:-\d+)?")
+    return sorted(path for path in output.parent.iterdir() if pattern.fullmatch(path.name))
+
+
 def remove_journals(output: Path) -> None:
-    """Removes the journals of an output, those of runs with more processes too."""
-    for path in list(output.parent.iterdir()):
-        if re.fullmatch(re.escape(output.name) + r"\.journal(?:-\d+)?", path.name):
-            path.unlink()
+    """Removes the journals of an output."""
+    for path in journals_of(output):
+        path.unlink()
 
 
 def score_into(

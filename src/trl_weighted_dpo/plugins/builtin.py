@@ -37,5 +37,7 @@ def weighted_dpo_raw_weights() -> "Mapping[str, RawWeightFunction]":
 
 @hookimpl
 def weighted_dpo_samplers() -> Mapping[str, SamplerFactory]:
-    """No sampler comes with the package yet."""
-    return {}
+    """The sampler backends."""
+    from trl_weighted_dpo.sampling.backends import BACKENDS
+
+    return BACKENDS

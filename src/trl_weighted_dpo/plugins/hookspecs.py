@@ -11,6 +11,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from trl_weighted_dpo.mining.hardness import HardnessFunction
+    from trl_weighted_dpo.sampling import Sample, SampleRequest, SamplingConfig
     from trl_weighted_dpo.verifier.verifier import Judge
     from trl_weighted_dpo.weighting import RawWeightFunction
 
@@ -23,19 +24,33 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Sampler(Protocol):
-    """Something that samples solutions."""
+    """Something that samples solutions.
 
-    def generate(self, prompts: Sequence[str], settings: Mapping[str, Any]) -> Iterator[list[str]]:
-        """Yields the completions of each prompt, in order.
+    Attributes:
+        tokenizer (`PreTrainedTokenizerBase` or `None`):
+            Renders problems by its chat template; without one, or for `None`, the prompt template does.
+        identity (`str`):
+            What samples are made with, such as model, precision and version: samples of another identity are not taken
+            up.
+    """
+
+    tokenizer: Any
+    identity: str
+
+    def generate(self, requests: "Sequence[SampleRequest]", config: "SamplingConfig") -> "Iterator[tuple[int, Sample]]":
+        """Yields position and sample of each request, in any order: each is on disk before the next is asked for.
 
         Args:
-            prompts (`Sequence[str]`): Prompts as the model reads them.
-            settings (`Mapping[str, Any]`): How to sample, such as the temperature and the number of completions.
+            requests (`Sequence[SampleRequest]`):
+                Prompts as the model reads them, each with a seed of its own. A sample is to depend on those two alone,
+                so that going on after a stop repeats a run that was not stopped.
+            config (`SamplingConfig`):
+                Its temperature, `top_p`, `top_k`, `max_new_tokens`, `stop` and `batch_tokens` are of use.
         """
 
 
-SamplerFactory = Callable[[str], Sampler]
-"""From the path or name of a model to a sampler."""
+SamplerFactory = Callable[[str, Mapping[str, Any]], Sampler]
+"""From the path or name of a model, and options by name, to a sampler. From the command line options are text."""
 
 
 @hookspec
@@ -68,5 +83,8 @@ def weighted_dpo_raw_weights() -> "Mapping[str, RawWeightFunction]":
 
 @hookspec
 def weighted_dpo_samplers() -> Mapping[str, SamplerFactory]:
-    """Sampler backends: functions or classes `sampler(model: str) -> Sampler`."""
+    """Sampler backends: functions or classes `sampler(model: str, options: Mapping[str, Any]) -> Sampler`.
+
+    `weighted-dpo sample --backend NAME --option KEY=VALUE` uses them.
+    """
     raise NotImplementedError

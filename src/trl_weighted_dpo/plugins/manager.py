@@ -39,7 +39,7 @@ KINDS: dict[str, _Kind] = {
     "raw_weights": _Kind(
         "raw weight", ("columns", "config"), "raw(columns: Mapping[str, Array], config: WeightingConfig) -> Array"
     ),
-    "samplers": _Kind("sampler", ("model",), "sampler(model: str) -> Sampler"),
+    "samplers": _Kind("sampler", ("model", "options"), "sampler(model: str, options: Mapping[str, Any]) -> Sampler"),
 }
 """What plugins bring: the hook of each is `weighted_dpo_` and its name here."""
 

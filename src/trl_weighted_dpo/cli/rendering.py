@@ -1,0 +1,11 @@
+"""What commands say of options on how problems are rendered."""
+
+import typer
+
+
+def tell_what_is_not_used(has_chat_template: bool, prompt_template: str | None, system_prompt: str | None) -> None:
+    """Tells of an option that the tokenizer has no use for."""
+    if has_chat_template and prompt_template is not None:
+        typer.echo("--prompt-template is not used: the tokenizer has a chat template.", err=True)
+    if not has_chat_template and system_prompt is not None:
+        typer.echo("--system-prompt is not used: the tokenizer has no chat template.", err=True)

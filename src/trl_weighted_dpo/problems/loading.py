@@ -1,0 +1,147 @@
+"""One loader for problems: where rows come from, what their columns mean, and what is wrong with them."""
+
+import hashlib
+import itertools
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from trl_weighted_dpo import schema
+from trl_weighted_dpo.problems.presets import PRESETS, Preset
+from trl_weighted_dpo.problems.sources import source_rows
+
+logger = logging.getLogger(__name__)
+
+NAMES = ("auto", *PRESETS, "custom")
+"""What `preset` may be."""
+
+_OF_POOLS = (schema.CANDIDATES, schema.RENDERED_REFERENCE, schema.REFERENCE_SCORE, schema.FINGERPRINT)
+_TEXTS = (schema.ID, schema.REFERENCE_ANSWER)
+
+
+def load_problems(
+    source: str | Any,
+    *,
+    preset: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """Load problems from a file, a folder or the hub.
+
+    Args:
+        source (`str` or `Path`):
+            See [`~problems.sources.source_rows`]. A pool gives its problems; its candidates are left out.
+        preset (`str`, *optional*):
+            What the columns mean: one of `NAMES`. `"auto"`, the default unless there are `columns`, goes by their
+            names; `"custom"`, the default with `columns`, takes what those say and columns with our names.
+        columns (`Mapping[str, str]`, *optional*):
+            Our column → theirs, such as `{"problem": "question"}`; goes before the preset.
+        split (`str`, *optional*):
+            Which split of a folder or of a set on the hub, where there are several.
+        limit (`int`, *optional*):
+            How many problems at most, the first ones.
+
+    Returns:
+        `list[dict]`: Rows with `id`, `problem`, `reference_answer`, `reference_solution` (the last two may be `None`)
+        and what the source has besides. Without an id a row gets one that depends on the text of the problem alone; of
+        such rows with the same problem the first is taken.
+
+    Raises:
+        `ValueError`: If the source cannot be read, a preset or column is not there, or no row is.
+        [`~schema.SchemaError`]: If a problem is empty, an id is there twice, or a value has a wrong type.
+    """
+    source = str(source)
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}; give at least 1.")
+    columns = dict(columns or {})
+    rows = source_rows(source, split)
+    first = next(rows, None)
+    if first is None:
+        raise ValueError(f"{source}: there is no row.")
+    name = preset or ("custom" if columns else "auto")
+    chosen = _preset(name, first, columns, source)
+    problems = [*itertools.islice(_distinct(itertools.chain([first], rows), chosen, columns, source), limit)]
+    return problems
+
+
+def _preset(name: str, first: Mapping[str, Any], columns: Mapping[str, str], source: str) -> Preset:
+    if name not in NAMES:
+        raise ValueError(f"There is no preset {name!r}. Choose one of {', '.join(NAMES)}.")
+    there = ", ".join(map(str, first))
+    for ours, theirs in columns.items():
+        if theirs not in first:
+            raise ValueError(f"{source}: there is no column {theirs!r} to be {ours!r}; there are: {there}.")
+    if name == "custom":
+        if schema.PROBLEM not in first and schema.PROBLEM not in columns:
+            raise ValueError(
+                f"{source}: which column has the problem? There are: {there}. Name it (--column problem=NAME)."
+            )
+        return PRESETS["own"]
+    if name == "auto":
+        for known in PRESETS.values():
+            if set(known.needs) <= first.keys() and known.describes(first):
+                return known
+        raise ValueError(
+            f"{source}: no preset knows the columns {there}. Say which is which, as in --column problem=NAME --column "
+            f"reference_answer=NAME (in Python `columns`), or name a preset: {', '.join(PRESETS)}."
+        )
+    missing = [column for column in PRESETS[name].needs if column not in first and schema.PROBLEM not in columns]
+    if missing:
+        raise ValueError(
+            f"{source}: the preset {name!r} reads the column {missing[0]!r}, but there are: {there}. Choose another "
+            "preset, or name columns (--column)."
+        )
+    return PRESETS[name]
+
+
+def _distinct(
+    rows: Iterator[Mapping[str, Any]], preset: Preset, columns: Mapping[str, str], source: str
+) -> Iterator[dict[str, Any]]:
+    """The problems of rows, each with an id of its own."""
+    first: dict[str, int] = {}
+    repeated = 0
+    for index, row in enumerate(rows):
+        problem = _mapped(row, index, preset, columns, source)
+        has_id = problem[schema.ID] is not None
+        if not has_id:
+            problem[schema.ID] = "sha256-" + hashlib.sha256(problem[schema.PROBLEM].encode()).hexdigest()[:16]
+        if first.setdefault(problem[schema.ID], index) == index:
+            yield problem
+        elif has_id:
+            earlier = f"Row {first[problem[schema.ID]]} has this id, too. Ids tell problems apart: give each its own."
+            raise schema.row_error(source, index, schema.ID, problem[schema.ID], earlier)
+        else:
+            repeated += 1
+    if repeated:
+        logger.warning("%s: %d rows without an id repeat a problem; the first of each is taken.", source, repeated)
+
+
+def _mapped(
+    row: Mapping[str, Any], index: int, preset: Preset, columns: Mapping[str, str], source: str
+) -> dict[str, Any]:
+    for column in (*preset.needs, *columns.values()):
+        if column not in row and not (column in preset.needs and schema.PROBLEM in columns):
+            there = ", ".join(map(str, row)) or "none"
+            raise schema.row_error(source, index, column, None, f"The column is missing; there are: {there}.")
+    taken = {*preset.reads, *columns.values(), *_OF_POOLS}
+    problem = {schema.ID: row.get(schema.ID), **preset.map(row), **{ours: row[name] for ours, name in columns.items()}}
+    for column in _TEXTS:
+        value = problem[column]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            problem[column] = str(value)
+    problem |= {name: value for name, value in row.items() if name not in taken and name not in problem}
+    schema.check_pool_row({**problem, schema.CANDIDATES: []}, index, source)
+    for name, value in problem.items():
+        if not _is_json(value):
+            raise schema.row_error(source, index, name, value, "It is nothing that JSON can hold: convert or drop it.")
+    return problem
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,38 @@
+"""A problem as the prompt that the model continues."""
+
+from typing import Any
+
+from trl_weighted_dpo.mining.rendering import render_completions
+from trl_weighted_dpo.sampling.config import SamplingConfig
+
+
+def render_prompt(problem: str, tokenizer: Any, config: SamplingConfig) -> str:
+    """The prompt of a problem: without few-shot examples the one that scoring and training see.
+
+    With a chat template the examples are earlier turns of the conversation. Without, each is the prompt template
+    and the solution, an empty line after it, in front of the problem's own.
+
+    Args:
+        problem (`str`):
+            Bare text.
+        tokenizer (`PreTrainedTokenizerBase` or `None`):
+            `None` is one without a chat template.
+        config ([`SamplingConfig`]):
+            Its template, system prompt and examples are used.
+
+    Raises:
+        `ValueError`: As [`~mining.rendering.render_completions`].
+    """
+    if getattr(tokenizer, "chat_template", None):
+        turns = [
+            {"role": role, "content": text}
+            for shot in config.few_shot
+            for role, text in zip(("user", "assistant"), shot, strict=True)
+        ]
+        messages = [*turns, {"role": "user", "content": problem}]
+        return render_completions(messages, (), tokenizer, system_prompt=config.system_prompt)[0]
+    template = config.prompt_template
+    shown = [
+        render_completions(text, (), tokenizer, template)[0] + solution + "\n\n" for text, solution in config.few_shot
+    ]
+    return "".join(shown) + render_completions(problem, (), tokenizer, template)[0]
