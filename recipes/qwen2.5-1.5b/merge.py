@@ -2,9 +2,9 @@
 
     python recipes/qwen2.5-1.5b/merge.py BASE ADAPTER OUTPUT
 
-BASE is the model that the adapter was trained over (folder or hub id). An adapter over 4-bit weights has learned to work
-with these, rounded as they are; docs/scaling.md says what merging into others costs. `axolotl merge-lora` rounds without
-the double quantisation that Axolotl trains with.
+BASE is the model that the adapter was trained over (folder or hub id). An adapter over 4-bit weights has learned to
+work with these, rounded as they are; docs/scaling.md says what merging into others costs. `axolotl merge-lora` rounds
+without the double quantisation that Axolotl trains with.
 """
 
 import argparse

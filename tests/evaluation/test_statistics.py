@@ -56,6 +56,11 @@ def test_no_interval_of_nothing():
     assert bootstrap_interval([0.5]) is None
 
 
+def test_resampling_says_nothing_where_all_problems_agree():
+    assert bootstrap_interval([0.0] * 50) is None
+    assert bootstrap_interval([1.0] * 50 + [0.5]) is not None
+
+
 def test_bootstrap_interval_is_scipys_paired_one_of_the_difference():
     rng = np.random.default_rng(3)
     first, second = rng.random(400), rng.random(400) + 0.1

@@ -121,7 +121,10 @@ class _Sampler:
             r"hook weighted_dpo_hardnesses: 'flat' has the parameter 'scale'.*called as hardness\(signals: Hardness",
         ),
         (bringing("raw_weights", {"flat": lambda columns: 1}), r"takes no argument 'config': it is called as raw\("),
-        (bringing("samplers", {"mine": _Sampler}), r"takes no argument 'model': it is called as sampler\(model: str, options: Mapping"),
+        (
+            bringing("samplers", {"mine": _Sampler}),
+            r"takes no argument 'model': it is called as sampler\(model: str, options: Mapping",
+        ),
     ],
 )
 def test_what_is_no_plugin_is_named_with_hook_and_argument(broken, message):

@@ -66,12 +66,12 @@ def bootstrap_interval(
         seed (`int`, *optional*, defaults to `0`): The same seed gives the same interval.
 
     Returns:
-        Its ends, or `None` of fewer than two problems.
+        Its ends, or `None` if the values are all the same: resampling cannot show what has not been seen.
     """
     from scipy.stats import bootstrap
 
     values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2:
+    if not len(values) or np.all(values == values[0]):
         return None
     result = bootstrap(
         (values,),
@@ -123,8 +123,8 @@ def estimate(
         confidence, resamples, seed: As for [`bootstrap_interval`].
 
     Returns:
-        `problems`, `value`, `interval` (two numbers, or `None` if there are too few problems) and its `method`; of
-        binary values `correct` too.
+        `problems`, `value`, `interval` (two numbers, or `None` if there is none) and its `method`; of binary values
+        `correct` too.
     """
     summary: dict[str, Any] = {"problems": len(values), "value": float(values.mean()) if len(values) else None}
     if is_binary:

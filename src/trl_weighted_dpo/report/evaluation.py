@@ -1,6 +1,6 @@
 """Tables of an evaluation."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -29,13 +29,10 @@ def _models(report: Mapping[str, Any], level: str) -> Table:
     table.add_column("undecided", justify="right")
     for name, model in report["models"].items():
         cells = [_estimate(model["measures"].get(measure)) for measure in measures]
-        undecided = [f"{own['verdicts']['undecided']} {m}" for m, own in model["measures"].items() if _counts(own)]
+        counted = {m: own["verdicts"] for m, own in model["measures"].items() if "verdicts" in own}
+        undecided = [f"{measure} {verdicts['undecided']}" for measure, verdicts in counted.items()]
         table.add_row(Text(one_line(name)), *cells, "\n".join(undecided))
     return table
-
-
-def _counts(measure: Mapping[str, Any]) -> bool:
-    return "verdicts" in measure
 
 
 def _comparisons(report: Mapping[str, Any], level: str) -> Table:
@@ -64,24 +61,18 @@ def _slice(slice_: Mapping[str, Any], report: Mapping[str, Any], level: str) -> 
     for name in ("group", "problems"):
         table.add_column(name, justify="left" if name == "group" else "right")
     models = list(report["models"])
-    measures = _measures(slice_["groups"].values())
+    # The first measure alone: the report has the others.
+    measure = next(name for group in slice_["groups"].values() for own in group["measures"].values() for name in own)
     for model in models:
-        for measure in measures:
-            table.add_column(f"{one_line(model)}\n{measure}", justify="right")
-    for measure in measures:
-        for model in models[1:]:
-            table.add_column(f"{one_line(model)}\n{measure}, difference", justify="right")
+        table.add_column(f"{one_line(model)}\n{measure}", justify="right")
+    for model in models[1:]:
+        table.add_column(f"{one_line(model)}\ndifference", justify="right")
     for name, group in slice_["groups"].items():
-        cells = [_estimate(group["measures"].get(model, {}).get(measure)) for model in models for measure in measures]
-        found = {(own["measure"], own["model"]): own for own in group["comparisons"]}
-        changes = [found.get((measure, model)) for measure in measures for model in models[1:]]
-        shown = ["-" if own is None else _difference(own) for own in changes]
-        table.add_row(Text(one_line(name)), str(group["problems"]), *cells, *shown)
+        cells = [_estimate(group["measures"].get(model, {}).get(measure)) for model in models]
+        found = {own["model"]: own for own in group["comparisons"] if own["measure"] == measure}
+        changes = [_difference(found[model]) if model in found else "-" for model in models[1:]]
+        table.add_row(Text(one_line(name)), str(group["problems"]), *cells, *changes)
     return table
-
-
-def _measures(groups: Iterable[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(name for group in groups for model in group["measures"].values() for name in model))
 
 
 def _estimate(measure: Mapping[str, Any] | None) -> str:
