@@ -9,7 +9,7 @@ import yaml
 
 from tests.conftest import REPOSITORY
 
-RECIPES = ("qwen2.5-1.5b-qlora", "7b-lora", "7b-zero3", "70b-fsdp2")
+RECIPES = ("qwen2.5-1.5b/weighted_dpo", "7b-lora", "7b-zero3", "70b-fsdp2")
 
 VALIDATE = """
 import sys, yaml

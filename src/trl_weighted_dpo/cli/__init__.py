@@ -4,6 +4,7 @@ import typer
 
 from trl_weighted_dpo.cli.audit import audit
 from trl_weighted_dpo.cli.calibrate import calibrate
+from trl_weighted_dpo.cli.evaluate import evaluate
 from trl_weighted_dpo.cli.mine import mine
 from trl_weighted_dpo.cli.plan import plan
 from trl_weighted_dpo.cli.plugins import plugins
@@ -33,6 +34,7 @@ app.command()(audit)
 app.command()(weigh)
 # TRL's parser reads the arguments, --help included.
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)(train)
+app.command()(evaluate)
 app.command()(plan)
 app.command()(calibrate)
 app.command()(plugins)
