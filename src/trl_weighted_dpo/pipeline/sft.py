@@ -1,7 +1,7 @@
 """One process of the SFT stage with TRL: `accelerate launch -m trl_weighted_dpo.pipeline.sft --config sft.yaml`.
 
-TRL's own `SFTTrainer`, by the flags and YAML keys of `trl sft`. That of trl 1.9 does not resume from a checkpoint, takes
-no file as `dataset_name`, and passes over keys that it does not know; this is all that is different here.
+TRL's own `SFTTrainer`, by the flags and keys of `trl sft`. That of trl 1.9 does not resume from a checkpoint, takes no
+file as `dataset_name`, and passes over keys that it does not know; this is all that is different here.
 """
 
 import difflib
