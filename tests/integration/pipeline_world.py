@@ -16,7 +16,7 @@ SFT = {
     "bf16": False, "use_cpu": True, "gradient_checkpointing": False, "report_to": "none", "max_length": 256,
 }  # fmt: skip
 TRAIN = {
-    "max_steps": 6, "per_device_train_batch_size": 4, "learning_rate": 1e-3, "save_steps": 2, "logging_steps": 2,
+    "max_steps": 12, "per_device_train_batch_size": 4, "learning_rate": 1e-3, "save_steps": 2, "logging_steps": 2,
     "bf16": False, "use_cpu": True, "gradient_checkpointing": False, "report_to": "none", "max_length": 256,
 }  # fmt: skip
 
@@ -40,7 +40,7 @@ def sums(count: int, seed: int) -> list[dict[str, Any]]:
 
 def make_world(folder: Path) -> None:
     """`train.jsonl`, `test.jsonl` and `base`, an untrained model."""
-    train, test = sums(32, 0), sums(8, 1)
+    train, test = sums(400, 0), sums(24, 1)
     write_rows(folder / "train.jsonl", train)
     write_rows(folder / "test.jsonl", test)
     texts = [row["problem"] + "\n" + row["reference_solution"] for row in [*train, *test]]
@@ -54,10 +54,10 @@ def recipe(**changes: Any) -> dict[str, Any]:
         "output_dir": "out",
         "seed": 3,
         "model": "base",
-        "problems": {"path": "train.jsonl", "limit": 24},
-        "evaluation": {"problems": {"path": "test.jsonl"}, "completions": 2, "max_new_tokens": 40},
+        "problems": {"path": "train.jsonl"},
+        "evaluation": {"problems": {"path": "test.jsonl"}, "completions": 2, "max_new_tokens": 40, "batch_tokens": 512},
         "sft": {"engine": "trl", "launch": "python", "settings": SFT},
-        "sample": {"completions": 6, "temperature": 1.0, "max_new_tokens": 40},
+        "sample": {"completions": 4, "temperature": 1.0, "max_new_tokens": 40, "batch_tokens": 2048},
         "verify": {},
         "score": {},
         "mine": {"allow_weak_answers": True, "pairs_per_problem": 2},

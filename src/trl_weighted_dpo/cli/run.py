@@ -47,8 +47,8 @@ def run(
         typer.echo("Stopped. Run again to go on from here.", err=True)
         raise typer.Exit(128 + stopped.number) from stopped
     console.print(stages_table([_shown(outcome) for outcome in outcomes]))
-    report = next((o.stage.output for o in outcomes if o.stage.kind == "evaluate" and o.stage.output.is_dir()), None)
-    if report is not None and not dry_run:
+    report = checked.output_dir / "evaluation" / "evaluation.json"
+    if report.is_file() and not dry_run:
         say(f"Report: {report}")
 
 

@@ -19,12 +19,14 @@ def merge(
     A base that was trained on in 4 bits is taken as it was, rounded to them, and merged in higher precision: the
     weights before rounding are another model than the one that the adapter belongs to.
     """
+    import torch
     from peft import PeftModel
 
     from trl_weighted_dpo.mining.loading import load_model, load_tokenizer
 
     try:
-        model = load_model(base, load_in_4bit=load_in_4bit, double_quant=double_quant)
+        device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+        model = load_model(base, load_in_4bit=load_in_4bit, double_quant=double_quant, device=device)
         if load_in_4bit:
             model = model.dequantize()
         tokenizer = load_tokenizer(str(adapter))

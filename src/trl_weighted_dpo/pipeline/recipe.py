@@ -329,6 +329,17 @@ class _Reader:
         base = {} if recipe is None else read_yaml(recipe)
         return Training(engine, recipe, _merged(base, settings), launch)
 
+    def _check_rendering(self, recipe: Recipe, train: Training) -> None:
+        """Refuse prompts in training that are not those of sampling."""
+        own = train.settings if train.engine == "trl" else train.settings.get("weighted_dpo") or {}
+        for name in sorted(_RENDERING):
+            given, here = own.get(name), getattr(recipe, name)
+            if given is not None and given != here:
+                raise RecipeError(
+                    f"{self.path}: `train`: its {name} is {given!r}, but that of the recipe is {here!r}, by which solutions "
+                    f"are sampled. Set `{name}` in the recipe, and there alone."
+                )
+
     def _check_order(self, recipe: Recipe) -> None:
         """Refuse stages that nothing leads to."""
         there = [name for name in DATA_STAGES if getattr(recipe, name) is not None]
@@ -350,6 +361,8 @@ class _Reader:
             raise RecipeError(
                 f"{self.path}: `train` with `engine: trl` takes pairs: add `mine:`. (Axolotl mines by itself.)"
             )
+        if recipe.train is not None:
+            self._check_rendering(recipe, recipe.train)
         if recipe.weigh is not None and recipe.mine is None:
             raise RecipeError(f"{self.path}: `weigh` has no pairs: add `mine:`.")
         if recipe.rounds > 1 and (recipe.train is None or recipe.sample is None):
