@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from examples.tiny_math.model import make_model, save, train_tokenizer
-from examples.tiny_math.world import HARDER, MISCONCEPTIONS, Difficulty, Event, Problem, problems
+from examples.tiny_math.world import BASIC, HARDER, MISCONCEPTIONS, TRAINED, Event, Problem, problems
 from transformers import AutoTokenizer
 
 from trl_weighted_dpo import MathVerifier
@@ -36,10 +36,12 @@ def test_the_same_seed_gives_the_same_problems_and_others_are_left_out():
     assert drawn(50) == first
     assert drawn(50, 1) != first
     taken = {problem.text for problem in first[:10]}
-    assert drawn(40, 0, Difficulty(), taken) == first[10:]
+    assert drawn(40, 0, TRAINED, taken) == first[10:]
 
 
-@pytest.mark.parametrize(("difficulty", "steps", "largest"), [(Difficulty(), {2, 3, 4}, 199), (HARDER, {5, 6}, 299)])
+@pytest.mark.parametrize(
+    ("difficulty", "steps", "largest"), [(BASIC, {2, 3, 4}, 199), (TRAINED, {2, 3, 4}, 399), (HARDER, {5, 6}, 499)]
+)
 def test_bounds(difficulty, steps, largest):
     for problem in drawn(200, 3, difficulty):
         equations = problem.equations()

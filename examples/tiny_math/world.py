@@ -72,14 +72,17 @@ class Difficulty:
         largest_told (`int`): No number of a sentence is above it.
     """
 
-    steps: tuple[int, ...] = (2, 2, 3, 3, 4)
-    largest: int = 199
-    largest_told: int = 60
+    steps: tuple[int, ...]
+    largest: int
+    largest_told: int
 
 
-TRAINED = Difficulty()
-HARDER = Difficulty(steps=(5, 5, 6), largest=299, largest_told=90)
-"""Longer chains and larger numbers than those of `TRAINED`."""
+BASIC = Difficulty(steps=(2, 2, 3, 3, 4), largest=199, largest_told=60)
+"""What the base model is trained on."""
+TRAINED = Difficulty(steps=(2, 3, 3, 4, 4), largest=399, largest_told=99)
+"""What SFT trains on: numbers that the base model makes slips with. Pools and test problems are of this kind."""
+HARDER = Difficulty(steps=(5, 5, 6), largest=499, largest_told=120)
+"""Longer chains and larger numbers than any that is trained on."""
 
 
 @dataclass(frozen=True)
