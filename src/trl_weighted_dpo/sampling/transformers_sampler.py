@@ -14,6 +14,7 @@ from trl_weighted_dpo.sampling.choosing import Ending, TokenChoice
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest
+from trl_weighted_dpo.sampling.text import cut, eos_ids
 
 BATCH_TOKENS = 65_536, 32_768
 """Tokens of a batch by default, on an accelerator and on a CPU."""
@@ -176,18 +177,6 @@ class TransformersSampler:
         return Sample(cut(text, config.stop), not row.is_stopped, len(row.made))
 
 
-def cut(text: str, stop: Sequence[str]) -> str:
-    """The text up to the first stop string."""
-    return text[: min((at for at in (text.find(end) for end in stop) if at >= 0), default=len(text))]
-
-
-def eos_ids(generation_config: Any, tokenizer: Any) -> list[int]:
-    """The ids that end a completion: the tokenizer's EOS, and those of the model's generation settings."""
-    found = getattr(generation_config, "eos_token_id", None)
-    listed = found if isinstance(found, list) else [found]
-    return [*dict.fromkeys(token for token in (*listed, tokenizer.eos_token_id) if token is not None)]
-
-
 @dataclass(frozen=True)
 class TransformersOptions:
     """Options of the backend, as for [`~mining.loading.load_model`].
@@ -204,7 +193,7 @@ class TransformersOptions:
     double_quant: bool = False
 
 
-def transformers_sampler(model: str, options: Mapping[str, Any]) -> TransformersSampler:
+def load_sampler(model: str, options: Mapping[str, Any]) -> TransformersSampler:
     """Load a model onto this process' device; `options` are those of [`TransformersOptions`].
 
     Raises:
