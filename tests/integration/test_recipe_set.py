@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from datasets import load_from_disk
-from examples.tiny_world import train_tokenizer
+from benchmarks.byte_tokenizer import train_tokenizer
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
