@@ -79,9 +79,10 @@ def test_the_lm_eval_script_passes_on_what_it_is_told(tmp_path):
         return subprocess.run(["sh", str(script), *arguments], capture_output=True, text=True, env=path)
 
     assert run("a b/model", "out").stdout.splitlines() == [
-        "--model", "hf", "--model_args", "pretrained=a b/model,dtype=bfloat16", "--tasks",
-        "gsm8k,gsm8k_cot,minerva_math", "--apply_chat_template", "--fewshot_as_multiturn", "--gen_kwargs", "max_gen_toks=1024,do_sample=False",
-        "--batch_size", "auto", "--output_path", "out", "--log_samples",
+        "--model", "hf", "--model_args", "pretrained=a b/model,dtype=bfloat16",
+        "--tasks", "gsm8k,gsm8k_cot,minerva_math", "--apply_chat_template", "--fewshot_as_multiturn",
+        "--gen_kwargs", "max_gen_toks=1024,do_sample=False", "--batch_size", "auto",
+        "--output_path", "out", "--log_samples",
     ]  # fmt: skip
     changed = run("m", "o", TASKS="gsm8k", CHAT="", MODEL_ARGS="peft=x").stdout.splitlines()
     assert changed[3:7] == ["pretrained=m,dtype=bfloat16,peft=x", "--tasks", "gsm8k", "--gen_kwargs"]

@@ -8,8 +8,8 @@ from importlib.resources import files
 import pytest
 import torch
 import yaml
-from datasets import load_from_disk
 from benchmarks.byte_tokenizer import train_tokenizer
+from datasets import load_from_disk
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
