@@ -8,6 +8,8 @@ from trl_weighted_dpo.cli.evaluate import evaluate
 from trl_weighted_dpo.cli.mine import mine
 from trl_weighted_dpo.cli.plan import plan
 from trl_weighted_dpo.cli.plugins import plugins
+from trl_weighted_dpo.cli.problems import problems
+from trl_weighted_dpo.cli.run import run
 from trl_weighted_dpo.cli.sample import sample
 from trl_weighted_dpo.cli.score import score
 from trl_weighted_dpo.cli.train import train
@@ -22,6 +24,8 @@ def describe() -> None:
     """Verifier-guided, hard-negative, per-pair weighted DPO for math."""
 
 
+app.command()(run)
+app.command()(problems)
 app.command()(sample)
 app.command()(verify)
 app.command()(score)
