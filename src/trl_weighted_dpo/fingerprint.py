@@ -216,7 +216,7 @@ def _files_identity(config: Any) -> str | None:
     if commit:
         return f"commit:{commit}"
     folder = Path(str(getattr(config, "_name_or_path", "") or ""))
-    files = list(_weight_files(folder))
+    files = list(weight_files(folder))
     if not files:
         return None
     files.append(folder / "config.json")
@@ -231,7 +231,7 @@ def _files_identity(config: Any) -> str | None:
     return f"files:{digest.hexdigest()[:32]}"
 
 
-def _weight_files(folder: Path) -> Iterator[Path]:
+def weight_files(folder: Path) -> Iterator[Path]:
     """The files that transformers would load, in its order of preference."""
     for name in (
         "model.safetensors",

@@ -55,6 +55,9 @@ SCORE_COLUMNS: dict[str, type] = {
 exp(-mean_logp), whether the maximum length cut the text, and the digest of the tokens. What needs a token is null where
 there is none."""
 
+# SFT rows: a rendered prompt, by the name that pairs have for it, and the text that is learnt
+COMPLETION = "completion"
+
 # Pair rows
 PROMPT = "prompt"
 CHOSEN = "chosen"

@@ -50,7 +50,7 @@ def recipe(tmp_path, monkeypatch):
     ("name", "model", "gpu", "gpus", "states"),
     [
         # NF4 layers, bfloat16 embedding, adapter and its gradients in float32, paged state.
-        ("qwen2.5-1.5b-qlora", "qwen2.5-1.5b", "4090", 1, 0.5 * 1.31 + 2 * 0.2334 + 8 * 0.0369),
+        ("qwen2.5-1.5b/weighted_dpo", "qwen2.5-1.5b", "4090", 1, 0.5 * 1.31 + 2 * 0.2334 + 8 * 0.0369),
         # bfloat16 weights, adapter, its gradients and Adam in float32.
         ("7b-lora", "qwen2.5-7b", "A100", 1, 2 * 7.616 + 16 * 0.1615),
         # Rajbhandari et al. (arXiv 1910.02054), section 5.3: 16 bytes a parameter, spread.

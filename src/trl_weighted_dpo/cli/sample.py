@@ -61,7 +61,7 @@ def sample(
 
     from trl_weighted_dpo import plugins
     from trl_weighted_dpo.cli.paths import check_paths
-    from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
+    from trl_weighted_dpo.cli.rendering import named, tell_what_is_not_used
     from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
     from trl_weighted_dpo.problems import load_problems
     from trl_weighted_dpo.report.sampling import sampling_table
@@ -91,9 +91,9 @@ def sample(
             "load_in_4bit": load_in_4bit or None,
         }  # fmt: skip
         given = {name: value for name, value in options.items() if value is not None}
-        given |= _named(option or (), "--option", "concurrency=32")
+        given |= named(option or (), "--option", "concurrency=32")
         make = plugins.find("samplers", backend)
-        columns = _named(column or (), "--column", "problem=question")
+        columns = named(column or (), "--column", "problem=question")
         rows = load_problems(problems, preset=preset, columns=columns, split=split, limit=limit)
         check_problems(rows, output, problems)
         # Processes that are done wait for the others, for hours if need be.
@@ -110,16 +110,3 @@ def sample(
         Console().print(sampling_table(report))
         typer.echo(f"{report.problems} pool rows written to {output}")
     state.destroy_process_group()
-
-
-def _named(given: list[str] | tuple[str, ...], option: str, example: str) -> dict[str, str]:
-    """`KEY=VALUE` as a dictionary."""
-    found: dict[str, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise ValueError(f"{option} {text}: give a name and a value, as in {option} {example}.")
-        if name in found:
-            raise ValueError(f"{option} {name} is given twice: {found[name]!r} and {value!r}.")
-        found[name] = value
-    return found

@@ -47,10 +47,23 @@ def launch_settings(arguments: list[str]) -> Any:
     Raises:
         `ValueError`: If a flag is neither TRL's nor ours nor accelerate's, or the run cannot work.
     """
+    from trl_weighted_dpo.training.arguments import check
+
+    settings, parsed = parse_launch(arguments)
+    check(*parsed)
+    return settings
+
+
+def parse_launch(arguments: list[str]) -> tuple[Any, list[Any]]:
+    """Settings of `accelerate launch` for a command line, and the dataclasses of its other flags.
+
+    Raises:
+        `ValueError`: If a flag is neither TRL's nor ours nor accelerate's, or its value is wrong.
+    """
     from accelerate.commands.launch import launch_command_parser
     from trl.cli.accelerate_config import resolve_accelerate_config_argument
 
-    from trl_weighted_dpo.training.arguments import TrainParser, check
+    from trl_weighted_dpo.training.arguments import TrainParser
 
     def refuse(message: str) -> None:
         raise ValueError(f"accelerate launch: {message}")
@@ -73,8 +86,7 @@ def launch_settings(arguments: list[str]) -> Any:
             f"{settings.training_script!r} belongs to no flag. Give a model by --model_name_or_path, pairs by "
             "--dataset_name and a YAML by --config."
         )
-    check(*parsed)
-    return settings
+    return settings, parsed
 
 
 def _without(arguments: list[str], left_over: list[str]) -> list[str]:

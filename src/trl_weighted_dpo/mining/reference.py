@@ -34,7 +34,7 @@ def render_reference(
     if not reference_solution or not reference_answer:
         return None
     if not any("<<" in candidate for candidate in candidates):
-        reference_solution = _CALCULATOR.sub("", reference_solution)
+        reference_solution = without_calculator(reference_solution)
     steps = _REFERENCE_LINE.sub("", reference_solution).strip()
     own = read_answer(steps) if _BOX in steps and any(_BOX in candidate for candidate in candidates) else None
     if own is not None and not own.is_weak:
@@ -44,6 +44,11 @@ def render_reference(
         return None
     before, after = form
     return f"{steps}\n{before}{reference_answer}{after}" if steps else None
+
+
+def without_calculator(solution: str) -> str:
+    """A solution without GSM8K's calculator annotations, `<<...>>`."""
+    return _CALCULATOR.sub("", solution)
 
 
 def _answer_form(candidates: Sequence[str]) -> tuple[str, str] | None:

@@ -31,14 +31,23 @@ def read_recipe(path: Path) -> RunSettings:
     if not isinstance(content, dict):
         raise ValueError(f"{path}: there are no keys in it. Give an Axolotl YAML or one of WeightedDPOConfig fields.")
     try:
-        if "base_model" in content:
-            return _axolotl(content, path.parent)
-        if "model_name_or_path" in content:
-            return _trl(content, path.parent)
+        return run_settings(content, path.parent)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def run_settings(content: dict[str, Any], folder: Path) -> RunSettings:
+    """The settings of a run from the content of such a file, which lies in `folder`.
+
+    Raises:
+        `ValueError`: As [`read_recipe`], without the file's name.
+    """
+    if "base_model" in content:
+        return _axolotl(content, folder)
+    if "model_name_or_path" in content:
+        return _trl(content, folder)
     raise ValueError(
-        f"{path}: there is neither `base_model`, as in an Axolotl YAML, nor `model_name_or_path`, as in a file for "
+        "there is neither `base_model`, as in an Axolotl YAML, nor `model_name_or_path`, as in a file for "
         "`weighted-dpo train`. Which model is trained?"
     )
 

@@ -1,0 +1,156 @@
+"""Pools → outcomes of the candidates of each problem, verified on the way where they bring no profiles."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trl_weighted_dpo import schema
+from trl_weighted_dpo.evaluation.outcomes import Outcome, outcome
+from trl_weighted_dpo.rows import RowFile
+from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
+from trl_weighted_dpo.verifier.verifier import MathVerifier
+
+_SHOWN_IDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is known of a problem besides its candidates.
+
+    Args:
+        text (`str`): The problem.
+        reference_answer (`str`, *optional*), reference_solution (`str`, *optional*): As in the pool.
+        columns (`Mapping[str, str | int | float | bool]`): All else in its row that is text, number or truth value.
+    """
+
+    text: str
+    reference_answer: str | None
+    reference_solution: str | None
+    columns: Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The candidates of one pool.
+
+    Args:
+        source (`str`): The pool, for messages and the report.
+        problems (`Mapping[str, Problem]`): By id, or by the problem's text where rows have no id, in the pool's order.
+        outcomes (`Mapping[str, tuple[Outcome, ...]]`): Of each problem's candidates, at least one, in their order.
+    """
+
+    source: str
+    problems: Mapping[str, Problem]
+    outcomes: Mapping[str, tuple[Outcome, ...]]
+
+    @property
+    def fewest(self) -> int:
+        """How many candidates each problem has at least."""
+        return min(map(len, self.outcomes.values()))
+
+
+def read_answered(pool: Path, journal: Path, workers: int = 1) -> Answered:
+    """Read a pool, and verify its candidates unless all of them bring a profile.
+
+    Args:
+        pool (`Path`): Pool rows, JSONL or Parquet.
+        journal (`Path`):
+            Where profiles that are made here are kept. It is taken up by a later run: the same rows are not verified
+            twice by the same version.
+        workers (`int`, *optional*, defaults to `1`): Processes to verify in.
+
+    Raises:
+        [`~schema.SchemaError`]: If a row is no pool row, has no candidates, or is there twice.
+        `ValueError`: If there are no rows.
+    """
+    rows = RowFile(pool)
+    total, has_profiles = _check(rows)
+    if has_profiles:
+        return _answered(rows, str(pool))
+    with MathVerifier() as verifier:
+        verify_into(journal, rows, verifier, workers, str(pool), total)
+    return _answered(RowsWithProfiles(rows, journal), str(pool))
+
+
+def _check(rows: RowFile) -> tuple[int, bool]:
+    """How many rows there are, and whether all candidates have profiles. What is wrong is told before any work."""
+    total, has_profiles, seen = 0, True, dict[str, int]()
+    for index, row in enumerate(rows):
+        source = str(rows)
+        schema.check_pool_row(row, index, source)
+        if not row[schema.CANDIDATES]:
+            hint = "A problem without candidates has no accuracy: sample it, or remove the row from all pools."
+            raise schema.row_error(source, index, schema.CANDIDATES, [], hint)
+        key = _key(row)
+        if key in seen:
+            column = schema.PROBLEM if row.get(schema.ID) is None else schema.ID
+            hint = f"It is that of row {seen[key]} too, and each problem counts once: give one id to each problem."
+            raise schema.row_error(source, index, column, key, hint)
+        seen[key] = index
+        for position, candidate in enumerate(row[schema.CANDIDATES]):
+            if candidate.get(schema.PROFILE) is None:
+                has_profiles = False
+            else:
+                schema.check_profile_row(candidate[schema.PROFILE], index, f"{source}, candidate {position}")
+        total += 1
+    if not total:
+        raise ValueError(f"{rows}: the file is empty, so there is nothing to evaluate.")
+    return total, has_profiles
+
+
+def _key(row: Mapping[str, Any]) -> str:
+    identity = row.get(schema.ID)
+    return str(row[schema.PROBLEM] if identity is None else identity)
+
+
+def _answered(rows: Iterable[Mapping[str, Any]], source: str) -> Answered:
+    problems: dict[str, Problem] = {}
+    outcomes: dict[str, tuple[Outcome, ...]] = {}
+    known = {schema.ID, schema.PROBLEM, schema.REFERENCE_ANSWER, schema.REFERENCE_SOLUTION, schema.CANDIDATES}
+    for row in rows:
+        key = _key(row)
+        columns = {n: value for n, value in row.items() if n not in known and isinstance(value, str | int | float)}
+        problems[key] = Problem(
+            row[schema.PROBLEM], row.get(schema.REFERENCE_ANSWER), row.get(schema.REFERENCE_SOLUTION), columns
+        )
+        outcomes[key] = tuple(outcome(candidate[schema.PROFILE]) for candidate in row[schema.CANDIDATES])
+    return Answered(source, problems, outcomes)
+
+
+def check_same_problems(pools: Iterable[Answered]) -> None:
+    """Check that pools hold the same problems, whatever their order.
+
+    Raises:
+        `ValueError`: If an id is in one of them only, or stands for another problem or reference answer: it names the
+            pools and up to five of the ids.
+    """
+    remaining = iter(pools)
+    first = next(remaining)
+    for other in remaining:
+        parts = list(_differences(first, other))
+        if parts:
+            raise ValueError(
+                f"{first.source} and {other.source} do not hold the same problems: {'; '.join(parts)}. Models are "
+                "compared on the same problems only: evaluate both on the problems that both have."
+            )
+
+
+def _differences(first: Answered, other: Answered) -> Iterator[str]:
+    for one, two in ((first, other), (other, first)):
+        missing = [key for key in one.problems if key not in two.problems]
+        if missing:
+            yield f"{len(missing)} are only in {one.source} ({_shown(missing)})"
+    for what, name in (("the text of the problem", "text"), ("the reference answer", "reference_answer")):
+        differing = [
+            key
+            for key, problem in first.problems.items()
+            if key in other.problems and getattr(problem, name) != getattr(other.problems[key], name)
+        ]
+        if differing:
+            yield f"{what} differs in {len(differing)} ({_shown(differing)})"
+
+
+def _shown(ids: list[str]) -> str:
+    shown = [key if len(key) <= 60 else key[:57] + "..." for key in ids[:_SHOWN_IDS]]
+    return ", ".join(map(repr, shown)) + (", ..." if len(ids) > _SHOWN_IDS else "")

@@ -1,0 +1,140 @@
+"""Models → pools in the folder of an evaluation: one of greedy candidates, one of samples, none of them made twice."""
+
+import gc
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trl_weighted_dpo._version import __version__
+from trl_weighted_dpo.evaluation.files import ModelFiles, check_name
+from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES
+from trl_weighted_dpo.journal import digest
+from trl_weighted_dpo.plugins.hookspecs import Sampler, SamplerFactory
+from trl_weighted_dpo.sampling.config import SamplingConfig
+from trl_weighted_dpo.sampling.files import sample_file
+
+_FOLDERS = ("adapter", "tokenizer")
+"""Options of a backend that name folders."""
+
+
+@dataclass(frozen=True)
+class SampledModel:
+    """A model that is to be sampled.
+
+    Args:
+        name (`str`): Its name in the report and in files.
+        path (`str`): Folder, or name on the hub or of a server.
+        options (`Mapping[str, Any]`, *optional*): Of the backend, such as `{"adapter": "outputs/dpo"}`.
+
+    Raises:
+        `ValueError`: If files cannot be named after it.
+    """
+
+    name: str
+    path: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+
+def sample_model(
+    folder: Path,
+    model: SampledModel,
+    problems: Sequence[Mapping[str, Any]],
+    configs: Mapping[str, SamplingConfig],
+    make: SamplerFactory,
+    source: str = "problems",
+    on_load: Callable[[Sampler], None] | None = None,
+) -> ModelFiles:
+    """Sample a model into `NAME.greedy.jsonl` and `NAME.samples.jsonl`, unless they are there already.
+
+    What a pool was made with lies beside it, in `*.made.json`: the model's files or its name, options, settings and
+    problems. If they and the pool are still the same, the model is not even loaded. A name on the hub or of a server
+    says nothing of the weights behind it: take another folder once they have changed.
+
+    Args:
+        folder (`Path`): Where the pools go.
+        model ([`SampledModel`]): The model.
+        problems (`Sequence[Mapping[str, Any]]`): As for [`~sampling.files.sample_file`].
+        configs (`Mapping[str, SamplingConfig]`): By `"greedy"` or `"samples"`, how.
+        make (`Callable`): The backend.
+        source (`str`, *optional*, defaults to `"problems"`): Where the problems come from, for messages.
+        on_load (`Callable[[Sampler], None]`, *optional*): Called with a sampler once it is there.
+
+    Returns:
+        [`~evaluation.files.ModelFiles`]: Where the pools are.
+
+    Raises:
+        As [`~sampling.files.sample_file`].
+    """
+    from accelerate import PartialState
+
+    sampler: Sampler | None = None
+    files: dict[str, Path] = {}
+    identity = _identity(model)
+    for kind, config in configs.items():
+        pool = folder / f"{model.name}.{kind}.jsonl"
+        files[kind] = pool
+        made = {"version": __version__, **identity, "sampling": _settings(config), "problems": digest(list(problems))}
+        record = pool.with_name(pool.name.removesuffix(".jsonl") + ".made.json")
+        if _is_made(record, pool, made):
+            continue
+        if sampler is None:
+            sampler = make(model.path, model.options)
+            if on_load is not None:
+                on_load(sampler)
+        sample_file(problems, pool, sampler, config, generator=model.name, source=source)
+        if PartialState().is_main_process:
+            record.write_text(json.dumps({**made, "sha256": _sha256(pool)}, indent=2) + "\n", encoding="utf-8")
+    if sampler is not None:
+        del sampler
+        _release()
+    return ModelFiles(model.name, files.get(GREEDY), files.get(SAMPLES))
+
+
+def _identity(model: SampledModel) -> dict[str, Any]:
+    folders = {name: _files(value) for name, value in model.options.items() if name in _FOLDERS}
+    return {"model": model.path, "files": _files(model.path), "options": {**model.options}, "option_files": folders}
+
+
+def _files(folder: str) -> dict[str, str] | None:
+    """SHA-256 of each file in a folder, or `None` if it is a name."""
+    path = Path(folder)
+    if not path.is_dir():
+        return None
+    return {file.name: _sha256(file) for file in sorted(path.iterdir()) if file.is_file()}
+
+
+def _settings(config: SamplingConfig) -> dict[str, Any]:
+    """What decides the samples; how they are batched changes them by rounding only."""
+    return {
+        "completions": config.completions,
+        "distribution": config.distribution,
+        "prompt": [config.prompt_template, config.system_prompt, [list(shot) for shot in config.few_shot]],
+    }
+
+
+def _is_made(record: Path, pool: Path, made: Mapping[str, Any]) -> bool:
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return pool.is_file() and found == {**json.loads(json.dumps(made)), "sha256": _sha256(pool)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _release() -> None:
+    """Gives back an accelerator's memory, for the next model."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
