@@ -82,8 +82,7 @@ class VLLMSampler:
         self.tokenizer = load_tokenizer(read.tokenizer or model)
         config = AutoConfig.from_pretrained(model)
         adapter = None if read.adapter is None else _adapter_files(Path(read.adapter))
-        dtype = read.dtype if read.dtype != "auto" else str(config.dtype).removeprefix("torch.")
-        found = fingerprint(SimpleNamespace(config=config), self.tokenizer, None, "keep_start", dtype)
+        found = fingerprint(SimpleNamespace(config=config), self.tokenizer, None, "keep_start", read.dtype)
         self.identity = f"vllm {found.to_json()} {json.dumps(adapter)}"
         try:
             self._eos = eos_ids(GenerationConfig.from_pretrained(model), self.tokenizer)
