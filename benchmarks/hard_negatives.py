@@ -25,12 +25,12 @@ from transformers import Qwen2Config, Qwen2ForCausalLM, set_seed
 from trl_weighted_dpo import MathVerifier, schema
 from trl_weighted_dpo.rows import RowFile, write_rows
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 
 def train_model(train: Path, folder: Path, steps: int, seed: int = 0) -> None:
     """A Qwen2 of 0.7 million parameters that has seen some of the worked solutions: enough for words and form."""
-    from tiny_world import train_tokenizer
+    from benchmarks.byte_tokenizer import train_tokenizer
 
     with gzip.open(train, "rt") if train.suffix == ".gz" else train.open() as file:
         rows = [json.loads(line) for line in file]

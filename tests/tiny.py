@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from examples.tiny_world import train_tokenizer
+from benchmarks.byte_tokenizer import train_tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 NAMES = ("Tom", "Ann", "Sam", "Mia", "Leo", "Eva")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from examples.tiny_world import train_tokenizer
+from benchmarks.byte_tokenizer import train_tokenizer
 
 from trl_weighted_dpo import schema
 from trl_weighted_dpo.rows import RowFile

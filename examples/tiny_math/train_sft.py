@@ -18,10 +18,10 @@ from datasets import Dataset
 from model import make_model, save, train_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
-from world import Problem, problems
+from world import BASIC, LARGER, Problem, problems
 
 BATCH = 64
-MISCONCEPTION_SHARE = 0.55
+MISCONCEPTION_SHARE = 0.5
 SEEDS = {"base": 1, "sft": 100}
 """First seeds of the training problems; those of other data lie elsewhere (`make_problems.py`)."""
 
@@ -32,14 +32,15 @@ def main() -> None:
     parser.add_argument("-o", "--output-dir", type=Path, required=True)
     parser.add_argument("--base", type=Path, help="the base model's folder, for sft")
     parser.add_argument("--seed", type=int, default=0, help="of the data, their order and an untrained model")
-    parser.add_argument("--steps", type=int, help=f"of {BATCH} solutions; 3000 for base, 500 for sft")
+    parser.add_argument("--steps", type=int, help=f"of {BATCH} solutions; 3000 for base, 600 for sft")
     options = parser.parse_args()
     if options.stage == "sft" and options.base is None:
         parser.error("sft starts from a base model: give its folder as --base")
 
     is_base = options.stage == "base"
-    steps = options.steps or (3000 if is_base else 500)
-    drawn = itertools.islice(problems(SEEDS[options.stage] + options.seed), steps * BATCH)
+    steps = options.steps or (3000 if is_base else 600)
+    difficulty = BASIC if is_base else LARGER
+    drawn = itertools.islice(problems(SEEDS[options.stage] + options.seed, difficulty), steps * BATCH)
     rows = list(solved(drawn, 0.0 if is_base else MISCONCEPTION_SHARE, options.seed))
     if is_base:
         tokenizer = train_tokenizer([row["prompt"] + row["completion"] for row in rows[:4000]])
@@ -51,7 +52,7 @@ def main() -> None:
         output_dir=str(options.output_dir),
         max_steps=steps,
         per_device_train_batch_size=BATCH,
-        learning_rate=2e-3 if is_base else 5e-4,
+        learning_rate=2e-3 if is_base else 1e-3,
         lr_scheduler_type="cosine",
         warmup_steps=min(100, steps // 10),
         adam_beta2=0.98,
@@ -69,6 +70,8 @@ def main() -> None:
     )
     trainer = SFTTrainer(model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
     trainer.train()
+    # Training switches it off.
+    trainer.model.config.use_cache = True
     save(trainer.model, tokenizer, options.output_dir, rows[0]["prompt"] + rows[0]["completion"])
 
 
