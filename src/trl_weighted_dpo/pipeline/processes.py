@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +16,10 @@ from trl_weighted_dpo.pipeline.manifest import shell_line
 
 _GRACE_SECONDS = 10.0
 """How long processes that are told to end may take before they are killed."""
+
+
+_ENDING_SECONDS = 10.0
+"""How long a run waits for another one's processes: those that were killed take a while to be gone."""
 
 
 class Stopped(BaseException):
@@ -128,13 +133,22 @@ def alone(folder: Path) -> Iterator[int]:
     """
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"{folder}: another `weighted-dpo run`, or a stage that one has left behind, works in this folder. "
-                "Wait for it, end it, or set another output_dir."
-            ) from error
+        deadline = time.monotonic() + _ENDING_SECONDS
+        while not _is_taken(lock):
+            if time.monotonic() > deadline:
+                raise ValueError(
+                    f"{folder}: another `weighted-dpo run`, or a stage that one has left behind, works in this folder. "
+                    "Wait for it, end it, or set another output_dir."
+                )
+            time.sleep(0.1)
         yield lock
     finally:
         os.close(lock)
+
+
+def _is_taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
