@@ -1,12 +1,11 @@
-"""Runs the main job on a CPU: a pool of candidate solutions → scores → pairs → weighted DPO in Axolotl.
+"""The whole method on a CPU in minutes: sample, verify, score, mine, weigh, train in Axolotl, evaluate.
 
-python examples/quickstart.py                               # a pool and a tiny model made on the spot
-python examples/quickstart.py --datasets pool.jsonl         # your own pool
-python examples/quickstart.py --base-model path/to/model    # your own model
+python examples/quickstart.py                        # the tiny world, with the SFT model that comes with it
+python examples/quickstart.py --train-sft            # and train that SFT model first, from scratch: some half hour more
+python examples/quickstart.py --datasets pool.jsonl  # candidates of your own in place of sampled ones
 """
 
 import argparse
-import json
 import os
 import shlex
 import subprocess
@@ -16,70 +15,55 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.report.mining import mining_table
-from trl_weighted_dpo.report.weighting import weights_table
-
 REPOSITORY = Path(__file__).resolve().parent.parent
+WORLD = REPOSITORY / "examples" / "tiny_math"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--datasets", type=Path, help="pool as JSONL; made on the spot by default")
-    parser.add_argument("--base-model", type=Path, help="model folder; a tiny untrained one by default")
     parser.add_argument("--output-dir", type=Path, default=Path("outputs/quickstart"))
+    parser.add_argument("--train-sft", action="store_true", help="train the SFT model instead of taking the one here")
+    parser.add_argument("--datasets", type=Path, help="a pool as JSONL: candidates of your own")
     options = parser.parse_args()
     folder = options.output_dir.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
     console = Console()
 
-    pool = options.datasets.resolve() if options.datasets else write_pool(folder / "pool.jsonl")
-    model = options.base_model.resolve() if options.base_model else write_model(folder / "untrained_model", pool)
-    scored = folder / "scored.jsonl"
-    run(console, "weighted-dpo", "score", str(pool), "--model", str(model), "-o", str(scored), "--max-length", "2048")
-    config = write_config(folder, scored, model)
-    run(console, "axolotl", "train", str(config), "--launcher", "python")
-    record = json.loads((folder / "model" / "weighted_dpo.json").read_text())
-    prepared = yaml.safe_load(config.read_text())["dataset_prepared_path"]
-    newest = max(Path(prepared).glob("*/pairs-*.report.json"), key=lambda path: path.stat().st_mtime)
-    console.print(mining_table(json.loads(newest.read_text())))
-    console.print(weights_table(record["weighting"]))
-    console.print(f"Model, and what it was trained with (weighted_dpo.json): {folder / 'model'}", soft_wrap=True)
-    console.print(f"Recipe: {config}", soft_wrap=True)
-    if not options.base_model:
-        console.print("The model is untrained and tiny: this run shows the path, not what weighting gains.")
+    problems = folder / "problems"
+    run(console, sys.executable, str(WORLD / "make_problems.py"), str(problems))
+    model = WORLD / "sft_model"
+    if options.train_sft:
+        model, base = folder / "sft", folder / "base"
+        script = str(WORLD / "train_sft.py")
+        run(console, sys.executable, script, "base", "-o", str(base))
+        run(console, sys.executable, script, "sft", "--base", str(base), "-o", str(model))
+    recipe = write_recipe(folder, problems, model, options.datasets)
+    run(console, str(Path(sys.executable).with_name("weighted-dpo")), "run", str(recipe))
+    console.print(
+        "The tiny world is a designed test bed: planted misconceptions, a model of a million parameters. It shows how "
+        "the parts work together, and nothing about real models."
+    )
 
 
-def run(console: Console, program: str, *arguments: str) -> None:
-    command = [str(Path(sys.executable).with_name(program)), *arguments]
+def run(console: Console, *command: str) -> None:
     console.print(f"[bold]Running[/bold] {shlex.join(command)}\n", soft_wrap=True)
-    subprocess.run(command, check=True, env={**os.environ, "AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"})
+    environment = {"AXOLOTL_DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(command, env={**os.environ, **environment})
+    if done.returncode:
+        raise SystemExit(done.returncode)
 
 
-def write_pool(path: Path) -> Path:
-    from tiny_world import make_pool
-
-    schema.write_jsonl(path, make_pool(200))
-    return path
-
-
-def write_model(folder: Path, pool: Path) -> Path:
-    from tiny_world import save_model
-
-    rows = list(schema.read_jsonl(pool))
-    texts = [row["problem"] for row in rows] + [item["solution"] for row in rows for item in row["candidates"]]
-    save_model(folder, texts)
-    return folder
-
-
-def write_config(folder: Path, pool: Path, model: Path) -> Path:
-    """The quickstart recipe with the paths filled in."""
-    recipe = yaml.safe_load((REPOSITORY / "recipes" / "quickstart.yaml").read_text())
-    recipe["base_model"] = str(model)
-    recipe["datasets"][0]["path"] = str(pool)
-    recipe["dataset_prepared_path"] = str(folder / "prepared")
-    recipe["output_dir"] = str(folder / "model")
-    path = folder / "quickstart.yaml"
+def write_recipe(folder: Path, problems: Path, model: Path, pool: Path | None) -> Path:
+    """The recipe of the tiny world, with the paths filled in."""
+    recipe = yaml.safe_load((REPOSITORY / "recipes" / "tiny_math.yaml").read_text())
+    recipe |= {"output_dir": str(folder), "model": str(model)}
+    recipe["train"]["recipe"] = str(REPOSITORY / "recipes" / "quickstart.yaml")
+    recipe["problems"] = {"path": str(problems / "pool.jsonl")}
+    if pool is None:
+        recipe["evaluation"]["problems"] = {"path": str(problems / "test.jsonl")}
+    else:
+        recipe["sample"] = {"file": str(pool.resolve())}
+        del recipe["evaluation"]
+    path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False))
     return path
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from examples.tiny_math.model import make_model, save, train_tokenizer
-from examples.tiny_math.world import BASIC, HARDER, MISCONCEPTIONS, TRAINED, Event, Problem, problems
+from examples.tiny_math.world import BASIC, HARDER, LARGER, MISCONCEPTIONS, Event, Problem, problems
 from transformers import AutoTokenizer
 
 from trl_weighted_dpo import MathVerifier
@@ -31,16 +31,26 @@ def test_a_problem_and_its_misconceptions():
     assert problem.solution(["fewer_as_more"]) == "3*4=12\n10+12=22\n22-5=17\n17+7=24\n17+24=41\n#### 41"
 
 
+def test_misconceptions_can_be_held_at_single_events():
+    problem = Problem(0, 5, "apples", 50, (Event("lose", 5), Event("lose", 7)), 0)
+    assert problem.solution({1: ["loses_as_gain"]}) == "50-5=45\n45+7=52\n#### 52"
+    assert sorted(problem.misreadings()) == [
+        "50+5=55\n55+7=62\n#### 62",
+        "50+5=55\n55-7=48\n#### 48",
+        "50-5=45\n45+7=52\n#### 52",
+    ]
+
+
 def test_the_same_seed_gives_the_same_problems_and_others_are_left_out():
     first = drawn(50)
     assert drawn(50) == first
     assert drawn(50, 1) != first
     taken = {problem.text for problem in first[:10]}
-    assert drawn(40, 0, TRAINED, taken) == first[10:]
+    assert drawn(40, 0, BASIC, taken) == first[10:]
 
 
 @pytest.mark.parametrize(
-    ("difficulty", "steps", "largest"), [(BASIC, {2, 3, 4}, 199), (TRAINED, {2, 3, 4}, 399), (HARDER, {5, 6}, 499)]
+    ("difficulty", "steps", "largest"), [(BASIC, {2, 3, 4}, 199), (LARGER, {2, 3, 4}, 249), (HARDER, {4, 5}, 299)]
 )
 def test_bounds(difficulty, steps, largest):
     for problem in drawn(200, 3, difficulty):

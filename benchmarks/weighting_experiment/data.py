@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from examples.tiny_math.world import HARDER, TRAINED, Problem, problems
+from examples.tiny_math.world import BASIC, HARDER, Problem, problems
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from trl_weighted_dpo import MathVerifier, PairingConfig, Scorer, ScoringConfig, mine_pairs, schema, score_rows
@@ -25,7 +25,7 @@ def problem_sets(sft_seed: int) -> dict[str, list[Problem]]:
     sets = {}
     for name, size in SIZES.items():
         seed = FIRST_SEEDS[name] + (sft_seed if name == "pool" else 0)
-        difficulty = HARDER if name == "harder" else TRAINED
+        difficulty = HARDER if name == "harder" else BASIC
         sets[name] = list(islice(problems(seed, difficulty, taken), size))
         taken |= {problem.text for problem in sets[name]}
     return sets

@@ -1,7 +1,6 @@
 """One run: an arm, on one SFT model and one set of pairs, trained by the package's own trainer and evaluated."""
 
 import gc
-import itertools
 import re
 import tempfile
 import time
@@ -30,7 +29,7 @@ def run(folder: Path, arm: Arm, sft_seed: int, pair_seed: int, sets: tuple[str, 
     model, tokenizer = load(model_folder(folder, sft_seed))
     record: dict[str, Any] = {}
     if arm.method != "none":
-        pairs = mined(pool(folder, sft_seed), arm.strategy, arm.labels, pair_seed)
+        pairs = pairs_of(folder, sft_seed, arm.strategy, arm.labels, pair_seed)
         with tempfile.TemporaryDirectory() as output:
             train = train_dpo if arm.method == "dpo" else train_on_chosen
             record |= train(model, tokenizer, pairs, arm, pair_seed, output)
@@ -41,9 +40,13 @@ def run(folder: Path, arm: Arm, sft_seed: int, pair_seed: int, sets: tuple[str, 
     return record
 
 
+pool = lru_cache(maxsize=3)(read_pool)
+sets_of = lru_cache(maxsize=3)(problem_sets)
+
+
 @lru_cache(maxsize=4)
-def pool(folder: Path, sft_seed: int) -> list[dict[str, Any]]:
-    return read_pool(folder, sft_seed)
+def pairs_of(folder: Path, sft_seed: int, strategy: str, labels: str, seed: int) -> list[dict[str, Any]]:
+    return mined(pool(folder, sft_seed), strategy, labels, seed)
 
 
 def settings(arm: Arm, seed: int, output: str) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def evaluate(model: Any, tokenizer: Any, sft_seed: int, sets: tuple[str, ...]) -
     record: dict[str, Any] = {"solved": {}, "faults": {}}
     with MathVerifier() as verifier:
         for name in sets:
-            drawn = problem_sets(sft_seed)[name]
+            drawn = sets_of(sft_seed)[name]
             solutions = greedy(model, tokenizer, [problem.text for problem in drawn])
             verdicts = [
                 verifier.verify(problem.text, text, reference_answer=str(problem.answer)).verdict.value
@@ -128,15 +131,9 @@ def evaluate(model: Any, tokenizer: Any, sft_seed: int, sets: tuple[str, ...]) -
 
 
 def fault(problem: Problem, solution: str) -> str:
-    """What is wrong with a wrong solution: a planted misconception and nothing else, a slip of arithmetic, or other."""
-    tempting = problem.temptations
-    for size in range(1, len(tempting) + 1):
-        for held in itertools.combinations(tempting, size):
-            try:
-                if solution.strip() == problem.solution(held):
-                    return "misconception"
-            except ValueError:
-                continue
+    """What is wrong with a wrong solution: planted misconceptions and nothing else, a slip of arithmetic, or other."""
+    if solution.strip() in problem.misreadings():
+        return "misconception"
     return "slip" if any(not is_true(*found) for found in EQUATION.findall(solution)) else "other"
 
 

@@ -10,7 +10,7 @@ import itertools
 import json
 from pathlib import Path
 
-from world import HARDER, TRAINED, problems
+from world import BASIC, HARDER, problems
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
     for name, seed in (("test", 9001), ("harder", 9002), ("pool", 9100)):
-        difficulty = HARDER if name == "harder" else TRAINED
+        difficulty = HARDER if name == "harder" else BASIC
         drawn = list(itertools.islice(problems(seed, difficulty, taken), getattr(options, name)))
         taken |= {problem.text for problem in drawn}
         with (options.folder / f"{name}.jsonl").open("w") as file:

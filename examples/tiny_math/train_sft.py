@@ -18,10 +18,10 @@ from datasets import Dataset
 from model import make_model, save, train_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
-from world import BASIC, TRAINED, Problem, problems
+from world import BASIC, LARGER, Problem, problems
 
 BATCH = 64
-MISCONCEPTION_SHARE = 0.55
+MISCONCEPTION_SHARE = 0.5
 SEEDS = {"base": 1, "sft": 100}
 """First seeds of the training problems; those of other data lie elsewhere (`make_problems.py`)."""
 
@@ -39,7 +39,7 @@ def main() -> None:
 
     is_base = options.stage == "base"
     steps = options.steps or (3000 if is_base else 600)
-    difficulty = BASIC if is_base else TRAINED
+    difficulty = BASIC if is_base else LARGER
     drawn = itertools.islice(problems(SEEDS[options.stage] + options.seed, difficulty), steps * BATCH)
     rows = list(solved(drawn, 0.0 if is_base else MISCONCEPTION_SHARE, options.seed))
     if is_base:
@@ -70,6 +70,8 @@ def main() -> None:
     )
     trainer = SFTTrainer(model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
     trainer.train()
+    # Training switches it off.
+    trainer.model.config.use_cache = True
     save(trainer.model, tokenizer, options.output_dir, rows[0]["prompt"] + rows[0]["completion"])
 
 

@@ -5,8 +5,9 @@ splitting, and sentences with a number that has nothing to do with the question.
 line and ends with `#### N`. Everything follows from the seed.
 """
 
+import itertools
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,15 @@ THINGS = ("apples", "books", "coins", "cards", "pens", "shells", "stamps", "eggs
 MISCONCEPTIONS = ("loses_as_gain", "counts_distractor", "forgets_to_sum", "fewer_as_more")
 """Read "loses" as plus; add a number that is told beside; compare without putting together; read "fewer" as "more".
 Each gives equations that are right and an answer that is not."""
+TEMPTING = {
+    "loses_as_gain": {"lose"},
+    "counts_distractor": {"distractor"},
+    "forgets_to_sum": {"more", "fewer", "times"},
+    "fewer_as_more": {"fewer"},
+}
+"""Kinds of events that a misconception can be held at."""
+Misconceptions = Collection[str] | Mapping[int, Collection[str]]
+"""Held throughout, or those held at single events, by their place."""
 
 # {x} and {y} are an event's numbers, {name}, {He} and {him} the person, {friend} another, {thing} what is counted.
 SENTENCES = {
@@ -78,11 +88,11 @@ class Difficulty:
 
 
 BASIC = Difficulty(steps=(2, 2, 3, 3, 4), largest=199, largest_told=60)
-"""What the base model is trained on."""
-TRAINED = Difficulty(steps=(2, 3, 3, 4, 4), largest=399, largest_told=99)
-"""What SFT trains on: numbers that the base model makes slips with. Pools and test problems are of this kind."""
-HARDER = Difficulty(steps=(5, 5, 6), largest=499, largest_told=120)
-"""Longer chains and larger numbers than any that is trained on."""
+"""What the base model is trained on. Pools and test problems are of this kind."""
+LARGER = Difficulty(steps=(2, 2, 3, 3, 4), largest=249, largest_told=75)
+"""What SFT trains on: the model does not quite keep up, and makes slips."""
+HARDER = Difficulty(steps=(4, 5), largest=299, largest_told=90)
+"""Longer chains and larger numbers than any that are trained on."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +115,11 @@ class Problem:
             told.append(SENTENCES[event.kind][event.wording].format(x=event.x, y=event.y, **words))
         return " ".join([*told, QUESTIONS[self.question].format(**words)])
 
-    def equations(self, misconceptions: Collection[str] = ()) -> list[tuple[int, str, int, int]]:
-        """The solution's equations, with misconceptions; all of them are right as equations.
+    def equations(self, misconceptions: Misconceptions = ()) -> list[tuple[int, str, int, int]]:
+        """The solution's equations, with misconceptions throughout or at some events; all are right as equations.
 
         Raises:
-            `ValueError`: If a result would be below 1, as a misconception can make it.
+            `ValueError`: If a misconception makes a result below 1, or a fraction.
         """
         current, done = self.start, []
 
@@ -124,14 +134,15 @@ class Problem:
             done.append((left, operator, right, result))
             return result
 
-        for event in self.events:
+        for place, event in enumerate(self.events):
+            held = misconceptions.get(place, ()) if isinstance(misconceptions, Mapping) else misconceptions
             match event.kind:
                 case "gain":
                     current = calculate(current, "+", event.x)
                 case "give":
                     current = calculate(current, "-", event.x)
                 case "lose":
-                    current = calculate(current, "+" if "loses_as_gain" in misconceptions else "-", event.x)
+                    current = calculate(current, "+" if "loses_as_gain" in held else "-", event.x)
                 case "grow":
                     current = calculate(current, "*", event.x)
                 case "split":
@@ -140,12 +151,12 @@ class Problem:
                     packed = calculate(event.x, "*", event.y)
                     current = calculate(current, "+" if event.kind == "packs_in" else "-", packed)
                 case "more" | "fewer" | "times":
-                    is_less = event.kind == "fewer" and "fewer_as_more" not in misconceptions
+                    is_less = event.kind == "fewer" and "fewer_as_more" not in held
                     operator = "*" if event.kind == "times" else "-" if is_less else "+"
                     other = calculate(current, operator, event.x)
-                    current = other if "forgets_to_sum" in misconceptions else calculate(current, "+", other)
+                    current = other if "forgets_to_sum" in held else calculate(current, "+", other)
                 case "distractor":
-                    if "counts_distractor" in misconceptions:
+                    if "counts_distractor" in held:
                         current = calculate(current, "+", event.x)
         return done
 
@@ -153,7 +164,7 @@ class Problem:
     def answer(self) -> int:
         return self.equations()[-1][3]
 
-    def solution(self, misconceptions: Collection[str] = ()) -> str:
+    def solution(self, misconceptions: Misconceptions = ()) -> str:
         """The solution as text; `ValueError` as for [`equations`]."""
         equations = self.equations(misconceptions)
         lines = [f"{left}{operator}{right}={result}" for left, operator, right, result in equations]
@@ -163,13 +174,21 @@ class Problem:
     def temptations(self) -> list[str]:
         """The misconceptions that would change this problem's solution."""
         kinds = {event.kind for event in self.events}
-        tempting = {
-            "loses_as_gain": {"lose"},
-            "counts_distractor": {"distractor"},
-            "forgets_to_sum": {"more", "fewer", "times"},
-            "fewer_as_more": {"fewer"},
-        }
-        return [name for name in MISCONCEPTIONS if kinds & tempting[name]]
+        return [name for name in MISCONCEPTIONS if kinds & TEMPTING[name]]
+
+    def misreadings(self) -> Iterator[str]:
+        """Every solution with misconceptions at some of the events, as a model that holds them now and then writes."""
+        choices = []
+        for event in self.events:
+            tempting = [name for name in MISCONCEPTIONS if event.kind in TEMPTING[name]]
+            sizes = range(len(tempting) + 1)
+            choices.append([held for size in sizes for held in itertools.combinations(tempting, size)])
+        for held in itertools.product(*choices):
+            if any(held):
+                try:
+                    yield self.solution(dict(enumerate(held)))
+                except ValueError:
+                    continue
 
     def row(self, identity: str) -> dict[str, Any]:
         """A problem row, with how many equations its solution has as `level`."""
@@ -182,7 +201,7 @@ class Problem:
         }
 
 
-def problems(seed: int, difficulty: Difficulty = TRAINED, without: Collection[str] = ()) -> Iterator[Problem]:
+def problems(seed: int, difficulty: Difficulty = BASIC, without: Collection[str] = ()) -> Iterator[Problem]:
     """Endless different problems, none of whose texts is in `without`."""
     rng = random.Random(seed)
     seen = set(without)

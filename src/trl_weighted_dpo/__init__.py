@@ -19,6 +19,8 @@ _EXPORTS = {
     "HardnessConfig": "mining.hardness",
     "mine_pairs": "mining.pairing",
     "render_pair": "mining.rendering",
+    "load_problems": "problems",
+    "SamplingConfig": "sampling",
     "Scorer": "mining.scoring",
     "ScoringConfig": "mining.scoring",
     "score_rows": "mining.scoring",

@@ -41,7 +41,12 @@ def start(folder, *arguments, recipe="run.yaml"):
 
 def finish(folder, *arguments, recipe="run.yaml"):
     """What the command says; it must succeed."""
-    code = start(folder, *arguments, recipe=recipe).wait(timeout=600)
+    process = start(folder, *arguments, recipe=recipe)
+    try:
+        code = process.wait(timeout=600)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     said = (folder / "said.txt").read_text()
     assert code == 0, said[-6000:]
     return said

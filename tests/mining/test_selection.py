@@ -162,6 +162,15 @@ def test_what_is_not_scored_or_was_truncated_is_not_used_in_a_scored_pool():
     assert report.unusable == {"truncated by the maximum length": 2, "not scored": 1}
 
 
+def test_what_was_cut_when_it_was_sampled_is_not_used():
+    pool = row(RIGHT, NEAR_MISS, FAR)
+    for index, is_cut in enumerate((False, True, None)):
+        pool["candidates"][index]["truncated"] = is_cut
+    pairs, report = mine(pool)
+    assert [pair["rejected"] for pair in pairs] == [FAR]
+    assert report.unusable == {"cut when it was sampled": 1}
+
+
 def test_lengths_are_matched_over_the_pool():
     lengths = [(20, 21)] * 5 + [(21, 20)] * 3 + [(20, 20)] * 2 + [(20, 90)]
     pool = [

@@ -19,7 +19,7 @@ _PROFILE_PARTS = ("verdict", "answer", "answer_is_weak", "scores", "first_faulty
 
 
 def row_digest(row: Mapping[str, Any]) -> str:
-    """Identity of a pool row: SHA-256 of its problem, references, solutions, profiles and scores."""
+    """Identity of a pool row: SHA-256 of its problem and references, and of its solutions with what is said of them."""
     return digest(_essentials(row))
 
 
@@ -35,7 +35,9 @@ def _essentials(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _essential_candidate(candidate: Mapping[str, Any]) -> dict[str, Any]:
     profile, score = candidate.get(schema.PROFILE), candidate.get(schema.SCORE)
+    is_cut = {schema.TRUNCATED: True} if candidate.get(schema.TRUNCATED) is True else {}
     return {
+        **is_cut,
         schema.SOLUTION: candidate[schema.SOLUTION],
         schema.PROFILE: None if profile is None else {name: profile[name] for name in _PROFILE_PARTS},
         schema.SCORE: score,

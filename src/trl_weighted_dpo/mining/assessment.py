@@ -174,10 +174,18 @@ def _unusable(row: Mapping[str, Any], config: AssessmentConfig) -> list[str | No
     texts = [candidate[schema.SOLUTION] for candidate in row[schema.CANDIDATES]]
     reasons: list[str | None] = []
     seen: set[str] = set()
-    for text in texts:
+    for candidate, text in zip(row[schema.CANDIDATES], texts, strict=True):
         spaced = " ".join(text.split())
-        broken = not schema.is_encodable(text)
-        why = "no valid Unicode" if broken else "empty" if not spaced else "repeated" if spaced in seen else None
+        why = None
+        if not schema.is_encodable(text):
+            why = "no valid Unicode"
+        elif not spaced:
+            why = "empty"
+        elif candidate.get(schema.TRUNCATED) is True:
+            # Training puts an EOS after it, where the model did not end.
+            why = "cut when it was sampled"
+        elif spaced in seen:
+            why = "repeated"
         reasons.append(why)
         seen.add(spaced)
     kept = [index for index, reason in enumerate(reasons) if reason is None]

@@ -1,5 +1,6 @@
 """Samples from vLLM's offline engine, where a GPU is."""
 
+import atexit
 import hashlib
 import importlib
 import json
@@ -82,8 +83,7 @@ class VLLMSampler:
         self.tokenizer = load_tokenizer(read.tokenizer or model)
         config = AutoConfig.from_pretrained(model)
         adapter = None if read.adapter is None else _adapter_files(Path(read.adapter))
-        dtype = read.dtype if read.dtype != "auto" else str(config.dtype).removeprefix("torch.")
-        found = fingerprint(SimpleNamespace(config=config), self.tokenizer, None, "keep_start", dtype)
+        found = fingerprint(SimpleNamespace(config=config), self.tokenizer, None, "keep_start", read.dtype)
         self.identity = f"vllm {found.to_json()} {json.dumps(adapter)}"
         try:
             self._eos = eos_ids(GenerationConfig.from_pretrained(model), self.tokenizer)
@@ -171,6 +171,8 @@ class Engines:
     def __init__(self, arguments: Mapping[str, Any], adapter: str | None, shares: Sequence[str]) -> None:
         context = multiprocessing.get_context("spawn")
         self._connections: list[Connection] = []
+        # Before multiprocessing waits for its processes at exit, which wait for more work.
+        atexit.register(self.close)
         before = os.environ.get("CUDA_VISIBLE_DEVICES")
         try:
             for share in shares:
@@ -183,6 +185,11 @@ class Engines:
             os.environ.pop("CUDA_VISIBLE_DEVICES")
             if before is not None:
                 os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+    def close(self) -> None:
+        """Lets the processes end."""
+        for connection in self._connections:
+            connection.close()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[int, tuple[str, int, bool]]]:
         """As [`Engine.run`].
