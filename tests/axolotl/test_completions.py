@@ -10,7 +10,9 @@ from trl_weighted_dpo.mining.tokens import tokenize_completions
 
 def test_the_tokens_are_those_of_scoring_and_dpo():
     tokenizer = tiny_tokenizer()
-    strategy = load("trl_weighted_dpo.axolotl.completions", tokenizer, DictDefault({"sequence_len": 512}), DictDefault({}))
+    strategy = load(
+        "trl_weighted_dpo.axolotl.completions", tokenizer, DictDefault({"sequence_len": 512}), DictDefault({})
+    )
     for row in completion_rows(tiny_pool(8), "pool", tokenizer, "{problem}\n"):
         (tokens,) = tokenize_completions(row["prompt"], [row["completion"]], tokenizer, None, "keep_start")
         found = strategy.tokenize_prompt(row)

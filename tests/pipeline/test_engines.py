@@ -9,21 +9,16 @@ from transformers import AutoModelForCausalLM
 
 from tests.tiny import save_tiny_model, tiny_model, tiny_pool, tiny_tokenizer
 from trl_weighted_dpo.cli.problems import completion_rows
-from trl_weighted_dpo.mining.loading import load_model
+from trl_weighted_dpo.mining.loading import load_model, load_tokenizer
 from trl_weighted_dpo.mining.tokens import tokenize_completions
 from trl_weighted_dpo.pipeline.checks import check_trl_sft, check_trl_train
 from trl_weighted_dpo.pipeline.merge import merge
 from trl_weighted_dpo.pipeline.sft import main, parse
 from trl_weighted_dpo.rows import write_rows
 
-ROWS = completion_rows(tiny_pool(8), "pool", tiny_tokenizer(), "{problem}\n")
 
-
-def expected():
-    """Tokens that scoring and DPO make of the same texts."""
-    return [
-        tokenize_completions(row["prompt"], [row["completion"]], tiny_tokenizer(), None, "keep_start")[0] for row in ROWS
-    ]
+def flags(settings):
+    return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
 
 
 def test_trl_s_sft_sees_the_tokens_of_scoring_and_dpo(tmp_path, monkeypatch):
@@ -37,15 +32,18 @@ def test_trl_s_sft_sees_the_tokens_of_scoring_and_dpo(tmp_path, monkeypatch):
             trainers.append(self)
 
     monkeypatch.setattr(module, "SFTTrainer", Seen)
-    save_tiny_model(tmp_path / "model")
-    write_rows(tmp_path / "data.jsonl", ROWS)
+    # As it is loaded, which may be another class than that which was saved.
+    tokenizer = load_tokenizer(str(save_tiny_model(tmp_path / "model")))
+    rows = completion_rows(tiny_pool(8), "pool", tokenizer, "{problem}\n")
+    write_rows(tmp_path / "data.jsonl", rows)
     settings = {
         "model_name_or_path": tmp_path / "model", "dataset_name": tmp_path / "data.jsonl", "max_steps": 2,
         "output_dir": tmp_path / "out", "bf16": False, "use_cpu": True, "report_to": "none", "save_steps": 1,
     }  # fmt: skip
-    main([word for name, value in settings.items() for word in (f"--{name}", str(value))])
+    main(flags(settings))
     dataset = trainers[0].train_dataset
-    for row, tokens in zip(dataset, expected(), strict=True):
+    for row, text in zip(dataset, rows, strict=True):
+        (tokens,) = tokenize_completions(text["prompt"], [text["completion"]], tokenizer, None, "keep_start")
         assert list(row["input_ids"]) == tokens.ids
         labels = row["labels"] if "labels" in row else [
             token if kept else -100 for token, kept in zip(row["input_ids"], row["completion_mask"], strict=True)
@@ -54,8 +52,11 @@ def test_trl_s_sft_sees_the_tokens_of_scoring_and_dpo(tmp_path, monkeypatch):
     before, after = tiny_model(), AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert not torch.equal(before.lm_head.weight, after.lm_head.weight)
     # From its first checkpoint it takes one step more, and comes to the same.
-    main([word for name, value in {**settings, "resume_from_checkpoint": tmp_path / "out" / "checkpoint-1",
-                                   "output_dir": tmp_path / "again"}.items() for word in (f"--{name}", str(value))])  # fmt: skip
+    main(
+        flags(
+            settings | {"resume_from_checkpoint": tmp_path / "out" / "checkpoint-1", "output_dir": tmp_path / "again"}
+        )
+    )
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "again")
     for name, parameter in after.named_parameters():
         torch.testing.assert_close(again.get_parameter(name), parameter, rtol=1e-6, atol=1e-7)
@@ -65,7 +66,7 @@ def test_trl_s_sft_sees_the_tokens_of_scoring_and_dpo(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("check", "text", "message"),
     [
-        (check_trl_sft, "learning_rte: 1.0e-5", "there is no key learning_rte in trl's SFTConfig.* Did you mean learning"),
+        (check_trl_sft, "learning_rte: 1.0e-5", "there is no key learning_rte in trl's .* Did you mean learning_rate"),
         (check_trl_sft, "max_steps: many", "max_steps"),
         (check_trl_train, "weight_lamda: 0.5", "Unknown flag or key of the YAML: --weight_lamda. Did you mean"),
         (check_trl_train, "weight_lambda: 3", "weight_lambda|lambda"),
@@ -100,11 +101,20 @@ def test_a_merged_adapter_is_the_model_that_was_trained(tmp_path, in_4bit):
     tiny_tokenizer().save_pretrained(tmp_path / "adapter")
     merge(tmp_path / "adapter", str(tmp_path / "base"), tmp_path / "merged", in_4bit, in_4bit)
     ids = torch.arange(5, 25).unsqueeze(0)
+
+    def adapted_logits(**settings):
+        return PeftModel.from_pretrained(load_model(str(tmp_path / "base"), **settings), tmp_path / "adapter")(
+            ids
+        ).logits
+
     with torch.no_grad():
         merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")(ids).logits
-        trained = PeftModel.from_pretrained(
-            load_model(str(tmp_path / "base"), load_in_4bit=in_4bit, double_quant=in_4bit), tmp_path / "adapter"
-        )(ids).logits
+        trained = adapted_logits(load_in_4bit=in_4bit, double_quant=in_4bit)
         without = AutoModelForCausalLM.from_pretrained(tmp_path / "base")(ids).logits
-    torch.testing.assert_close(merged, trained, rtol=1e-4, atol=1e-4)
-    assert (without - trained).abs().max() > 0.1
+        unrounded = adapted_logits()
+    assert (without - trained).abs().mean() > 0.1
+    if in_4bit:
+        # 4-bit matrices multiply in fewer bits; weights before rounding are another model altogether.
+        assert (merged - trained).abs().mean() < 0.05 * (unrounded - trained).abs().mean()
+    else:
+        torch.testing.assert_close(merged, trained, rtol=1e-4, atol=1e-4)

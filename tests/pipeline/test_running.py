@@ -30,11 +30,13 @@ def run(folder, *arguments, code=0):
 
 
 def write(folder, **changes):
+    """A recipe; `None` leaves a key out."""
     recipe = {
         "output_dir": "out", "model": "owner/model", "sample": {"file": "pool.jsonl"}, "verify": {}, "mine": {},
         "weigh": {}, **changes,
     }  # fmt: skip
-    (folder / "run.yaml").write_text(yaml.safe_dump(recipe))
+    given = {key: value for key, value in recipe.items() if value is not None}
+    (folder / "run.yaml").write_text(yaml.safe_dump(given))
 
 
 def headlines(said):
@@ -62,9 +64,10 @@ def test_a_recipe_is_run_kept_and_run_again_for_a_reason(folder):
     assert manifest["rows"] == len(pairs) == 9
     assert manifest["settings"] == {"seed": 0}
     assert manifest["command"].startswith("weighted-dpo mine ")
-    assert f"9 pairs written to {Path('out/round-1/pairs.jsonl')}" in (
-        folder / "out" / "logs" / "round-1-mine.log"
-    ).read_text()
+    assert (
+        f"9 pairs written to {Path('out/round-1/pairs.jsonl')}"
+        in (folder / "out" / "logs" / "round-1-mine.log").read_text()
+    )
     weights = json.loads((folder / "out" / "round-1" / "weights.json").read_text())
     assert weights["weightings"][0]["summary"]["pairs"] == 9
     assert "replaced by pool.jsonl" in said

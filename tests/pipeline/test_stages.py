@@ -32,8 +32,8 @@ def test_every_stage_is_a_command_that_a_person_can_run(folder):
         "problems": "weighted-dpo problems train.jsonl --output out/problems.jsonl --preset gsm8k",
         "sft-data": "weighted-dpo problems out/problems.jsonl --output out/sft/data.jsonl --completions-for model",
         "sft": "axolotl train out/sft/sft.yaml",
-        "round-1/sample": "weighted-dpo sample out/problems.jsonl --output out/round-1/pool.jsonl --model out/sft/model "
-        "--completions 8 --temperature 0.8 --seed 0",
+        "round-1/sample": "weighted-dpo sample out/problems.jsonl --output out/round-1/pool.jsonl "
+        "--model out/sft/model --completions 8 --temperature 0.8 --seed 0",
         "round-1/verify": "weighted-dpo verify out/round-1/pool.jsonl --output out/round-1/verified.jsonl",
         "round-1/score": "weighted-dpo score out/round-1/verified.jsonl --output out/round-1/scored.jsonl "
         "--model out/sft/model --dtype float32 --max-length 1024",
@@ -70,9 +70,17 @@ def test_files_count_by_content_and_not_by_their_folder(folder):
     assert stage.config["deepspeed"] == str(folder / "zero.json")
 
 
+def test_a_word_is_no_path_because_a_folder_has_its_name(folder):
+    (folder / "train").mkdir()
+    datasets = [{"path": "train", "split": "train"}]
+    sft = {"engine": "axolotl", "settings": {"datasets": datasets, "lr_scheduler": "train"}}
+    assert plan(folder, sft=sft)["sft"].inputs == {"model": "model", "datasets[0].path": "train"}
+
+
 def test_launchers(folder):
     words = lines(
-        folder, sample={"launch": "accelerate launch --num_processes 4"}, score={"launch": "torchrun --nproc_per_node 2"},
+        folder,
+        sample={"launch": "accelerate launch --num_processes 4"}, score={"launch": "torchrun --nproc_per_node 2"},
         sft={"engine": "axolotl", "recipe": "sft.yaml", "launch": "accelerate launch --num_processes 2"},
         train={"engine": "trl", "launch": "accelerate launch --num_processes 2"},
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """`weighted-dpo run`: the whole method from one YAML."""
 
+import io
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +34,9 @@ def run(
     from trl_weighted_dpo.pipeline.running import Selection, StageError, run_recipe
     from trl_weighted_dpo.report.pipeline import stages_table
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that lacks a character must not end the run.
+        sys.stdout.reconfigure(errors="backslashreplace")
     console = Console()
 
     def say(line: str) -> None:

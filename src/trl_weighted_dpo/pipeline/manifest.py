@@ -141,10 +141,11 @@ class Contents:
 
     Args:
         memory (`Path`): Where that is remembered. It may be lost: then files are read again.
+        is_kept (`bool`, *optional*, defaults to `True`): Whether what is found is written there.
     """
 
-    def __init__(self, memory: Path) -> None:
-        self._memory = memory
+    def __init__(self, memory: Path, is_kept: bool = True) -> None:
+        self._memory, self._is_kept = memory, is_kept
         try:
             self._known: dict[str, list[Any]] = dict(json.loads(memory.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -192,5 +193,6 @@ class Contents:
             with path.open("rb") as file:
                 known = [state.st_size, state.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest()]
             self._known[key] = known
-            write_whole(self._memory, json.dumps(self._known))
+            if self._is_kept:
+                write_whole(self._memory, json.dumps(self._known))
         return str(known[2])

@@ -264,7 +264,8 @@ class _Reader:
             value.startswith((".", "/", "~")) or value.count("/") != 1 or Path(value).suffix in (*SUFFIXES, ".csv")
         )
         if is_path and not Path(value).exists():
-            raise self._error(key, value, f"There is no such file or folder, as seen from {Path.cwd()}.")
+            where = f"There is no such file or folder, as seen from {Path.cwd()}"
+            raise self._error(key, value, f"{where}. (A name on the hub is OWNER/NAME.)")
 
     def _file(self, key: str, value: object) -> Path:
         if not isinstance(value, str) or not Path(value).is_file():
@@ -336,8 +337,8 @@ class _Reader:
             given, here = own.get(name), getattr(recipe, name)
             if given is not None and given != here:
                 raise RecipeError(
-                    f"{self.path}: `train`: its {name} is {given!r}, but that of the recipe is {here!r}, by which solutions "
-                    f"are sampled. Set `{name}` in the recipe, and there alone."
+                    f"{self.path}: `train`: its {name} is {given!r}, but that of the recipe is {here!r}, by which "
+                    f"solutions are sampled. Set `{name}` in the recipe, and there alone."
                 )
 
     def _check_order(self, recipe: Recipe) -> None:

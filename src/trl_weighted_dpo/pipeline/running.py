@@ -116,7 +116,7 @@ def run_recipe(recipe: Recipe, selection: Selection, say: Any, dry_run: bool = F
 class _Runner:
     def __init__(self, recipe: Recipe, stages: list[Stage], say: Any, lock: int | None) -> None:
         self.folder, self.stages, self.say, self.lock = recipe.output_dir, stages, say, lock
-        self.contents = Contents(self.folder / "logs" / "contents.json")
+        self.contents = Contents(self.folder / "logs" / "contents.json", is_kept=lock is not None)
         self.versions = versions()
         self.to_run = [stage for stage in stages if not stage.left_out]
 

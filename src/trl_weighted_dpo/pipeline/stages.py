@@ -262,7 +262,8 @@ def _deciding(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, st
         if isinstance(value, list):
             return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
         path = existing_file(value)
-        if path is None:
+        # A word such as `train` is no path because there is a folder of that name.
+        if path is None or (path.is_dir() and "/" not in value and not where.endswith(".path")):
             return value
         files[where] = str(path)
         return path.name
