@@ -84,12 +84,12 @@ def screening() -> list[Arm]:
     arms += [weighted(RANDOM, "shuffled"), weighted(RANDOM, "inverse")]
     arms += [weighted(RANDOM, signal) for signal in SIGNALS]
     arms += [weighted(mended, "confidence_gap") for mended in (with_sft(RANDOM), faster(with_sft(RANDOM)))]
-    return list(dict.fromkeys([*arms, *second_pass()]))
+    return list(dict.fromkeys([*arms, *second_pass(), *third_pass()]))
 
 
 def second_pass() -> list[Arm]:
-    """Added after the first pass, on the same validation problems. It showed that DPO mends more misconceptions than SFT
-    on the chosen does and makes more slips: these hold the model closer to what it could do."""
+    """Added after the first pass, on the same validation problems. It showed that DPO mends more misconceptions than
+    SFT on the chosen does and makes more slips: these hold the model closer to what it could do."""
     arms = [faster(CHOSEN, 5e-4), replace(faster(CHOSEN), epochs=3)]
     for base in (RANDOM, HARD):
         held = faster(replace(base, sft=20.0))
@@ -102,4 +102,15 @@ def second_pass() -> list[Arm]:
         faster(replace(with_sft(HARD), beta=0.5)),
     ):
         arms += [held, weighted(held)]
+    return arms
+
+
+def third_pass() -> list[Arm]:
+    """Added after the second pass, in which three epochs on hard negatives with a strong `sft` term did best: weights
+    there, by each signal that is not nearly constant and by its inverse, and how strong the two terms are."""
+    base = replace(faster(replace(HARD, sft=20.0)), epochs=3)
+    arms = [weighted(base, lambda_=0.3), replace(base, strategy="random"), replace(base, sft=50.0)]
+    arms += [replace(base, beta=beta) for beta in (0.03, 0.3)]
+    arms += [weighted(base, signal) for signal in ("absurdity", "perplexity")]
+    arms += [replace(weighted(base, "inverse"), control_of=signal) for signal in ("absurdity", "perplexity")]
     return arms
