@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from examples.tiny_world import train_tokenizer
+from benchmarks.byte_tokenizer import train_tokenizer
 
 from tests.tiny import NAMES, THINGS, tiny_model
 from trl_weighted_dpo.rows import write_rows

@@ -43,7 +43,7 @@ def finish(folder, *arguments, recipe="run.yaml"):
     """What the command says; it must succeed."""
     process = start(folder, *arguments, recipe=recipe)
     try:
-        code = process.wait(timeout=600)
+        code = process.wait(timeout=1800)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -53,7 +53,7 @@ def finish(folder, *arguments, recipe="run.yaml"):
 
 
 def wait_until(process, folder, has_begun):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not has_begun():
         assert process.poll() is None, (folder / "said.txt").read_text()[-6000:]
         assert time.monotonic() < deadline, (folder / "said.txt").read_text()[-6000:]

@@ -126,7 +126,7 @@ def alone(folder: Path) -> Iterator[int]:
     Raises:
         `ValueError`: If another run holds it.
     """
-    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
