@@ -107,10 +107,8 @@ def second_pass() -> list[Arm]:
 
 def third_pass() -> list[Arm]:
     """Added after the second pass, in which three epochs on hard negatives with a strong `sft` term did best: weights
-    there, by each signal that is not nearly constant and by its inverse, and how strong the two terms are."""
+    there, by the signals that are not nearly constant and by their inverse."""
     base = replace(faster(replace(HARD, sft=20.0)), epochs=3)
-    arms = [weighted(base, lambda_=0.3), replace(base, strategy="random"), replace(base, sft=50.0)]
-    arms += [replace(base, beta=beta) for beta in (0.03, 0.3)]
-    arms += [weighted(base, signal) for signal in ("absurdity", "perplexity")]
+    arms = [weighted(base, lambda_=0.3), weighted(base, "perplexity"), replace(base, strategy="random")]
     arms += [replace(weighted(base, "inverse"), control_of=signal) for signal in ("absurdity", "perplexity")]
     return arms
