@@ -84,7 +84,7 @@ def screening() -> list[Arm]:
     arms += [weighted(RANDOM, "shuffled"), weighted(RANDOM, "inverse")]
     arms += [weighted(RANDOM, signal) for signal in SIGNALS]
     arms += [weighted(mended, "confidence_gap") for mended in (with_sft(RANDOM), faster(with_sft(RANDOM)))]
-    return list(dict.fromkeys([*arms, *second_pass(), *third_pass()]))
+    return list(dict.fromkeys([*arms, *second_pass(), *third_pass(), *fourth_pass()]))
 
 
 def second_pass() -> list[Arm]:
@@ -112,3 +112,10 @@ def third_pass() -> list[Arm]:
     arms = [weighted(base, lambda_=0.3), weighted(base, "perplexity"), replace(base, strategy="random")]
     arms += [replace(weighted(base, "inverse"), control_of=signal) for signal in ("absurdity", "perplexity")]
     return arms
+
+
+def fourth_pass() -> list[Arm]:
+    """Added after the finalists were named: `confidence_gap`, the one signal whose weights go with what a pair gains
+    (`why.py`), without the concentration that λ = 1 gives it."""
+    held = replace(faster(replace(HARD, sft=20.0)), epochs=3)
+    return [weighted(base, "confidence_gap", 0.3) for base in (RANDOM, HARD, held)]
