@@ -12,7 +12,7 @@ NEWEST_INSTALLED := $(NEWEST_VENV)/.installed
 
 .PHONY: quickstart test test-newest-trl lint types format install clean
 
-quickstart: $(INSTALLED)  ## run the main job on a CPU: pool -> pairs -> weighted DPO in Axolotl
+quickstart: $(INSTALLED)  ## run the main job on a CPU: the whole method in the tiny world, with weighted DPO in Axolotl
 	$(VENV)/bin/python examples/quickstart.py $(if $(DATASETS),--datasets $(DATASETS))
 
 test: $(INSTALLED)  ## run all tests, with the trl that Axolotl pins

@@ -84,12 +84,12 @@ def screening() -> list[Arm]:
     arms += [weighted(RANDOM, "shuffled"), weighted(RANDOM, "inverse")]
     arms += [weighted(RANDOM, signal) for signal in SIGNALS]
     arms += [weighted(mended, "confidence_gap") for mended in (with_sft(RANDOM), faster(with_sft(RANDOM)))]
-    return list(dict.fromkeys([*arms, *second_pass()]))
+    return list(dict.fromkeys([*arms, *second_pass(), *third_pass(), *fourth_pass()]))
 
 
 def second_pass() -> list[Arm]:
-    """Added after the first pass, on the same validation problems. It showed that DPO mends more misconceptions than SFT
-    on the chosen does and makes more slips: these hold the model closer to what it could do."""
+    """Added after the first pass, on the same validation problems. It showed that DPO mends more misconceptions than
+    SFT on the chosen does and makes more slips: these hold the model closer to what it could do."""
     arms = [faster(CHOSEN, 5e-4), replace(faster(CHOSEN), epochs=3)]
     for base in (RANDOM, HARD):
         held = faster(replace(base, sft=20.0))
@@ -103,3 +103,19 @@ def second_pass() -> list[Arm]:
     ):
         arms += [held, weighted(held)]
     return arms
+
+
+def third_pass() -> list[Arm]:
+    """Added after the second pass, in which three epochs on hard negatives with a strong `sft` term did best: weights
+    there, by the signals that are not nearly constant and by their inverse."""
+    base = replace(faster(replace(HARD, sft=20.0)), epochs=3)
+    arms = [weighted(base, lambda_=0.3), weighted(base, "perplexity"), replace(base, strategy="random")]
+    arms += [replace(weighted(base, "inverse"), control_of=signal) for signal in ("absurdity", "perplexity")]
+    return arms
+
+
+def fourth_pass() -> list[Arm]:
+    """Added after the finalists were named: `confidence_gap`, the one signal whose weights go with what a pair gains
+    (`why.py`), without the concentration that λ = 1 gives it."""
+    held = replace(faster(replace(HARD, sft=20.0)), epochs=3)
+    return [weighted(base, "confidence_gap", 0.3) for base in (RANDOM, HARD, held)]

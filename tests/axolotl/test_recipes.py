@@ -60,9 +60,10 @@ def test_weighted_dpo_starts_where_the_set_has_left_off():
         for name in ("sft", "weighted_dpo")
     )
     docs = (REPOSITORY / "docs" / "recipes.md").read_text()
-    merge = "python recipes/qwen2.5-1.5b/merge.py"
-    assert f"{merge} {sft['base_model']} {sft['output_dir']} {dpo['base_model']}" in docs
-    assert f"{merge} {dpo['base_model']} {dpo['output_dir']} " in docs
+    docs = docs.replace(" \\\n   ", "")
+    merge, settings = "python -m trl_weighted_dpo.pipeline.merge", "--load-in-4bit --double-quant"
+    assert f"{merge} {sft['output_dir']} --base {sft['base_model']} {settings} --output {dpo['base_model']}\n" in docs
+    assert f"{merge} {dpo['output_dir']} --base {dpo['base_model']} {settings} --output " in docs
     (pool,) = dpo["datasets"]
     assert f"-o {pool['path']}" in docs
 

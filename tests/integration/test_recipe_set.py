@@ -1,7 +1,6 @@
 """The recipe set of the 1.5 B model, by real Axolotl on a CPU: SFT, merging and weighted DPO of a tiny model with the
 chat template of Qwen2.5. What only a GPU can do is overridden; all else is as the files have it."""
 
-import importlib.util
 import json
 from importlib.resources import files
 
@@ -16,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from tests.conftest import REPOSITORY
 from tests.integration.conftest import run_axolotl
 from tests.tiny import tiny_model, tiny_pool
+from trl_weighted_dpo.pipeline.merge import merge
 from trl_weighted_dpo.schema import write_jsonl
 
 pytestmark = pytest.mark.long
@@ -100,10 +100,7 @@ def test_sft_trains_an_adapter_as_the_recipe_says(sft):
 
 @pytest.fixture(scope="module")
 def merged(sft):
-    spec = importlib.util.spec_from_file_location("merge", RECIPES / "merge.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.merge(str(sft / "model"), str(sft / "sft"), str(sft / "merged"), torch.float32)
+    merge(sft / "sft", str(sft / "model"), sft / "merged", load_in_4bit=True, double_quant=True)
     return sft / "merged"
 
 

@@ -96,6 +96,8 @@ def test_a_folder_of_data_files(tmp_path, monkeypatch):
 def test_a_name_on_the_hub_without_a_network_tells_the_way_out():
     with pytest.raises(ValueError, match=r"HF_HUB_OFFLINE .*save it with save_to_disk, and give that folder"):
         load_problems("someone/not-there:main")
+    with pytest.raises(ValueError, match=r"someone/not-there-1.5: .*no such data set could be loaded from the hub"):
+        load_problems("someone/not-there-1.5")
     with pytest.raises(ValueError, match=r"nowhere.jsonl: there is no such file or folder. Is the path right"):
         load_problems("nowhere.jsonl")
 
@@ -147,6 +149,9 @@ def test_an_id_depends_on_the_problem_alone_and_a_repeated_problem_is_left_out(t
         ([{"problem": "a", "answer": "b"}], {}, "no preset knows the columns problem, answer"),
         ([{"text": "a"}], {"preset": "gsm8k"},
          "the preset 'gsm8k' reads the column 'question', but there are: text."),
+        ([{"text": "a"}], {"preset": "gsm8k", "columns": {"problem": "text"}},
+         "the preset 'gsm8k' reads the column 'question', but there are: text."),
+        ([{"problem": "a", "x": 1}], {"columns": {"candidates": "x"}}, "A column cannot be called 'candidates'"),
         ([{"text": "a"}], {"preset": "gsm9k"}, "There is no preset 'gsm9k'. Choose one of auto, own, gsm8k, math"),
         ([{"text": "a"}], {"columns": {"problem": "txt"}}, "there is no column 'txt' to be 'problem'; there are: text"),
         ([{"text": "a"}], {"columns": {"reference_answer": "text"}}, "which column has the problem? There are: text"),

@@ -62,8 +62,7 @@ def load_problems(
         raise ValueError(f"{source}: there is no row.")
     name = preset or ("custom" if columns else "auto")
     chosen = _preset(name, first, columns, source)
-    problems = [*itertools.islice(_distinct(itertools.chain([first], rows), chosen, columns, source), limit)]
-    return problems
+    return [*itertools.islice(_distinct(itertools.chain([first], rows), chosen, columns, source), limit)]
 
 
 def _preset(name: str, first: Mapping[str, Any], columns: Mapping[str, str], source: str) -> Preset:
@@ -71,6 +70,8 @@ def _preset(name: str, first: Mapping[str, Any], columns: Mapping[str, str], sou
         raise ValueError(f"There is no preset {name!r}. Choose one of {', '.join(NAMES)}.")
     there = ", ".join(map(str, first))
     for ours, theirs in columns.items():
+        if ours in _OF_POOLS:
+            raise ValueError(f"A column cannot be called {ours!r}: pools have one of their own. Give it another name.")
         if theirs not in first:
             raise ValueError(f"{source}: there is no column {theirs!r} to be {ours!r}; there are: {there}.")
     if name == "custom":
@@ -87,7 +88,7 @@ def _preset(name: str, first: Mapping[str, Any], columns: Mapping[str, str], sou
             f"{source}: no preset knows the columns {there}. Say which is which, as in --column problem=NAME --column "
             f"reference_answer=NAME (in Python `columns`), or name a preset: {', '.join(PRESETS)}."
         )
-    missing = [column for column in PRESETS[name].needs if column not in first and schema.PROBLEM not in columns]
+    missing = [column for column in PRESETS[name].needs if column not in first]
     if missing:
         raise ValueError(
             f"{source}: the preset {name!r} reads the column {missing[0]!r}, but there are: {there}. Choose another "
@@ -121,8 +122,9 @@ def _distinct(
 def _mapped(
     row: Mapping[str, Any], index: int, preset: Preset, columns: Mapping[str, str], source: str
 ) -> dict[str, Any]:
-    for column in (*preset.needs, *columns.values()):
-        if column not in row and not (column in preset.needs and schema.PROBLEM in columns):
+    needs = [column for column in preset.needs if not (column == schema.PROBLEM and column in columns)]
+    for column in (*needs, *columns.values()):
+        if column not in row:
             there = ", ".join(map(str, row)) or "none"
             raise schema.row_error(source, index, column, None, f"The column is missing; there are: {there}.")
     taken = {*preset.reads, *columns.values(), *_OF_POOLS}

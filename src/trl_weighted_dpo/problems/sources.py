@@ -12,6 +12,9 @@ from trl_weighted_dpo import schema
 from trl_weighted_dpo.rows import RowFile
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".csv")
+_LIKE_FILES = (*SUFFIXES, ".json", ".gz", ".txt", ".tsv")
+"""A missing source whose name ends like this is a file, and no name on the hub."""
+
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?(?::[\w.-]+)?")
 
 
@@ -37,7 +40,7 @@ def source_rows(source: str, split: str | None) -> Iterator[Mapping[str, Any]]:
         return _file_rows(path)
     if path.is_dir():
         return _folder_rows(path, split)
-    if path.suffix or not _HUB_NAME.fullmatch(source):
+    if source.endswith(_LIKE_FILES) or not _HUB_NAME.fullmatch(source):
         raise ValueError(f"{source}: there is no such file or folder. Is the path right, as seen from {Path.cwd()}?")
     name, _, configuration = source.partition(":")
     return _split_rows(_loaded(source, lambda load: load.load_dataset(name, configuration or None)), source, split)
