@@ -56,6 +56,9 @@ def test_settings_reach_the_report(tmp_path):
         (("--pool", "m=x", "--pool", "m=y"), "--pool m=y: m has the pool x already"),
         (("--pool", "a/b=x"), "'a/b' cannot be the name of a model"),
         (("--pool", "m=x", "--confidence", "2"), "confidence is 2.0"),
+        (("--pool", f"m={__file__}", "-k", "4"), "--completions is for models that are sampled, but there is no"),
+        (("--pool", f"m={__file__}", "--limit", "4"), "--limit is for models that are sampled, but there is no"),
+        (("--pool", f"m={__file__}", "--tokenizer", "x"), "--tokenizer is for models that are sampled"),
     ],
 )
 def test_bad_arguments(tmp_path, arguments, message):
@@ -63,6 +66,23 @@ def test_bad_arguments(tmp_path, arguments, message):
     assert done.exit_code == 1
     assert message in done.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["problems.jsonl", "evaluation.json", "m.greedy.jsonl"])
+@pytest.mark.parametrize("kind", ["pool", "problems", "few-shot"])
+def test_what_is_read_is_not_replaced(tmp_path, name, kind):
+    path = pool_file(tmp_path / name, "c")
+    before = path.read_bytes()
+    other = pool_file(tmp_path / "other.jsonl", "c")
+    given = {
+        "pool": ["--pool", f"n={path}", "--model", "m=x", str(other)],
+        "problems": [path, "--model", "m=x"],
+        "few-shot": [other, "--model", "m=x", "--few-shot", path],
+    }
+    done = run(*given[kind], "-o", tmp_path)
+    assert done.exit_code == 1
+    assert f"{path} would be replaced there. Name another folder as output." in done.output
+    assert path.read_bytes() == before
 
 
 def test_it_needs_no_torch(tmp_path):

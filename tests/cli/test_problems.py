@@ -65,8 +65,20 @@ def test_bad_input_is_one_line(source, tmp_path):
         ((source, "-o", tmp_path / "o.txt"), "name the output *.jsonl or *.parquet"),
         ((source, "-o", source), "writing there would replace the input"),
         ((source, "-o", tmp_path / "o.jsonl", "--column", "x"), "give a name and a value"),
+        ((source, "-o", tmp_path / "o.jsonl", "--system-prompt", "x"), "--system-prompt goes with --completions-for"),
+        ((source, "-o", tmp_path / "o.jsonl", "--prompt-template", "{problem}"), "--prompt-template goes with"),
     ):  # fmt: skip
         done = run(*arguments)
         assert done.exit_code == 1
         assert message in done.output
         assert done.output.startswith("Error: ")
+
+
+def test_problems_without_a_solution_are_left_out_and_counted(tmp_path):
+    rows = [{"problem": "P", "reference_solution": "1"}, {"problem": "Q"}, {"problem": "R", "reference_solution": " "}]
+    write_rows(tmp_path / "some.jsonl", rows)
+    tiny_tokenizer().save_pretrained(tmp_path / "model")
+    done = run(tmp_path / "some.jsonl", "-o", tmp_path / "o.jsonl", "--completions-for", tmp_path / "model")
+    assert done.exit_code == 0, done.output
+    assert "2 problems without a reference solution are left out." in done.stderr
+    assert [row["prompt"] for row in RowFile(tmp_path / "o.jsonl")] == ["P\n"]

@@ -172,6 +172,24 @@ def test_difficulty_by_many_steps():
     assert list(own["groups"]) == ["2", "8 or more"]
 
 
+def test_a_column_of_steps_is_taken_as_it_is():
+    pool = answered("a", *"ccc", steps=[8, 9, 8])
+    own = Evaluation([Model("a", pool)], EvaluationConfig("steps", resamples=500)).report()["slices"][0]
+    assert own["by"] == "column steps"
+    assert {name: group["problems"] for name, group in own["groups"].items()} == {"8": 2, "9": 1}
+
+
+def test_a_number_and_a_text_of_the_same_name_are_one_group():
+    pool = answered("a", *"ccc", level=[1, "1", 2])
+    own = Evaluation([Model("a", pool)], FAST).report()["slices"][0]
+    assert {name: group["problems"] for name, group in own["groups"].items()} == {"1": 2, "2": 1}
+
+
+def test_levels_of_too_many_values_are_not_taken_unasked():
+    pool = answered("a", *["c"] * 21, level=list(range(21)))
+    assert Evaluation([Model("a", pool)], FAST).report()["slices"][0]["by"] == "steps of the reference solution"
+
+
 def test_difficulty_that_is_not_there():
     with pytest.raises(
         ValueError, match=r"'p0'.*no text or number in the column 'grade'\. There are: level, steps, accuracy"

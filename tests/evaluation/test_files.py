@@ -77,6 +77,19 @@ def test_pools_without_ids_are_matched_by_their_problems(tmp_path):
     assert (own["gained"], own["lost"]) == (1, 0)
 
 
+def test_something_must_tell_right_from_wrong(tmp_path, caplog):
+    bare = {"reference_answer": None, "reference_solution": None}
+    path = pool_file(tmp_path / "pool.jsonl", "ci", "cc", **bare)
+    with pytest.raises(ValueError, match=r"pool\.jsonl: no problem has a 'reference_answer' or 'reference_solution'"):
+        read_answered(path, tmp_path / "journal")
+    assert not (tmp_path / "journal").exists()
+    rows = list(read_jsonl(pool_file(path, "ci", "cc")))
+    write_jsonl(path, [rows[0], {**rows[1], **bare}])
+    pool = read_answered(path, tmp_path / "journal")
+    assert [one.verdict for one in pool.outcomes["p1"]] == [Verdict.UNDECIDED] * 2
+    assert "1 of 2 problems have neither reference answer nor solution" in caplog.text
+
+
 def test_bad_rows(tmp_path):
     path = tmp_path / "pool.jsonl"
     with pytest.raises(SchemaError, match=r"row 1, column 'id': got 'x'\. It is that of row 0 too"):

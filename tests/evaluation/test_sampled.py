@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 from tests.tiny import save_tiny_model, tiny_pool
 from trl_weighted_dpo import plugins
 from trl_weighted_dpo.cli import app
+from trl_weighted_dpo.evaluation.sampled import SampledModel, sample_model
+from trl_weighted_dpo.sampling import Sample, SamplingConfig
 from trl_weighted_dpo.schema import read_jsonl, write_jsonl
 
 pytestmark = pytest.mark.long
@@ -97,7 +99,7 @@ def test_only_what_is_missing_or_changed_is_sampled(world, evaluated, tmp_path, 
     assert samples.read_text() == first
     assert greedy.stat().st_mtime_ns == kept
     # Other settings of the samples leave the greedy candidates.
-    assert run(world, out, "--temperature", "1.5").exit_code == 0
+    assert run(world, out, "--temperature", "1.5", "--seed", "3").exit_code == 0
     assert loaded == [str(world / name) for name in "bab"]
     assert samples.read_text() != first
     assert greedy.stat().st_mtime_ns == kept
@@ -113,6 +115,23 @@ def test_a_model_with_other_weights_is_sampled_anew(world, evaluated, tmp_path, 
     assert run(copy, copy / "out").exit_code == 0
     assert loaded == [str(copy / "a")]
     assert (copy / "out" / "a.greedy.jsonl").read_text() != before
+
+
+def test_another_backend_samples_anew(tmp_path):
+    class Named:
+        tokenizer, identity = None, "named"
+
+        def __init__(self, model, options):
+            made.append(model)
+
+        def generate(self, requests, config):
+            yield from ((place, Sample("A: 1", False, 1)) for place in range(len(requests)))
+
+    made, problems = [], [{"id": "p", "problem": "1?", "reference_answer": "1"}]
+    configs = {"greedy": SamplingConfig(1, temperature=0.0)}
+    for backend in ("vllm", "vllm", "server"):
+        sample_model(tmp_path, SampledModel("m", "w", {}, backend), problems, configs, Named)
+    assert made == ["w", "w"]
 
 
 def test_no_samples_but_greedy_candidates(world, tmp_path):
@@ -134,12 +153,15 @@ def test_no_samples_but_greedy_candidates(world, tmp_path):
         (("p", "--model", "m=x", "--adapter", "n=y"), "--adapter n=...: no --model is called 'n'"),
         (("p", "--model", "m=x", "--baseline", "n"), "--baseline n: there is no such model; there are: m"),
         (("p", "--model", "m=x", "--temperature", "0"), "--temperature 0 is what the greedy candidate"),
-        (("p", "--model", "m=x", "--backend", "none"), "none"),
+        (("p", "--model", "m=x", "--backend", "none"), "There is no sampler 'none'"),
+        (("bare.jsonl", "--model", "m=x"), "bare.jsonl: no problem has a 'reference_answer' or 'reference_solution'"),
+        (("p.jsonl", "--model", "m=x", "--backend", "server", "--tokenizer", "none"), "'server' needs base_url"),
     ],
 )
 def test_bad_arguments(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     write_jsonl(tmp_path / "p.jsonl", tiny_pool(1))
+    write_jsonl(tmp_path / "bare.jsonl", [{"problem": "1+1?"}])
     done = CliRunner().invoke(app, ["evaluate", *arguments, "-o", "out"])
     assert done.exit_code == 1
     assert message in done.output

@@ -145,6 +145,8 @@ def test_an_id_depends_on_the_problem_alone_and_a_repeated_problem_is_left_out(t
         ([{"problem": "a"}, {"problem": " "}], {}, "row 1, column 'problem': got ' '. Give the text of the problem."),
         ([{"problem": "a"}, {"question": "b"}], {}, "row 1, column 'problem': got null. The column is missing; there"),
         ([{"problem": "a", "reference_answer": ["1"]}], {}, "row 0, column 'reference_answer': got ['1']. Give a text"),
+        ([{"problem": "a", "reference_answer": float("nan")}], {}, "row 0, column 'reference_answer': got nan. It is"),
+        ([{"problem": "a\ud800"}], {}, "row 0, column 'problem': got 'a\\ud800'. The text holds a broken surrogate"),
         ([{"text": "a", "gold": "b"}], {}, "no preset knows the columns text, gold. Say which is which, as in --col"),
         ([{"problem": "a", "answer": "b"}], {}, "no preset knows the columns problem, answer"),
         ([{"text": "a"}], {"preset": "gsm8k"},

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from trl_weighted_dpo.sampling import SamplingConfig
 
 
+_OF_SAMPLING = (
+    "completions", "temperature", "top_p", "top_k", "max_new_tokens", "stop", "backend", "base_url", "tokenizer",
+    "dtype", "load_in_4bit", "option", "prompt_template", "system_prompt", "few_shot", "batch_tokens", "preset",
+    "column", "split", "limit",
+)  # fmt: skip
+"""Parameters that mean nothing where no model is sampled."""
+
+
 def evaluate(
+    context: typer.Context,
     problems: Annotated[
         str | None,
         typer.Argument(help="For --model: file (JSONL, JSONL.GZ, Parquet, CSV), folder, or name on the hub."),
@@ -58,6 +67,7 @@ def evaluate(
     adapter: Annotated[
         list[str] | None, typer.Option(help="LoRA adapter on one of the models.", metavar="NAME=PATH")
     ] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="Of all models: folder; each model's own if left out.")] = None,
     dtype: Annotated[
         str | None, typer.Option(help="auto (as the model's files; the default), float32, bfloat16 or float16.")
     ] = None,
@@ -85,6 +95,7 @@ def evaluate(
     from rich.console import Console
 
     from trl_weighted_dpo.cli.paths import check_paths
+    from trl_weighted_dpo.cli.rendering import named
     from trl_weighted_dpo.evaluation.evaluating import EvaluationConfig
     from trl_weighted_dpo.evaluation.files import evaluate_files
     from trl_weighted_dpo.report.evaluation import evaluation_tables
@@ -97,15 +108,20 @@ def evaluate(
         config = EvaluationConfig(difficulty, confidence, resamples, seed)
         models = _pools(pool or (), greedy or ())
         check_paths([path for own in models for path in (own.greedy, own.samples) if path is not None])
-        options: dict[str, Any] = {"base_url": base_url, "dtype": dtype, "load_in_4bit": load_in_4bit or None}
-        named = _named(option or (), "--option", "KEY=VALUE")
-        given = {**{name: value for name, value in options.items() if value is not None}, **named}
-        sampled = _sampled(model or (), adapter or (), given, [own.name for own in models])
+        options: dict[str, Any] = {
+            "base_url": base_url, "tokenizer": tokenizer, "dtype": dtype, "load_in_4bit": load_in_4bit or None
+        }  # fmt: skip
+        given = {name: value for name, value in options.items() if value is not None}
+        given |= named(option or (), "--option", "concurrency=32")
+        sampled = _sampled(model or (), adapter or (), given, backend, [own.name for own in models])
         _check_names([*(own.name for own in models), *(own.name for own in sampled)], baseline)
         if sampled and problems is None:
             raise ValueError("--model needs problems to sample: weighted-dpo evaluate PROBLEMS --model NAME=PATH.")
         if not sampled and problems is not None:
             raise ValueError(f"{problems}: pools hold their problems. Leave it out, or name a --model to sample.")
+        if not sampled:
+            _refuse_options_of_sampling(context)
+        _check_inputs(output, models, [own.name for own in sampled], problems, few_shot)
         is_main_process = True
         if sampled and problems is not None:
             from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
@@ -126,9 +142,9 @@ def evaluate(
                 read_few_shot(few_shot) if few_shot else (),
                 batch_tokens,
             )
-            configs = {"greedy": replace(samples, completions=1, temperature=0.0, top_p=1.0, top_k=0)}
+            configs = {"greedy": replace(samples, completions=1, temperature=0.0, top_p=1.0, top_k=0, seed=0)}
             configs |= {"samples": samples} if completions else {}
-            columns = _named(column or (), "--column", "problem=question")
+            columns = named(column or (), "--column", "problem=question")
             source = {"preset": preset, "columns": columns, "split": split, "limit": limit}
             told = (prompt_template, system_prompt)
             made, is_main_process = _sample(output, problems, source, sampled, configs, backend, told)
@@ -166,11 +182,13 @@ def _sample(
 
     from trl_weighted_dpo import plugins
     from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
+    from trl_weighted_dpo.evaluation.pools import check_references
     from trl_weighted_dpo.evaluation.sampled import sample_model
     from trl_weighted_dpo.problems import load_problems
 
     make = plugins.find("samplers", backend)
     rows = load_problems(problems, **source)
+    check_references(rows, problems)
     folder.mkdir(parents=True, exist_ok=True)
     # Processes that are done wait for the others, for hours if need be.
     state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=30))
@@ -203,10 +221,12 @@ def _pools(pools: Iterable[str], greedy: Iterable[str]) -> "list[ModelFiles]":
 
 
 def _sampled(
-    models: Iterable[str], adapters: Iterable[str], options: dict[str, Any], taken: list[str]
+    models: Iterable[str], adapters: Sequence[str], options: dict[str, Any], backend: str, taken: list[str]
 ) -> "list[SampledModel]":
     """The models that are to be sampled: `NAME=PATH`, or a path whose last part is the name."""
-    of_name = _named(adapters, "--adapter", "NAME=PATH")
+    from trl_weighted_dpo.cli.rendering import named
+
+    of_name = named(adapters, "--adapter", "NAME=PATH")
     found = []
     for value in models:
         # Loads torch, which pools alone do not need.
@@ -220,7 +240,7 @@ def _sampled(
                 f"--model {value}: {name} has a pool already. Give the model a name of its own: NAME=PATH."
             )
         own = {"adapter": of_name.pop(name)} if name in of_name else {}
-        found.append(SampledModel(name, path, {**options, **own}))
+        found.append(SampledModel(name, path, {**options, **own}, backend))
     for name in of_name:
         raise ValueError(f"--adapter {name}=...: no --model is called {name!r}.")
     return found
@@ -236,14 +256,27 @@ def _check_names(names: list[str], baseline: str | None) -> None:
         raise ValueError(f"--baseline {baseline}: there is no such model; there are: {', '.join(names)}.")
 
 
-def _named(given: Iterable[str], option: str, example: str) -> dict[str, str]:
-    """`KEY=VALUE` as a dictionary."""
-    found: dict[str, str] = {}
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not (name and sign and value):
-            raise ValueError(f"{option} {text}: give a name and a value, as in {option} {example}.")
-        if name in found:
-            raise ValueError(f"{option} {name} is given twice: {found[name]!r} and {value!r}.")
-        found[name] = value
-    return found
+def _refuse_options_of_sampling(context: typer.Context) -> None:
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in _OF_SAMPLING and source is not None and source.name == "COMMANDLINE":
+            raise ValueError(
+                f"{parameter.opts[0]} is for models that are sampled, but there is no --model: pools are taken as they "
+                "are."
+            )
+
+
+def _check_inputs(
+    folder: Path, pools: "Sequence[ModelFiles]", sampled: Iterable[str], problems: str | None, few_shot: Path | None
+) -> None:
+    """Check that what is written into the folder replaces nothing that is read."""
+    from trl_weighted_dpo.evaluation.files import PROBLEMS, REPORT
+
+    made = [f"{name}.{kind}.jsonl" for name in sampled for kind in ("greedy", "samples")]
+    read = [path for own in pools for path in (own.greedy, own.samples) if path is not None]
+    read += [Path(problems)] if problems is not None else []
+    read += [few_shot] if few_shot is not None else []
+    for path in read:
+        for written in (folder / name for name in (REPORT, PROBLEMS, *made)):
+            if path.is_file() and written.is_file() and written.samefile(path):
+                raise ValueError(f"{folder}: {path} would be replaced there. Name another folder as output.")

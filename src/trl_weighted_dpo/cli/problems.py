@@ -40,6 +40,9 @@ def problems(
 
     try:
         check_suffix(output)
+        for option, value in (("--prompt-template", prompt_template), ("--system-prompt", system_prompt)):
+            if completions_for is None and value is not None:
+                raise ValueError(f"{option} goes with --completions-for: problems are written as they are.")
         check_paths([Path(source)] if Path(source).is_file() else [], output)
         columns = named(column or (), "--column", "problem=question")
         rows = load_problems(source, preset=preset, columns=columns, split=split, limit=limit)
@@ -48,7 +51,10 @@ def problems(
 
             tokenizer = load_tokenizer(completions_for)
             tell_what_is_not_used(bool(tokenizer.chat_template), prompt_template, system_prompt)
+            loaded = len(rows)
             rows = completion_rows(rows, source, tokenizer, prompt_template or DEFAULT_PROMPT_TEMPLATE, system_prompt)
+            if len(rows) < loaded:
+                typer.echo(f"{loaded - len(rows)} problems without a reference solution are left out.", err=True)
         write_rows(output, rows)
     except (ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)

@@ -1,5 +1,7 @@
 """What commands say of options on how problems are rendered."""
 
+from collections.abc import Sequence
+
 import typer
 
 
@@ -11,7 +13,7 @@ def tell_what_is_not_used(has_chat_template: bool, prompt_template: str | None, 
         typer.echo("--system-prompt is not used: the tokenizer has no chat template.", err=True)
 
 
-def named(given: list[str] | tuple[str, ...], option: str, example: str) -> dict[str, str]:
+def named(given: Sequence[str], option: str, example: str) -> dict[str, str]:
     """`KEY=VALUE` as a dictionary."""
     found: dict[str, str] = {}
     for text in given:

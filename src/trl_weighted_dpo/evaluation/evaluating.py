@@ -165,7 +165,8 @@ class Evaluation:
         if column == slices.ACCURACY and slices.ACCURACY not in next(iter(problems.values())).columns:
             yield self._slice("difficulty", "accuracy of the baseline", slices.by_accuracy(own.outcomes), own)
         else:
-            by = "steps of the reference solution" if column == slices.STEPS else f"column {column}"
+            is_counted = slices.counts_steps(problems, column)
+            by = "steps of the reference solution" if is_counted else f"column {column}"
             yield self._slice("difficulty", by, slices.by_column(problems, column), None)
         yield self._slice("error class", "what the baseline did", slices.by_class(own.outcomes), own)
 

@@ -1,5 +1,6 @@
 """Pools → outcomes of the candidates of each problem, verified on the way where they bring no profiles."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from trl_weighted_dpo.evaluation.outcomes import Outcome, outcome
 from trl_weighted_dpo.rows import RowFile
 from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 from trl_weighted_dpo.verifier.verifier import MathVerifier
+
+logger = logging.getLogger(__name__)
 
 _SHOWN_IDS = 5
 
@@ -62,15 +65,37 @@ def read_answered(pool: Path, journal: Path, workers: int = 1) -> Answered:
 
     Raises:
         [`~schema.SchemaError`]: If a row is no pool row, has no candidates, or is there twice.
-        `ValueError`: If there are no rows.
+        `ValueError`: If there are no rows, or there is nothing to verify by (see [`check_references`]).
     """
     rows = RowFile(pool)
     total, has_profiles = _check(rows)
     if has_profiles:
         return _answered(rows, str(pool))
+    check_references(rows, str(pool))
     with MathVerifier() as verifier:
         verify_into(journal, rows, verifier, workers, str(pool), total)
     return _answered(RowsWithProfiles(rows, journal), str(pool))
+
+
+def check_references(problems: Iterable[Mapping[str, Any]], source: str) -> None:
+    """Check that there is something to tell right from wrong by; warns of problems without it.
+
+    Raises:
+        `ValueError`: If no problem has a reference answer or solution: nothing would be decided, and accuracy be 0.
+    """
+    columns = (schema.REFERENCE_ANSWER, schema.REFERENCE_SOLUTION)
+    has_reference = [any(row.get(name) is not None for name in columns) for row in problems]
+    missing = has_reference.count(False)
+    if missing == len(has_reference):
+        raise ValueError(
+            f"{source}: no problem has a {columns[0]!r} or {columns[1]!r}, so nothing can be told right from wrong. "
+            "Give problems with answers; where another column has them, name it: --column reference_answer=NAME."
+        )
+    if missing:
+        logger.warning(
+            "%s: %d of %d problems have neither reference answer nor solution. They are undecided, which counts as not "
+            "correct.", source, missing, len(has_reference),
+        )  # fmt: skip
 
 
 def _check(rows: RowFile) -> tuple[int, bool]:

@@ -28,6 +28,7 @@ class SampledModel:
         name (`str`): Its name in the report and in files.
         path (`str`): Folder, or name on the hub or of a server.
         options (`Mapping[str, Any]`, *optional*): Of the backend, such as `{"adapter": "outputs/dpo"}`.
+        backend (`str`, *optional*, defaults to `"transformers"`): Its name: noise and rounding are each backend's own.
 
     Raises:
         `ValueError`: If files cannot be named after it.
@@ -36,6 +37,7 @@ class SampledModel:
     name: str
     path: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    backend: str = "transformers"
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -98,7 +100,13 @@ def sample_model(
 
 def _identity(model: SampledModel) -> dict[str, Any]:
     folders = {name: _files(value) for name, value in model.options.items() if name in _FOLDERS}
-    return {"model": model.path, "files": _files(model.path), "options": {**model.options}, "option_files": folders}
+    return {
+        "model": model.path,
+        "files": _files(model.path),
+        "backend": model.backend,
+        "options": {**model.options},
+        "option_files": folders,
+    }
 
 
 def _files(folder: str) -> dict[str, str] | None:

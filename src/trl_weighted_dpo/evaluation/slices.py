@@ -88,11 +88,17 @@ def by_accuracy(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, list[str
 
 
 def difficulty_column(problems: Mapping[str, Problem]) -> str:
-    """What difficulty is read from where nobody says: the column `level` if all problems have it, else the steps of the
-    reference solution, else the baseline's own accuracy."""
-    if all(LEVEL in problem.columns for problem in problems.values()):
+    """What difficulty is read from where nobody says: the column `level` if all problems have it and it has at most 20
+    values, else the steps of the reference solution, else the baseline's own accuracy."""
+    levels = [problem.columns.get(LEVEL) for problem in problems.values()]
+    if None not in levels and len(set(levels)) <= MOST_GROUPS:
         return LEVEL
     return STEPS if all(problem.reference_solution for problem in problems.values()) else ACCURACY
+
+
+def counts_steps(problems: Mapping[str, Problem], column: str) -> bool:
+    """Whether `steps` are counted in the reference solutions: not all problems have a column of that name."""
+    return column == STEPS and not all(STEPS in problem.columns for problem in problems.values())
 
 
 def by_column(problems: Mapping[str, Problem], column: str) -> dict[str, list[str]]:
@@ -103,8 +109,9 @@ def by_column(problems: Mapping[str, Problem], column: str) -> dict[str, list[st
         `ValueError`: If the column is missing in a problem, or there are more than 20 groups.
     """
     groups: dict[str | int | float, list[str]] = {}
+    is_counted = counts_steps(problems, column)
     for key, problem in problems.items():
-        if column == STEPS and column not in problem.columns:
+        if is_counted:
             if not problem.reference_solution:
                 raise ValueError(_missing(key, "it has no reference solution whose steps could be counted", problem))
             groups.setdefault(min(_steps(problem.reference_solution), MOST_STEPS), []).append(key)
@@ -117,9 +124,12 @@ def by_column(problems: Mapping[str, Problem], column: str) -> dict[str, list[st
             f"--difficulty {column}: the column has {len(groups)} values, and groups of few problems say nothing. Name "
             f"a column with at most {MOST_GROUPS}, such as bands of this one."
         )
-    is_capped = column == STEPS and MOST_STEPS in groups
-    ordered = sorted(groups, key=lambda value: (isinstance(value, str), value))
-    return {f"{MOST_STEPS} or more" if is_capped and v == MOST_STEPS else str(v): groups[v] for v in ordered}
+    named: dict[str, list[str]] = {}
+    for value in sorted(groups, key=lambda value: (isinstance(value, str), value)):
+        name = f"{MOST_STEPS} or more" if is_counted and value == MOST_STEPS else str(value)
+        # A number and a text may have the same name.
+        named.setdefault(name, []).extend(groups[value])
+    return named
 
 
 def _missing(key: str, what: str, problem: Problem) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -50,7 +51,8 @@ def load_problems(
 
     Raises:
         `ValueError`: If the source cannot be read, a preset or column is not there, or no row is.
-        [`~schema.SchemaError`]: If a problem is empty, an id is there twice, or a value has a wrong type.
+        [`~schema.SchemaError`]: If a problem is empty or no valid Unicode, an id is there twice, or a value has a wrong
+            type.
     """
     source = str(source)
     if limit is not None and limit < 1:
@@ -132,9 +134,14 @@ def _mapped(
     for column in _TEXTS:
         value = problem[column]
         if isinstance(value, int | float) and not isinstance(value, bool):
+            if not math.isfinite(value):
+                raise schema.row_error(source, index, column, value, "It is no number: give a text, a number or null.")
             problem[column] = str(value)
     problem |= {name: value for name, value in row.items() if name not in taken and name not in problem}
     schema.check_pool_row({**problem, schema.CANDIDATES: []}, index, source)
+    if not schema.is_encodable(problem[schema.PROBLEM]):
+        hint = "The text holds a broken surrogate, which no tokenizer reads: drop it."
+        raise schema.row_error(source, index, schema.PROBLEM, problem[schema.PROBLEM], hint)
     for name, value in problem.items():
         if not _is_json(value):
             raise schema.row_error(source, index, name, value, "It is nothing that JSON can hold: convert or drop it.")

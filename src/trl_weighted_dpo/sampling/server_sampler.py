@@ -13,7 +13,7 @@ from trl_weighted_dpo.mining.loading import load_tokenizer
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest
-from trl_weighted_dpo.sampling.text import cut
+from trl_weighted_dpo.sampling.text import ended
 
 SEEDS = 2**31
 """Servers take fewer seeds than 2⁶³; llama.cpp takes 32 bits."""
@@ -107,12 +107,14 @@ class ServerSampler:
         try:
             [choice] = answer["choices"]
             text, reason = choice["text"], choice["finish_reason"]
+            if not isinstance(text, str):
+                raise TypeError("the text is none")
             tokens = (answer.get("usage") or {}).get("completion_tokens") or 0
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self._options.base_url}: the answer to a completion is not in OpenAI's format: {answer!r:.200}"
             ) from error
-        return Sample(cut(text, config.stop), reason == "length", tokens)
+        return Sample(*ended(text, config.stop, reason == "length"), tokens)
 
     def _check_model(self) -> None:
         answer = self._answer("GET", "models")

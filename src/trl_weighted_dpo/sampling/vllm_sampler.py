@@ -19,7 +19,7 @@ from trl_weighted_dpo.mining.loading import load_tokenizer
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest
-from trl_weighted_dpo.sampling.text import cut, eos_ids
+from trl_weighted_dpo.sampling.text import ended, eos_ids
 
 Job = tuple[list[int], dict[str, Any]]
 """Token ids of a prompt, and arguments of `vllm.SamplingParams`."""
@@ -103,7 +103,7 @@ class VLLMSampler:
         ids = dict(zip(prompts, self.tokenizer(prompts)["input_ids"], strict=True)) if prompts else {}
         jobs = [(ids[request.prompt], sampling_arguments(config, request.seed, self._eos)) for request in requests]
         for place, (text, tokens, is_truncated) in self._engine.run(jobs):
-            yield place, Sample(cut(text, config.stop), is_truncated, tokens)
+            yield place, Sample(*ended(text, config.stop, is_truncated), tokens)
 
 
 def engine_arguments(model: str, options: VLLMOptions) -> dict[str, Any]:
