@@ -159,7 +159,7 @@ def figure(found: dict[Arm, Runs], path: Path) -> None:
         axes.errorbar(means, places, xerr=errors, fmt="o", color=colour, label=label, capsize=3)
     axes.axvline(0, color="grey", linewidth=0.8)
     axes.set_yticks(range(len(arms)), [runs.arm.name for runs in arms])
-    axes.set_xlabel("change in accuracy against the SFT model, points (95 % intervals over seeds and problems)")
+    axes.set_xlabel("change against the SFT model, points (95 % intervals)")
     axes.legend(loc="best", frameon=False)
     plot.savefig(path)
 
