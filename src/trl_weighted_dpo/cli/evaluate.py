@@ -189,7 +189,6 @@ def _sample(
     make = plugins.find("samplers", backend)
     rows = load_problems(problems, **source)
     check_references(rows, problems)
-    folder.mkdir(parents=True, exist_ok=True)
     # Processes that are done wait for the others, for hours if need be.
     state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=30))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import typer
 
@@ -22,9 +22,12 @@ class Options:
         from trl_weighted_dpo.cli import app
 
         group: Any = typer.main.get_command(app)
+        found = group.commands[command]
         self.command, self.filled_in = command, filled_in
+        self._context = found.context_class(found, info_name=command)
+        self._types = get_type_hints(found.callback)
         self._parameters: dict[str, Any] = {}
-        for parameter in group.commands[command].params:
+        for parameter in found.params:
             names = [name for name in parameter.opts if name.startswith("--")]
             if names and names[0] != "--help":
                 self._parameters[names[0].removeprefix("--").replace("-", "_")] = parameter
@@ -54,13 +57,15 @@ class Options:
             if isinstance(item, list | dict) or (isinstance(item, bool) and not parameter.is_flag):
                 raise ValueError("Give a number or a text.")
             try:
-                parameter.type.convert(str(item), parameter, None)
+                given = [str(item)] if parameter.multiple else str(item)
+                parameter.process_value(self._context, given)
             except typer.BadParameter as error:
                 raise ValueError(error.message) from error
 
     def is_file(self, name: str) -> bool:
         """Whether the value is the path of a file that the command reads."""
-        return getattr(self._parameters[name].type, "name", "") in ("path", "file")
+        kind = self._types[self._parameters[name].name]
+        return kind is Path or Path in get_args(kind)
 
     def words(self, values: Mapping[str, Any]) -> list[str]:
         """The options as words of a command line, in the order of the command's own help."""
