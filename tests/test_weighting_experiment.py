@@ -1,13 +1,19 @@
 """The experiment's arithmetic: paired differences with their intervals, arms, kinds of faults."""
 
+import shutil
+from dataclasses import asdict
+
 import numpy as np
 import pytest
-from benchmarks.weighting_experiment.arms import CHOSEN, RANDOM, screening, weighted, with_sft
+from benchmarks.weighting_experiment import data, report, running
+from benchmarks.weighting_experiment.arms import CHOSEN, HARD, RANDOM, SFT, screening, weighted, with_sft
 from benchmarks.weighting_experiment.finalists import COMPARISONS, FINALISTS
 from benchmarks.weighting_experiment.running import fault, is_true
 from benchmarks.weighting_experiment.statistics import accuracy, difference, rank_correlation
 from examples.tiny_math.world import Event, Problem
 from scipy.stats import norm, spearmanr
+
+from tests.conftest import REPOSITORY
 
 
 def text(marks):
@@ -84,3 +90,41 @@ def test_equations(equation, truth):
     left, result = equation.split("=")
     operator = next(sign for sign in "+-*/" if sign in left)
     assert is_true(*left.split(operator)[:1], operator, left.split(operator)[1], result) is truth
+
+
+@pytest.mark.long
+def test_runs_from_the_pool_to_the_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "SIZES", {"test": 40, "harder": 10, "validation": 40, "pool": 60})
+    monkeypatch.setattr(data, "SAMPLES", 4)
+    monkeypatch.setattr(running, "BATCH", 4)
+    running.sets_of.cache_clear()
+    shutil.copytree(REPOSITORY / "examples" / "tiny_math" / "sft_model", tmp_path / "sft-0")
+    data.make_pool(tmp_path, 0)
+    pool = data.read_pool(tmp_path, 0)
+    assert (len(pool), len(pool[0]["candidates"])) == (60, 4)
+    hard, random = (data.mined(pool, strategy, "verified", 0) for strategy in ("hard", "random"))
+    assert [(pair["problem_id"], pair["chosen"]) for pair in hard] == [
+        (pair["problem_id"], pair["chosen"]) for pair in random
+    ]
+    assert [pair["rejected"] for pair in hard] != [pair["rejected"] for pair in random]
+
+    untouched = running.run(tmp_path, SFT, 0, 0, ("test", "harder"))
+    assert {name: len(marks) for name, marks in untouched["solved"].items()} == {"test": 40, "harder": 10}
+    assert 10 < untouched["solved"]["test"].count("1") < 30
+    wrong = sum(untouched["faults"]["test"].values())
+    assert wrong == untouched["solved"]["test"].count("0")
+
+    dpo = running.run(tmp_path, weighted(with_sft(HARD)), 0, 0, ("test", "harder"))
+    assert dpo["pairs"] == len(hard)
+    assert dpo["effective_share"] < 0.99
+    assert dpo["rejected_displacement"] < dpo["chosen_displacement"]
+    chosen = running.run(tmp_path, CHOSEN, 0, 0, ("test", "harder"))
+    assert chosen["steps"] == dpo["steps"] == -(-len(hard) // running.BATCH)
+
+    records = [
+        {"step": "final", "arm": asdict(arm), "sft_seed": 0, "pair_seed": 0, **record}
+        for arm, record in ((SFT, untouched), (weighted(with_sft(HARD)), dpo), (CHOSEN, chosen))
+    ]
+    table = "\n".join(report.arms_table(report.gather(records, "final"), "test", "harder"))
+    assert f"| {100 * chosen['solved']['test'].count('1') / 40:.1f} |" in table
+    running.sets_of.cache_clear()
