@@ -4,11 +4,11 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from copy import deepcopy
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from examples.tiny_math.world import BASIC, HARDER, Problem, problems
+from examples.tiny_math import world
+from examples.tiny_math.world import BASIC, HARDER, Problem
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from trl_weighted_dpo import MathVerifier, PairingConfig, Scorer, ScoringConfig, mine_pairs, schema, score_rows
@@ -21,14 +21,9 @@ SAMPLES = 8
 
 def problem_sets(sft_seed: int) -> dict[str, list[Problem]]:
     """The problems of each purpose, without overlap; the pool's are others for each SFT model."""
-    taken: set[str] = set()
-    sets = {}
-    for name, size in SIZES.items():
-        seed = FIRST_SEEDS[name] + (sft_seed if name == "pool" else 0)
-        difficulty = HARDER if name == "harder" else BASIC
-        sets[name] = list(islice(problems(seed, difficulty, taken), size))
-        taken |= {problem.text for problem in sets[name]}
-    return sets
+    seeds = {**FIRST_SEEDS, "pool": FIRST_SEEDS["pool"] + sft_seed}
+    wanted = {name: (size, seeds[name], HARDER if name == "harder" else BASIC) for name, size in SIZES.items()}
+    return world.problem_sets(wanted)
 
 
 def model_folder(folder: Path, sft_seed: int) -> Path:

@@ -27,9 +27,10 @@ def sample(model: Any, tokenizer: Any, texts: Sequence[str], count: int, seed: i
 
 @torch.no_grad()
 def decode(model: Any, tokenizer: Any, texts: Sequence[str], config: SamplingConfig) -> list[list[str]]:
+    prompts = [render_prompt(text, tokenizer, config) for text in texts]
     requests = [
-        SampleRequest(render_prompt(text, tokenizer, config), sample_seed(config.seed, text, index), text, index)
-        for text in texts
+        SampleRequest(prompt, sample_seed(config.seed, text, index), text, index)
+        for text, prompt in zip(texts, prompts, strict=True)
         for index in range(config.completions)
     ]
     found = [""] * len(requests)

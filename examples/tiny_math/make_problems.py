@@ -6,11 +6,10 @@ FOLDER/pool.jsonl, FOLDER/test.jsonl and FOLDER/harder.jsonl have no problem in 
 """
 
 import argparse
-import itertools
 import json
 from pathlib import Path
 
-from world import BASIC, HARDER, problems
+from world import BASIC, HARDER, problem_sets
 
 
 def main() -> None:
@@ -20,11 +19,12 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=count, help=f"how many of them; {count}")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    taken: set[str] = set()
-    for name, seed in (("test", 9001), ("harder", 9002), ("pool", 9100)):
-        difficulty = HARDER if name == "harder" else BASIC
-        drawn = list(itertools.islice(problems(seed, difficulty, taken), getattr(options, name)))
-        taken |= {problem.text for problem in drawn}
+    wanted = {
+        "test": (options.test, 9001, BASIC),
+        "harder": (options.harder, 9002, HARDER),
+        "pool": (options.pool, 9100, BASIC),
+    }
+    for name, drawn in problem_sets(wanted).items():
         with (options.folder / f"{name}.jsonl").open("w") as file:
             for index, problem in enumerate(drawn):
                 file.write(json.dumps(problem.row(f"{name}-{index}")) + "\n")

@@ -212,6 +212,16 @@ def problems(seed: int, difficulty: Difficulty = BASIC, without: Collection[str]
             yield problem
 
 
+def problem_sets(wanted: Mapping[str, tuple[int, int, Difficulty]]) -> dict[str, list[Problem]]:
+    """Sets of problems, by name, without a text in common; each by how many, from which seed and of which kind."""
+    taken: set[str] = set()
+    sets = {}
+    for name, (count, seed, difficulty) in wanted.items():
+        sets[name] = list(itertools.islice(problems(seed, difficulty, taken), count))
+        taken |= {problem.text for problem in sets[name]}
+    return sets
+
+
 def _draw(rng: random.Random, difficulty: Difficulty) -> Problem:
     person, friend = rng.sample(range(len(NAMES)), 2)
     start = current = rng.randint(4, difficulty.largest_told)

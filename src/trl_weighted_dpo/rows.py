@@ -55,6 +55,14 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, and its folder if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
 def check_suffix(path: Path) -> None:
     """Check that a file to be written has a suffix that says how.
 

@@ -2,10 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.conftest import REPOSITORY
 
@@ -35,6 +39,20 @@ def launch(script: str, *arguments: Any, processes: int = 2, config: Path | None
     command = [sys.executable, *launcher, str(path), *map(str, arguments)]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+
+
+def kill_when_begun(command: list[str], journals: list[Path], lines: int) -> None:
+    """Start a command of several processes, and kill all of them once each journal has more lines than these."""
+    process = psutil.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def has_begun(journal: Path) -> bool:
+        return journal.is_file() and journal.read_bytes().count(b"\n") > lines
+
+    while process.is_running() and process.poll() is None and not all(map(has_begun, journals)):
+        time.sleep(0.005)
+    for one in [*process.children(recursive=True), process]:
+        os.kill(one.pid, signal.SIGKILL)
+    process.wait()
 
 
 def history(folder: Path, processes: int = 2) -> Any:

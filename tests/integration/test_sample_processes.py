@@ -1,15 +1,12 @@
 """Two processes write the pool that one writes, and what two killed ones left is taken up by one."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 
-import psutil
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.integration.launching import ENVIRONMENT, kill_when_begun
 from tests.tiny import tiny_pool
 from trl_weighted_dpo.mining.loading import load_model, load_tokenizer
 from trl_weighted_dpo.rows import write_rows
@@ -20,7 +17,6 @@ from trl_weighted_dpo.sampling.transformers_sampler import TransformersSampler
 pytestmark = pytest.mark.long
 
 PROBLEMS = [{name: value for name, value in row.items() if name != "candidates"} for row in tiny_pool(41)]
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
 LAUNCHERS = {
     "one": [sys.executable],
     "two": [
@@ -60,18 +56,8 @@ def test_two_processes_write_what_one_writes(world, tiny_model_dir):
 
 
 def test_what_two_killed_processes_left_is_taken_up_by_one(world, tiny_model_dir):
-    arguments = command(world, "two", "killed", tiny_model_dir)
-    process = psutil.Popen(arguments, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journals = [world / "killed.jsonl.journal", world / "killed.jsonl.journal-1"]
-
-    def has_begun(journal):
-        return journal.is_file() and journal.read_bytes().count(b"\n") > 3
-
-    while process.is_running() and process.poll() is None and not all(map(has_begun, journals)):
-        time.sleep(0.005)
-    for one in [*process.children(recursive=True), process]:
-        os.kill(one.pid, signal.SIGKILL)
-    process.wait()
+    kill_when_begun(command(world, "two", "killed", tiny_model_dir), journals, 3)
     assert not (world / "killed.jsonl").exists()
     kept = sum(journal.read_bytes().count(b"\n") - 1 for journal in journals)
     assert kept >= 6

@@ -1,15 +1,12 @@
 """Two processes write the file that one writes, and a killed run of them goes on."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 
-import psutil
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.integration.launching import ENVIRONMENT, kill_when_begun
 from tests.tiny import tiny_pool
 from trl_weighted_dpo.mining.scoring import windows
 from trl_weighted_dpo.rows import write_rows
@@ -17,7 +14,6 @@ from trl_weighted_dpo.rows import write_rows
 pytestmark = pytest.mark.long
 
 POOL = tiny_pool(1200)
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
 LAUNCHERS = {
     "one": [sys.executable],
     "torchrun": [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
@@ -60,18 +56,8 @@ def test_two_processes_write_what_one_writes(world, tiny_model_dir, launcher):
 
 
 def test_two_killed_processes_go_on(world, tiny_model_dir):
-    arguments = command(world, "torchrun", "killed", tiny_model_dir)
-    process = psutil.Popen(arguments, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journals = [world / "killed.jsonl.journal", world / "killed.jsonl.journal-1"]
-
-    def has_begun(journal):
-        return journal.is_file() and journal.read_bytes().count(b"\n") > 1
-
-    while process.is_running() and process.poll() is None and not all(map(has_begun, journals)):
-        time.sleep(0.005)
-    for one in [*process.children(recursive=True), process]:
-        os.kill(one.pid, signal.SIGKILL)
-    process.wait()
+    kill_when_begun(command(world, "torchrun", "killed", tiny_model_dir), journals, 1)
     assert not (world / "killed.jsonl").exists()
     kept = [journal.read_bytes() for journal in journals]
     assert all(kept)

@@ -5,7 +5,8 @@ from typing import Any
 
 import yaml
 
-from trl_weighted_dpo.pipeline.recipe import Recipe, read_recipe
+from trl_weighted_dpo.pipeline.reading import read_recipe
+from trl_weighted_dpo.pipeline.recipe import Recipe
 
 
 def make_files(folder: Path) -> None:

@@ -7,7 +7,8 @@ import yaml
 
 from tests.conftest import REPOSITORY
 from tests.pipeline.recipes import content, read
-from trl_weighted_dpo.pipeline.recipe import RecipeError, read_recipe
+from trl_weighted_dpo.pipeline.reading import read_recipe
+from trl_weighted_dpo.pipeline.recipe import RecipeError
 from trl_weighted_dpo.pipeline.stages import plan_stages
 
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.axolotl.args import MINING_FIELDS, WeightedDPOSettings
+from trl_weighted_dpo.journal import file_digest
 from trl_weighted_dpo.verifier import VERIFIER_VERSION
 
 DEFAULT_FOLDER = "last_run_prepared"
@@ -80,7 +81,7 @@ def _tokenizer_files(cfg: Mapping[str, Any]) -> Iterator[str]:
     for path in names:
         with contextlib.suppress(OSError):
             if path.is_file():
-                yield _file_digest(path)
+                yield file_digest(path)
 
 
 def _data_files(dataset: Mapping[str, Any], apart: list[Path]) -> Iterator[str]:
@@ -88,14 +89,14 @@ def _data_files(dataset: Mapping[str, Any], apart: list[Path]) -> Iterator[str]:
     named = dataset.get("data_files") or []
     named = [named] if isinstance(named, str) else list(named)
     if path.is_file():
-        yield _file_digest(path)
+        yield file_digest(path)
     elif named:
         patterns = [str(folder / pattern) for pattern in named for folder in (Path(), path)]
         # Not Path.glob, which takes no absolute pattern.
         names = {name for pattern in patterns for name in glob.glob(pattern, recursive=True)}  # noqa: PTH207
         for name in sorted(names):
             if Path(name).is_file():
-                yield f"{name}:{_file_digest(Path(name))}"
+                yield f"{name}:{file_digest(Path(name))}"
     elif path.is_dir():
         yield from _folder_digests(path, [folder.resolve() for folder in apart])
 
@@ -106,9 +107,4 @@ def _folder_digests(folder: Path, apart: list[Path]) -> Iterator[str]:
         name = file.relative_to(folder)
         hidden = any(part.startswith(".") for part in name.parts)
         if file.is_file() and not hidden and not any(file.resolve().is_relative_to(path) for path in apart):
-            yield f"{name}:{_file_digest(file)}"
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+            yield f"{name}:{file_digest(file)}"

@@ -95,7 +95,7 @@ def evaluate(
     from rich.console import Console
 
     from trl_weighted_dpo.cli.paths import check_paths
-    from trl_weighted_dpo.cli.rendering import named
+    from trl_weighted_dpo.cli.sampling import backend_options, problem_source, sampling_config
     from trl_weighted_dpo.evaluation.evaluating import EvaluationConfig
     from trl_weighted_dpo.evaluation.files import evaluate_files
     from trl_weighted_dpo.report.evaluation import evaluation_tables
@@ -108,11 +108,7 @@ def evaluate(
         config = EvaluationConfig(difficulty, confidence, resamples, seed)
         models = _pools(pool or (), greedy or ())
         check_paths([path for own in models for path in (own.greedy, own.samples) if path is not None])
-        options: dict[str, Any] = {
-            "base_url": base_url, "tokenizer": tokenizer, "dtype": dtype, "load_in_4bit": load_in_4bit or None
-        }  # fmt: skip
-        given = {name: value for name, value in options.items() if value is not None}
-        given |= named(option or (), "--option", "concurrency=32")
+        given = backend_options(option, load_in_4bit, base_url=base_url, tokenizer=tokenizer, dtype=dtype)
         sampled = _sampled(model or (), adapter or (), given, backend, [own.name for own in models])
         _check_names([*(own.name for own in models), *(own.name for own in sampled)], baseline)
         if sampled and problems is None:
@@ -124,28 +120,15 @@ def evaluate(
         _check_inputs(output, models, [own.name for own in sampled], problems, few_shot)
         is_main_process = True
         if sampled and problems is not None:
-            from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
-            from trl_weighted_dpo.sampling import SamplingConfig, read_few_shot
-
             if completions and temperature == 0:
                 raise ValueError("--temperature 0 is what the greedy candidate is made with: -k 0 leaves it alone.")
-            samples = SamplingConfig(
-                completions or 1,
-                temperature,
-                top_p,
-                top_k,
-                max_new_tokens,
-                stop or (),
-                seed,
-                prompt_template or DEFAULT_PROMPT_TEMPLATE,
-                system_prompt,
-                read_few_shot(few_shot) if few_shot else (),
-                batch_tokens,
-            )
+            samples = sampling_config(
+                completions or 1, stop, prompt_template, few_shot, temperature=temperature, top_p=top_p, top_k=top_k,
+                max_new_tokens=max_new_tokens, seed=seed, system_prompt=system_prompt, batch_tokens=batch_tokens,
+            )  # fmt: skip
             configs = {"greedy": replace(samples, completions=1, temperature=0.0, top_p=1.0, top_k=0, seed=0)}
             configs |= {"samples": samples} if completions else {}
-            columns = named(column or (), "--column", "problem=question")
-            source = {"preset": preset, "columns": columns, "split": split, "limit": limit}
+            source = problem_source(preset, column, split, limit)
             told = (prompt_template, system_prompt)
             made, is_main_process = _sample(output, problems, source, sampled, configs, backend, told)
             models += made
@@ -175,12 +158,8 @@ def _sample(
     told: tuple[str | None, str | None],
 ) -> "tuple[list[ModelFiles], bool]":
     """The pools of models, and whether this process is the first one, which goes on alone."""
-    from datetime import timedelta
-
-    import torch
-    from accelerate import PartialState
-
     from trl_weighted_dpo import plugins
+    from trl_weighted_dpo.cli.processes import start_processes
     from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
     from trl_weighted_dpo.evaluation.pools import check_references
     from trl_weighted_dpo.evaluation.sampled import sample_model
@@ -189,8 +168,7 @@ def _sample(
     make = plugins.find("samplers", backend)
     rows = load_problems(problems, **source)
     check_references(rows, problems)
-    # Processes that are done wait for the others, for hours if need be.
-    state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=30))
+    state = start_processes()
 
     def tell(sampler: Any) -> None:
         if state.is_main_process:

@@ -33,7 +33,8 @@ def problems(
     training.
     """
     from trl_weighted_dpo.cli.paths import check_paths
-    from trl_weighted_dpo.cli.rendering import named, tell_what_is_not_used
+    from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
+    from trl_weighted_dpo.cli.sampling import problem_source
     from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
     from trl_weighted_dpo.problems import load_problems
     from trl_weighted_dpo.rows import check_suffix, write_rows
@@ -44,8 +45,7 @@ def problems(
             if completions_for is None and value is not None:
                 raise ValueError(f"{option} goes with --completions-for: problems are written as they are.")
         check_paths([Path(source)] if Path(source).is_file() else [], output)
-        columns = named(column or (), "--column", "problem=question")
-        rows = load_problems(source, preset=preset, columns=columns, split=split, limit=limit)
+        rows = load_problems(source, **problem_source(preset, column, split, limit))
         if completions_for is not None:
             from trl_weighted_dpo.mining.loading import load_tokenizer
 

@@ -30,7 +30,7 @@ def run(
     from rich.console import Console
 
     from trl_weighted_dpo.pipeline.processes import Stopped
-    from trl_weighted_dpo.pipeline.recipe import read_recipe
+    from trl_weighted_dpo.pipeline.reading import read_recipe
     from trl_weighted_dpo.pipeline.running import Selection, StageError, run_recipe
     from trl_weighted_dpo.report.pipeline import stages_table
 

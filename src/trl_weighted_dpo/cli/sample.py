@@ -1,7 +1,7 @@
 """`weighted-dpo sample`: problems → pool."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -53,51 +53,34 @@ def sample(
     Can be stopped and run again: what was sampled lies in OUTPUT.journal until all is done. In several processes:
     accelerate launch -m trl_weighted_dpo.cli sample ...
     """
-    from datetime import timedelta
-
-    import torch
-    from accelerate import PartialState
     from rich.console import Console
 
     from trl_weighted_dpo import plugins
     from trl_weighted_dpo.cli.paths import check_paths
-    from trl_weighted_dpo.cli.rendering import named, tell_what_is_not_used
-    from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
+    from trl_weighted_dpo.cli.processes import start_processes
+    from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
+    from trl_weighted_dpo.cli.sampling import backend_options, problem_source, sampling_config
     from trl_weighted_dpo.problems import load_problems
     from trl_weighted_dpo.report.sampling import sampling_table
     from trl_weighted_dpo.rows import check_suffix
-    from trl_weighted_dpo.sampling import SamplingConfig, read_few_shot
     from trl_weighted_dpo.sampling.files import check_problems, sample_file
 
     try:
         check_suffix(output)
         files = [Path(problems)] if Path(problems).is_file() else []
         check_paths([*files, *([few_shot] if few_shot else [])], output)
-        config = SamplingConfig(
-            completions if completions is not None else 8 if temperature else 1,
-            temperature,
-            top_p,
-            top_k,
-            max_new_tokens,
-            stop or (),
-            seed,
-            prompt_template or DEFAULT_PROMPT_TEMPLATE,
-            system_prompt,
-            read_few_shot(few_shot) if few_shot else (),
-            batch_tokens,
+        config = sampling_config(
+            completions if completions is not None else 8 if temperature else 1, stop, prompt_template, few_shot,
+            temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens, seed=seed,
+            system_prompt=system_prompt, batch_tokens=batch_tokens,
+        )  # fmt: skip
+        given = backend_options(
+            option, load_in_4bit, base_url=base_url, adapter=adapter, tokenizer=tokenizer, dtype=dtype
         )
-        options: dict[str, Any] = {
-            "base_url": base_url, "adapter": adapter, "tokenizer": tokenizer, "dtype": dtype,
-            "load_in_4bit": load_in_4bit or None,
-        }  # fmt: skip
-        given = {name: value for name, value in options.items() if value is not None}
-        given |= named(option or (), "--option", "concurrency=32")
         make = plugins.find("samplers", backend)
-        columns = named(column or (), "--column", "problem=question")
-        rows = load_problems(problems, preset=preset, columns=columns, split=split, limit=limit)
+        rows = load_problems(problems, **problem_source(preset, column, split, limit))
         check_problems(rows, output, problems)
-        # Processes that are done wait for the others, for hours if need be.
-        state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=30))
+        state = start_processes()
         sampler = make(model, given)
         if state.is_main_process:
             has_template = bool(getattr(sampler.tokenizer, "chat_template", None))

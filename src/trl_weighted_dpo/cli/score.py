@@ -44,14 +44,12 @@ def score(
     accelerate launch -m trl_weighted_dpo.cli score ...
     """
     import time
-    from datetime import timedelta
 
-    import torch
-    from accelerate import PartialState
     from accelerate.utils import gather_object
     from rich.console import Console
 
     from trl_weighted_dpo.cli.paths import check_paths
+    from trl_weighted_dpo.cli.processes import start_processes
     from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
     from trl_weighted_dpo.mining.loading import load_model, load_tokenizer
     from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
@@ -75,8 +73,7 @@ def score(
         rows = RowFile(pool)
         total = _checked(rows)
         check_rows(output, rows)
-        # Processes that are done wait for the others, for hours if need be.
-        state = PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=30))
+        state = start_processes()
         loaded_tokenizer = load_tokenizer(tokenizer or model)
         if state.is_main_process:
             tell_what_is_not_used(bool(loaded_tokenizer.chat_template), prompt_template, system_prompt)

@@ -1,6 +1,5 @@
 """An evaluation in a folder: pools with their profiles, `evaluation.json`, `problems.jsonl`."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,8 @@ from typing import Any
 from trl_weighted_dpo.evaluation.evaluating import Evaluation, EvaluationConfig
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES, Model
 from trl_weighted_dpo.evaluation.pools import Answered, read_answered
+from trl_weighted_dpo.journal import file_digest
+from trl_weighted_dpo.rows import write_whole
 from trl_weighted_dpo.schema import write_jsonl
 
 REPORT = "evaluation.json"
@@ -87,13 +88,11 @@ def evaluate_files(
     evaluation = Evaluation(answers, config or EvaluationConfig())
     report = {**evaluation.report(), "files": _digests(models)}
     write_jsonl(folder / PROBLEMS, evaluation.problem_rows())
-    partial = folder / f"{REPORT}.partial"
-    partial.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(folder / REPORT)
+    write_whole(folder / REPORT, json.dumps(report, indent=2, allow_nan=False) + "\n")
     return report
 
 
 def _digests(models: Sequence[ModelFiles]) -> Mapping[str, str]:
     """SHA-256 of each pool."""
     paths = [path for model in models for path in (model.greedy, model.samples) if path is not None]
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {str(path): file_digest(path) for path in paths}

@@ -1,7 +1,6 @@
 """Models → pools in the folder of an evaluation: one of greedy candidates, one of samples, none of them made twice."""
 
 import gc
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,9 @@ from typing import Any
 from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.evaluation.files import ModelFiles, check_name
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES
-from trl_weighted_dpo.journal import digest
+from trl_weighted_dpo.journal import digest, file_digest
 from trl_weighted_dpo.plugins.hookspecs import Sampler, SamplerFactory
+from trl_weighted_dpo.rows import write_whole
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.files import sample_file
 
@@ -91,7 +91,7 @@ def sample_model(
                 on_load(sampler)
         sample_file(problems, pool, sampler, config, generator=model.name, source=source)
         if PartialState().is_main_process:
-            record.write_text(json.dumps({**made, "sha256": _sha256(pool)}, indent=2) + "\n", encoding="utf-8")
+            write_whole(record, json.dumps({**made, "sha256": file_digest(pool)}, indent=2) + "\n")
     if sampler is not None:
         del sampler
         _release()
@@ -114,7 +114,7 @@ def _files(folder: str) -> dict[str, str] | None:
     path = Path(folder)
     if not path.is_dir():
         return None
-    return {file.name: _sha256(file) for file in sorted(path.iterdir()) if file.is_file()}
+    return {file.name: file_digest(file) for file in sorted(path.iterdir()) if file.is_file()}
 
 
 def _settings(config: SamplingConfig) -> dict[str, Any]:
@@ -131,12 +131,7 @@ def _is_made(record: Path, pool: Path, made: Mapping[str, Any]) -> bool:
         found = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return pool.is_file() and found == {**json.loads(json.dumps(made)), "sha256": _sha256(pool)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return pool.is_file() and found == {**json.loads(json.dumps(made)), "sha256": file_digest(pool)}
 
 
 def _release() -> None:

@@ -1,5 +1,6 @@
 """A model and its tokenizer for scoring, with errors that say what to do."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,21 @@ def load_tokenizer(path: str, **settings: Any) -> Any:
     from transformers import AutoTokenizer
 
     return _loaded("tokenizer", path, AutoTokenizer.from_pretrained, **settings)
+
+
+def import_vllm() -> Any:
+    """The package vLLM.
+
+    Raises:
+        `ImportError`: If it is not installed; says how to.
+    """
+    try:
+        return importlib.import_module("vllm")
+    except ImportError as error:
+        raise ImportError(
+            "--backend vllm needs vLLM and a GPU: pip install 'trl-weighted-dpo[vllm]', in an environment apart from "
+            "the other extras, since it pins a torch of its own."
+        ) from error
 
 
 def _check_dtype(dtype: str) -> None:

@@ -1,12 +1,12 @@
 """Log-probs from vLLM instead of transformers, where a GPU is."""
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trl_weighted_dpo.mining.loading import import_vllm
 from trl_weighted_dpo.mining.tokens import Tokens
 
 SAMPLING = {"max_tokens": 1, "prompt_logprobs": 0, "temperature": 0.0}
@@ -30,7 +30,7 @@ class VLLMModel:
     """
 
     def __init__(self, path: str, dtype: str = "auto", max_length: int | None = None) -> None:
-        vllm = _vllm()
+        vllm = import_vllm()
         from transformers import AutoConfig
 
         self.config = AutoConfig.from_pretrained(path)
@@ -63,13 +63,3 @@ def read_log_probs(output: Any, tokens: Tokens) -> NDArray[np.float64]:
         raise ValueError("vLLM gave back other tokens than it was given: score with --backend transformers.")
     places = range(tokens.first, len(tokens.ids))
     return np.array([output.prompt_logprobs[place][tokens.ids[place]].logprob for place in places])
-
-
-def _vllm() -> Any:
-    try:
-        return importlib.import_module("vllm")
-    except ImportError as error:
-        raise ImportError(
-            "--backend vllm needs vLLM and a GPU: pip install 'trl-weighted-dpo[vllm]', in an environment apart from "
-            "the other extras, since it pins a torch of its own."
-        ) from error

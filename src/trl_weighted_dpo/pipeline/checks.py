@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from trl_weighted_dpo.pipeline.recipe import read_yaml
+from trl_weighted_dpo.pipeline.reading import read_yaml
 
 
 def check_trl_train(path: Path) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 
 from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.fingerprint import weight_files
-from trl_weighted_dpo.rows import SUFFIXES, RowFile
+from trl_weighted_dpo.journal import file_digest
+from trl_weighted_dpo.rows import SUFFIXES, RowFile, write_whole
 
 _PACKAGES = ("trl", "transformers", "torch", "axolotl")
 _MODEL_FILES = (
@@ -67,14 +68,6 @@ class Manifest:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def reasons_to_run(
@@ -190,8 +183,7 @@ class Contents:
         key = str(path.resolve())
         known = self._known.get(key)
         if known is None or known[:2] != [state.st_size, state.st_mtime_ns]:
-            with path.open("rb") as file:
-                known = [state.st_size, state.st_mtime_ns, hashlib.file_digest(file, "sha256").hexdigest()]
+            known = [state.st_size, state.st_mtime_ns, file_digest(path)]
             self._known[key] = known
             if self._is_kept:
                 write_whole(self._memory, json.dumps(self._known))

@@ -19,11 +19,11 @@ from trl_weighted_dpo.pipeline.manifest import (
     row_count,
     shell_line,
     versions,
-    write_whole,
 )
 from trl_weighted_dpo.pipeline.processes import alone, environment, execute, signals
 from trl_weighted_dpo.pipeline.recipe import Recipe
 from trl_weighted_dpo.pipeline.stages import Stage, plan_stages
+from trl_weighted_dpo.rows import write_whole
 
 
 class StageError(Exception):

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from trl_weighted_dpo.fingerprint import fingerprint
-from trl_weighted_dpo.mining.loading import load_tokenizer
+from trl_weighted_dpo.mining.loading import import_vllm, load_tokenizer
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest
@@ -70,7 +70,7 @@ class VLLMSampler:
 
     def __init__(self, model: str, options: Mapping[str, Any]) -> None:
         read = read_options(VLLMOptions, options, "vllm")
-        _vllm()
+        import_vllm()
         from accelerate import PartialState
         from transformers import AutoConfig, GenerationConfig
 
@@ -149,7 +149,7 @@ class Engine:
     """An engine in this process."""
 
     def __init__(self, arguments: Mapping[str, Any], adapter: str | None) -> None:
-        self._vllm = _vllm()
+        self._vllm = import_vllm()
         self._llm = self._vllm.LLM(**arguments)
         self._lora = None
         if adapter is not None:
@@ -256,13 +256,3 @@ def _adapter_files(folder: Path) -> str:
     for name in names:
         digest.update((folder / name).read_bytes())
     return digest.hexdigest()[:32]
-
-
-def _vllm() -> Any:
-    try:
-        return importlib.import_module("vllm")
-    except ImportError as error:
-        raise ImportError(
-            "--backend vllm needs vLLM and a GPU: pip install 'trl-weighted-dpo[vllm]', in an environment apart from "
-            "the other extras, since it pins a torch of its own."
-        ) from error

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from trl_weighted_dpo import schema
+from trl_weighted_dpo.journal import file_digest
 from trl_weighted_dpo.verifier import metrics
 from trl_weighted_dpo.verifier.aggregates import CASES, FORMAT_VERSION, Calibration, Weight, Weights, wrongness
 from trl_weighted_dpo.verifier.profile import DIMENSIONS
@@ -334,7 +335,7 @@ def _written(weights: Weights) -> dict[str, Any]:
 def _described(path: Path, items: Sequence[Labelled]) -> dict[str, Any]:
     return {
         "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": file_digest(path),
         "problems": len({item.problem for item in items}),
         "solutions": len(items),
         "wrong": sum(item.is_wrong for item in items),
