@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM, set_seed
 
-from trl_weighted_dpo import MathVerifier, schema
-from trl_weighted_dpo.rows import RowFile, write_rows
+from trl_weighted_dpo import MathVerifier
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.files import RowFile, write_rows
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from scipy.stats import mannwhitneyu
 
-from trl_weighted_dpo.rows import RowFile
+from trl_weighted_dpo.core.files import RowFile
 
 READINGS = Path(__file__).parent / "results" / "hard_negatives_readings.json"
 PROCESS = ("semantic_alignment", "numerical_validity", "logical_consistency", "structural_integrity", "step_ordering")

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from trl_weighted_dpo.rows import RowFile, write_rows
+from trl_weighted_dpo.core.files import RowFile, write_rows
 
 
 def copies(pool: Path, count: int) -> Iterator[dict[str, Any]]:

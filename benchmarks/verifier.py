@@ -1,4 +1,4 @@
-"""How well and how fast the verifier judges, beside baselines.
+"""How well and how fast the verifier checks, beside baselines.
 
     python benchmarks/verifier.py FOLDER_OR_FILE... [--passes 5] [--output RESULTS.md]
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import psutil
 
-from trl_weighted_dpo.schema import read_jsonl, solution_rows
+from trl_weighted_dpo.core.checks import solution_rows
+from trl_weighted_dpo.core.files import read_jsonl
 from trl_weighted_dpo.verifier import MathVerifier, VerificationReport
 
 

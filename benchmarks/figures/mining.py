@@ -12,14 +12,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from trl_weighted_dpo.mining.hardness import HardnessConfig, flaw, hardness_signals, product
-from trl_weighted_dpo.mining.outline import Nearness, Outline, nearness
+from trl_weighted_dpo.mining.outline import Outline, ProximityParts, proximity_parts
 
 FIGURE = Path(__file__).resolve().parents[2] / "docs" / "figures" / "hardness.svg"
 
 
-def answer_nearness(a: float, b: float) -> float:
+def answer_proximity(a: float, b: float) -> float:
     one, other = (Outline((), (), (), (), str(value), Fraction(value)) for value in (a, b))
-    near = nearness(one, other).answer
+    near = proximity_parts(one, other).answer
     assert near is not None
     return near
 
@@ -30,8 +30,8 @@ def main() -> None:
     config = HardnessConfig()
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.0, 2.7), layout="constrained")
     ratios = np.linspace(-1.0, 5.0, 121)
-    left.plot(ratios, [answer_nearness(100.0, 100.0 * ratio) for ratio in ratios])
-    left.set(xlabel="answer / right answer", ylabel="nearness of answers", ylim=(0, 1.02))
+    left.plot(ratios, [answer_proximity(100.0, 100.0 * ratio) for ratio in ratios])
+    left.set(xlabel="answer / right answer", ylabel="proximity of answers", ylim=(0, 1.02))
     severities = np.linspace(1 / 6, 1.0, 50)
     for absurdity in (0.0, 0.5, 1.0):
         middle.plot(severities, [flaw(1.0, severity, absurdity, config) for severity in severities])
@@ -40,7 +40,7 @@ def main() -> None:
     grid = np.linspace(0.0, 1.0, 41)
 
     def hardness(confidence: float, near: float) -> float:
-        return product(hardness_signals(confidence, Nearness(near, near, near, near), 1.0, 0.2, 0.3, config))
+        return product(hardness_signals(confidence, ProximityParts(near, near, near, near), 1.0, 0.2, 0.3, config))
 
     values = np.array([[hardness(confidence, near) for near in grid] for confidence in grid])
     lines = right.contour(grid, grid, values, levels=np.arange(0.05, 0.5, 0.05))

@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.weighting import RAW_WEIGHTS, WeightingConfig, compute_weights
 from trl_weighted_dpo.weighting.schemes import RELATIVE_NLL
 
@@ -71,7 +71,7 @@ def draw(
     axes.set(title=title or scheme, xlabel=signal, ylabel="r")
 
 
-def clip_and_temper() -> Figure:
+def clip_and_interpolate() -> Figure:
     """From the normalised raw weight to u and to w before the last division."""
     config = WeightingConfig()
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
@@ -81,7 +81,7 @@ def clip_and_temper() -> Figure:
     axes[0].set(title="clip", xlabel="r / mean(r)", ylabel="u")
     for lambda_ in (0.0, 0.3, 1.0):
         axes[1].plot(x, 1.0 + lambda_ * (u - 1.0), label=f"λ = {lambda_:g}")
-    axes[1].set(title="temper", xlabel="r / mean(r)", ylabel="1 + λ (u − 1)")
+    axes[1].set(title="interpolate", xlabel="r / mean(r)", ylabel="1 + λ (u − 1)")
     axes[1].legend()
     return figure
 
@@ -111,7 +111,7 @@ def main() -> None:
     # Text as text: smaller, and readable by a search. A fixed salt and no date: the same bytes each time.
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "weighting", "axes.titlesize": 10, "font.size": 9})
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, figure in (("raw", raw_weights()), ("temper", clip_and_temper()), ("controls", controls())):
+    for name, figure in (("raw", raw_weights()), ("interpolate", clip_and_interpolate()), ("controls", controls())):
         for axes in figure.axes:
             axes.locator_params(nbins=4)
         figure.tight_layout()

@@ -10,8 +10,8 @@ from typing import Any
 
 from benchmarks.byte_tokenizer import train_tokenizer
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.rows import RowFile
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.files import RowFile
 
 VOCABULARY = 2000
 """Entries of a BPE trained on GSM8K solutions with which they take as many tokens as with real models' tokenizers:

@@ -15,7 +15,7 @@ def false_alarms(groups: Mapping[str, Sequence[ErrorProfile]], summary: list[lis
 
     Args:
         groups (`Mapping[str, Sequence[ErrorProfile]]`): Profiles of sound solutions, by what they are.
-        summary (`list[list[str]]`): Gets a row for each that was judged with its reference.
+        summary (`list[list[str]]`): Gets a row for each that was checked with its reference.
     """
     rows, by_kind = [], Counter[tuple[str, str, str]]()
     for name, profiles in groups.items():

@@ -27,22 +27,22 @@ def answers(verifier: MathVerifier, files: Sequence[File], passes: int, summary:
         for what, batch in batches:
             if not batch:
                 continue
-            judges = {f"verifier, {what}": _ours(verifier), ALONE: _math_verify()}
-            found = {name: measure(judge, batch, passes) for name, judge in judges.items()}
+            checks = {f"verifier, {what}": _ours(verifier), ALONE: _math_verify()}
+            found = {name: measure(check, batch, passes) for name, check in checks.items()}
             rows += [[file.name, name, *cells] for name, (_, cells) in found.items()]
             outcomes += [[file.name, name, *(counts[it] for it in _OUTCOMES)] for name, (counts, _) in found.items()]
             for column, figure in ((0, "answer verdict agrees"), (1, f"{what}, per second"), (3, f"{what}, p99 ms")):
                 summary.append([figure, file.name, *(cells[column] for _, cells in found.values()), ALONE])
     return [
-        *table(["data", "judge", "agreement", "per second", "p50 ms", "p99 ms", "worst ms"], rows),
-        *table(["data", "judge", *_OUTCOMES], outcomes),
+        *table(["data", "check", "agreement", "per second", "p50 ms", "p99 ms", "worst ms"], rows),
+        *table(["data", "check", *_OUTCOMES], outcomes),
     ]
 
 
-_OUTCOMES = tuple(f"{truth} judged {verdict.value}" for truth in ("right", "wrong") for verdict in Verdict)
+_OUTCOMES = tuple(f"{truth} checked {verdict.value}" for truth in ("right", "wrong") for verdict in Verdict)
 
 
-def measure(judge: Callable[[Case], str], batch: Sequence[Case], passes: int) -> tuple[Counter[str], list[str]]:
+def measure(check: Callable[[Case], str], batch: Sequence[Case], passes: int) -> tuple[Counter[str], list[str]]:
     """Outcomes, and agreement, rate and latencies as cells of a table."""
     outcomes: Counter[str] = Counter()
     rates, latencies = [], []
@@ -50,12 +50,12 @@ def measure(judge: Callable[[Case], str], batch: Sequence[Case], passes: int) ->
         started = time.perf_counter()
         for case in batch:
             before = time.perf_counter()
-            verdict = judge(case)
+            verdict = check(case)
             latencies.append(time.perf_counter() - before)
             if number == 0:
-                outcomes[f"{'right' if _is_right(case) else 'wrong'} judged {verdict}"] += 1
+                outcomes[f"{'right' if _is_right(case) else 'wrong'} called {verdict}"] += 1
         rates.append(len(batch) / (time.perf_counter() - started))
-    agreeing = outcomes["right judged correct"] + outcomes["wrong judged incorrect"]
+    agreeing = outcomes["right called correct"] + outcomes["wrong called incorrect"]
     ordered = sorted(1000 * latency for latency in latencies)
     p50, p99 = (ordered[int(part * (len(ordered) - 1))] for part in (0.5, 0.99))
     return outcomes, [
@@ -70,22 +70,22 @@ def _is_right(case: Case) -> bool:
 
 
 def _ours(verifier: MathVerifier) -> Callable[[Case], str]:
-    def judge(case: Case) -> str:
+    def check(case: Case) -> str:
         if isinstance(case, Pair):
             return verifier.compare(case.gold, case.found).verdict.value
         return profile_of(verifier, case).verdict.value
 
-    return judge
+    return check
 
 
 def _math_verify() -> Callable[[Case], str]:
     from math_verify import parse, verify
 
-    def judge(case: Case) -> str:
+    def check(case: Case) -> str:
         if isinstance(case, Pair):
             gold, found = parse(case.gold), parse(case.found)
         else:
             gold, found = parse(f"${case.reference_answer}$"), parse(case.text)
         return "correct" if verify(gold, found) else "incorrect"
 
-    return judge
+    return check

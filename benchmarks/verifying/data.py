@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core.files import read_jsonl
 from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier
 
 
@@ -81,7 +81,7 @@ def read_files(paths: Iterable[Path]) -> list[File]:
 
 def _read(path: Path) -> File:
     file = File(path.stem)
-    for row in schema.read_jsonl(path):
+    for row in read_jsonl(path):
         if "equivalent" in row:
             file.pairs.append(Pair(row["gold"], row["pred"], row["equivalent"]))
             continue

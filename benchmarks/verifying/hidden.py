@@ -112,9 +112,9 @@ def _refitted(
     ]
     if not any(score is not None for example in data for score in example.scores.values()):
         return [0.0] * len(data)
-    judged = iter(predicted([example for example in data if _is_judged(example)], FOLDS))
-    return [next(judged) if _is_judged(example) else 0.5 for example in data]
+    checked = iter(predicted([example for example in data if _is_checked(example)], FOLDS))
+    return [next(checked) if _is_checked(example) else 0.5 for example in data]
 
 
-def _is_judged(example: Example) -> bool:
+def _is_checked(example: Example) -> bool:
     return any(score is not None for score in example.scores.values())

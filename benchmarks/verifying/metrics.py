@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trl_weighted_dpo.verifier.metrics import auroc, wins
+from trl_weighted_dpo.verifier.probabilities import auroc, wins
 
 SOUND = -1
 """In place of the first faulty step: there is none."""
@@ -74,11 +74,11 @@ def ranking(scores: Sequence[float], labels: Sequence[bool], other: Sequence[flo
     for quartile in range(4):
         members = [index for index, number in enumerate(quartiles) if number == quartile]
         parts.append(wins([scores[index] for index in members], [labels[index] for index in members]))
-    judged = [(won, pairs) for won, pairs in parts if pairs]
-    if not judged:
+    checked = [(won, pairs) for won, pairs in parts if pairs]
+    if not checked:
         return Ranking(auroc(scores, labels), None, None)
-    within = sum(won / pairs for won, pairs in judged) / len(judged)
-    return Ranking(auroc(scores, labels), within, sum(won for won, _ in judged) / sum(pairs for _, pairs in judged))
+    within = sum(won / pairs for won, pairs in checked) / len(checked)
+    return Ranking(auroc(scores, labels), within, sum(won for won, _ in checked) / sum(pairs for _, pairs in checked))
 
 
 def _percent(hits: Sequence[bool]) -> float:

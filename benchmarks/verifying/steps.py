@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from trl_weighted_dpo.verifier import DIMENSIONS, ErrorProfile, MathVerifier, Verdict
-from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.dimensions import DimensionResult
 from trl_weighted_dpo.verifier.facts import Facts
 
 from . import baselines
@@ -99,12 +99,12 @@ def ablation(files: Sequence[File]) -> list[str]:
     return table(["F1", *header], rows)
 
 
-def _no_judgement(facts: Facts) -> Judgement:
-    return Judgement(None)
+def _nothing(facts: Facts) -> DimensionResult:
+    return DimensionResult(None)
 
 
 def _f1(items: Sequence[Solution], dimensions: Sequence[str], with_reference: bool) -> float:
-    left_out = dict.fromkeys(set(DIMENSIONS) - set(dimensions), _no_judgement)
-    with MathVerifier(judges=left_out) as verifier:
+    left_out = dict.fromkeys(set(DIMENSIONS) - set(dimensions), _nothing)
+    with MathVerifier(checks=left_out) as verifier:
         guess = predicted([profile_of(verifier, item, with_reference) for item in items])
     return first_errors(guess, [item.first_error for item in items]).f1

@@ -11,8 +11,9 @@ from examples.tiny_math import world
 from examples.tiny_math.world import BASIC, HARDER, Problem
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from trl_weighted_dpo import MathVerifier, PairingConfig, Scorer, ScoringConfig, mine_pairs, schema, score_rows
-from trl_weighted_dpo.rows import RowFile, write_rows
+from trl_weighted_dpo import MathVerifier, PairingConfig, Scorer, ScoringConfig, mine_pairs, score_rows
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.files import RowFile, write_rows
 
 SIZES = {"test": 2000, "harder": 600, "validation": 1000, "pool": 1500}
 FIRST_SEEDS = {"test": 9001, "harder": 9002, "validation": 9003, "pool": 9100}
@@ -89,7 +90,7 @@ def read_pool(folder: Path, sft_seed: int) -> list[dict[str, Any]]:
 
 
 def _outcome_only(row: dict[str, Any]) -> dict[str, Any]:
-    """The row as a check of the final answer alone would judge it."""
+    """The row as a check of the final answer alone would check it."""
     row = deepcopy(row)
     for candidate in row[schema.CANDIDATES]:
         scores = candidate[schema.PROFILE][schema.SCORES]

@@ -12,7 +12,8 @@ import numpy as np
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from trl_weighted_dpo import MathVerifier, WeightedDPOConfig, WeightedDPOTrainer, schema
+from trl_weighted_dpo import MathVerifier, WeightedDPOConfig, WeightedDPOTrainer
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.weighting import effective_sample_size
 
 from .arms import Arm

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from trl_weighted_dpo import MathVerifier, WeightingConfig, schema
+from trl_weighted_dpo import MathVerifier, WeightingConfig
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.weighting import compute_weights
 
 from .arms import SIGNALS
@@ -76,7 +77,7 @@ def flat_gradient(model: Any, value: torch.Tensor) -> torch.Tensor:
     return torch.cat([gradient.flatten() for gradient in gradients])
 
 
-def log_probs(model: Any, tokenizer: Any, prompt: str, solutions: list[str]) -> torch.Tensor:
+def logps(model: Any, tokenizer: Any, prompt: str, solutions: list[str]) -> torch.Tensor:
     """log π of each solution with its EOS, shape (n,)."""
     texts = [prompt + solution + tokenizer.eos_token for solution in solutions]
     inputs = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
@@ -90,7 +91,7 @@ def log_probs(model: Any, tokenizer: Any, prompt: str, solutions: list[str]) -> 
 
 def pair_gradient(model: Any, tokenizer: Any, pair: dict[str, Any]) -> torch.Tensor:
     model.train()
-    chosen, rejected = log_probs(model, tokenizer, pair[schema.PROMPT], [pair[schema.CHOSEN], pair[schema.REJECTED]])
+    chosen, rejected = logps(model, tokenizer, pair[schema.PROMPT], [pair[schema.CHOSEN], pair[schema.REJECTED]])
     margin = chosen - rejected
     return flat_gradient(model, -torch.nn.functional.logsigmoid(BETA * (margin - margin.detach())))
 
@@ -111,6 +112,6 @@ def accuracy_gradient(model: Any, tokenizer: Any, drawn: list[Problem], seed: in
             # Each sample's own correctness is left out of its baseline, so that the estimate has no bias.
             baseline = (correct.sum() - correct) / (SAMPLES - 1)
             advantage = torch.tensor(correct - baseline, dtype=torch.float32)
-            value = (advantage * log_probs(model, tokenizer, problem.text + "\n", texts)).mean()
+            value = (advantage * logps(model, tokenizer, problem.text + "\n", texts)).mean()
             total += flat_gradient(model, value)
     return total / len(drawn)

@@ -5,7 +5,7 @@ from axolotl.utils.dict import DictDefault
 
 from tests.tiny import tiny_pool, tiny_tokenizer
 from trl_weighted_dpo.cli.problems import completion_rows
-from trl_weighted_dpo.mining.tokens import tokenize_completions
+from trl_weighted_dpo.core.tokens import tokenize_completions
 
 
 def test_the_tokens_are_those_of_scoring_and_dpo():

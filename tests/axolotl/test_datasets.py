@@ -12,8 +12,8 @@ import trl_weighted_dpo
 from tests.tiny import tiny_pool, tiny_tokenizer
 from trl_weighted_dpo import HardnessConfig, PairingConfig, mine_pairs
 from trl_weighted_dpo.axolotl import datasets as ours
+from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.mining import assessing
-from trl_weighted_dpo.schema import SchemaError
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_other_settings_and_other_content_are_mined_anew(pool, tmp_path):
     assert files(config(pool, tmp_path)) != first
 
 
-def test_an_interrupted_mining_is_taken_up(pool, tmp_path, monkeypatch):
+def test_an_interrupted_mining_is_resumed(pool, tmp_path, monkeypatch):
     kept, mined = assessing.assess_row, []
 
     def stops_after_five(row, *given):

@@ -5,10 +5,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from tests.mining.test_audit import clean_pairs, references
+from tests.audit.test_audit import clean_pairs, references
 from tests.tiny import tiny_tokenizer
 from trl_weighted_dpo.cli import app
-from trl_weighted_dpo.rows import RowFile, write_rows
+from trl_weighted_dpo.core.files import RowFile, write_rows
 
 
 def run(*arguments):

@@ -8,8 +8,7 @@ from typer.testing import CliRunner
 from tests.tiny import tiny_pool
 from trl_weighted_dpo import HardnessConfig, PairingConfig, mine_pairs
 from trl_weighted_dpo.cli import app
-from trl_weighted_dpo.rows import RowFile
-from trl_weighted_dpo.schema import read_jsonl
+from trl_weighted_dpo.core.files import RowFile, read_jsonl
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tests.conftest import REPOSITORY
 from tests.planning.dimensions import KNOWN_COUNTS, save_known, tiny_config
 from tests.tiny import tiny_pairs, tiny_tokenizer
 from trl_weighted_dpo.cli import app
-from trl_weighted_dpo.rows import write_rows
+from trl_weighted_dpo.core.files import write_rows
 
 GIB = 2**30
 RECIPE = {

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tests.plugins.test_discovery import GOOD, install
 from tests.tiny import tiny_pairs
 from trl_weighted_dpo.cli import app
-from trl_weighted_dpo.schema import write_jsonl
+from trl_weighted_dpo.core.files import write_jsonl
 
 
 def run(folder, *arguments):
@@ -66,7 +66,7 @@ def test_a_broken_plugin_ends_no_run_that_does_not_use_it(site):
     ("name", "message"),
     [
         ("style", "There is no dimension 'style'; there are: semantic_alignment"),
-        ("final_answer", "--dimension final_answer: this is one of the six, which are always judged. Leave it out."),
+        ("final_answer", "--dimension final_answer: this is one of the six, which are always checked. Leave it out."),
     ],
 )
 def test_a_dimension_that_no_plugin_brings_is_refused(name, message):

@@ -5,8 +5,8 @@ from typer.testing import CliRunner
 
 from tests.tiny import tiny_tokenizer
 from trl_weighted_dpo.cli import app
-from trl_weighted_dpo.mining.rendering import render_completions
-from trl_weighted_dpo.rows import RowFile, write_rows
+from trl_weighted_dpo.core.files import RowFile, write_rows
+from trl_weighted_dpo.core.rendering import render_completions
 
 GSM8K = [
     {"question": "Tom has 3 apples and gets 4 more. How many?", "answer": "3 + 4 = <<3+4=7>>7 apples.\n#### 7"},

@@ -14,8 +14,8 @@ from tests.sampling.serving import serving
 from tests.tiny import tiny_model, tiny_pool, tiny_tokenizer
 from trl_weighted_dpo import plugins
 from trl_weighted_dpo.cli import app
-from trl_weighted_dpo.mining.loading import load_model, load_tokenizer
-from trl_weighted_dpo.rows import RowFile, write_rows
+from trl_weighted_dpo.core.files import RowFile, write_rows
+from trl_weighted_dpo.core.models import load_model, load_tokenizer
 from trl_weighted_dpo.sampling import Sample, SamplingConfig
 from trl_weighted_dpo.sampling.files import sample_file
 from trl_weighted_dpo.sampling.transformers_sampler import TransformersSampler

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from tests.tiny import tiny_model, tiny_pool, tiny_tokenizer
 from trl_weighted_dpo import Scorer, ScoringConfig
 from trl_weighted_dpo.cli import app
-from trl_weighted_dpo.fingerprint import Fingerprint
-from trl_weighted_dpo.mining.loading import load_tokenizer
-from trl_weighted_dpo.rows import RowFile, write_rows
+from trl_weighted_dpo.core.files import RowFile, write_rows
+from trl_weighted_dpo.core.fingerprint import Fingerprint
+from trl_weighted_dpo.core.models import load_tokenizer
 
 POOL = [{**row, "note": f"n{index}"} for index, row in enumerate(tiny_pool(12))]
 POOL[3] = {**POOL[3], "candidates": []}

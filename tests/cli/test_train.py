@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from tests.tiny import tiny_pairs
 from trl_weighted_dpo.cli import app
-from trl_weighted_dpo.rows import write_rows
+from trl_weighted_dpo.core.files import write_rows
 
 # The package has the command under that name, which is a function.
 command = importlib.import_module("trl_weighted_dpo.cli.train")

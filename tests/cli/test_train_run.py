@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.tiny import save_tiny_model, tiny_model, tiny_pairs, tiny_pool, tiny_tokenizer
 from trl_weighted_dpo import PairingConfig, WeightedDPOConfig, WeightedDPOTrainer, mine_pairs, render_pair
-from trl_weighted_dpo.rows import write_rows
+from trl_weighted_dpo.core.files import write_rows
 from trl_weighted_dpo.training.card import card_section
 from trl_weighted_dpo.training.run import main
 

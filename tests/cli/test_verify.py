@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 
 from tests.tiny import tiny_pool
 from trl_weighted_dpo.cli import app
-from trl_weighted_dpo.rows import RowFile, write_rows
-from trl_weighted_dpo.schema import read_jsonl, write_jsonl
+from trl_weighted_dpo.core.files import RowFile, read_jsonl, write_jsonl, write_rows
 from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier, files
 
 POOL = [{**row, "note": {"kept": [index]}} for index, row in enumerate(tiny_pool(12))]
@@ -170,7 +169,7 @@ def test_the_summary_counts_as_json(pool, tmp_path):
     for dimension, count in report["found"].items():
         assert count == sum(any(i["dimension"] == dimension for i in profile["evidence"]) for profile in profiles)
     assert report["found"]["final_answer"] > 0
-    assert report["taken_up"] == 0
+    assert report["resumed"] == 0
     assert report["seconds"] > 0
 
 
@@ -195,7 +194,7 @@ def test_a_bad_row_is_named_and_what_came_before_is_kept(tmp_path, verified):
     assert len(verified) == 5
     write_jsonl(path, SOLUTIONS)
     done = run(path, "-o", tmp_path / "out.jsonl", "--json")
-    assert json.loads(done.stdout)["report"]["taken_up"] == 5
+    assert json.loads(done.stdout)["report"]["resumed"] == 5
     assert len(verified) == len(SOLUTIONS)
 
 
@@ -217,7 +216,7 @@ def test_a_solution_beside_candidates_stays_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [0, 1, 60])
-def test_a_cut_journal_is_taken_up(pool, tmp_path, monkeypatch, verified, cut):
+def test_a_cut_journal_is_resumed(pool, tmp_path, monkeypatch, verified, cut):
     def interrupted(*_):
         raise OSError("no space left")
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from tests.tiny import tiny_pairs
 from trl_weighted_dpo import plugins
 from trl_weighted_dpo.cli import app
-from trl_weighted_dpo.rows import RowFile, write_rows
+from trl_weighted_dpo.core.files import RowFile, write_rows
 from trl_weighted_dpo.weighting import WeightingConfig, compute_weights
 from trl_weighted_dpo.weighting import files as weighting_files
 

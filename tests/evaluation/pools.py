@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from trl_weighted_dpo.core.files import write_jsonl
 from trl_weighted_dpo.evaluation.outcomes import Outcome
 from trl_weighted_dpo.evaluation.pools import Answered, Problem
-from trl_weighted_dpo.schema import write_jsonl
 from trl_weighted_dpo.verifier import ErrorProfile, Verdict
 
 VERDICTS = {"c": Verdict.CORRECT, "i": Verdict.INCORRECT, "u": Verdict.UNDECIDED}

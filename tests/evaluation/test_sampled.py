@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from tests.tiny import save_tiny_model, tiny_pool
 from trl_weighted_dpo import plugins
 from trl_weighted_dpo.cli import app
+from trl_weighted_dpo.core.files import read_jsonl, write_jsonl
 from trl_weighted_dpo.evaluation.sampled import SampledModel, sample_model
 from trl_weighted_dpo.sampling import Sample, SamplingConfig
-from trl_weighted_dpo.schema import read_jsonl, write_jsonl
 
 pytestmark = pytest.mark.long
 

@@ -45,7 +45,7 @@ def without_dropout(model: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def log_probs(model: nn.Module) -> Tensor:
+def logps(model: nn.Module) -> Tensor:
     """Of the completions of the pairs: (16,), the chosen ones first."""
     scores = score_tokens(without_dropout(model), collated(slice(0, PAIRS)))
     return torch.cat(completion_logps(scores.logps, scores.mask, None))

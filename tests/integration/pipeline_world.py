@@ -8,7 +8,7 @@ import yaml
 from benchmarks.byte_tokenizer import train_tokenizer
 
 from tests.tiny import NAMES, THINGS, tiny_model
-from trl_weighted_dpo.rows import write_rows
+from trl_weighted_dpo.core.files import write_rows
 
 MODEL = {"hidden_size": 64, "intermediate_size": 128, "initializer_range": 0.05}
 SFT = {

@@ -9,7 +9,7 @@ from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-from tests.integration.pairs import PAIRS, WEIGHTS, collated, in_float32, log_probs, without_dropout
+from tests.integration.pairs import PAIRS, WEIGHTS, collated, in_float32, logps, without_dropout
 from tests.tiny import tiny_model, tiny_pairs, tiny_tokenizer
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
 
@@ -91,16 +91,16 @@ def adapter(base, tmp_path_factory):
     trainer = make(base, folder / "run", lora=LORA)
     trainer.train()
     trainer.save_model(str(folder / "saved"))
-    return folder / "saved", log_probs(trainer.model)
+    return folder / "saved", logps(trainer.model)
 
 
 def test_a_saved_adapter_is_loaded_and_merged(base, adapter, tmp_path):
     folder, expected = adapter
-    assert (log_probs(in_float32(base)) - expected).abs().max() > 1.0
+    assert (logps(in_float32(base)) - expected).abs().max() > 1.0
     loaded = PeftModel.from_pretrained(in_float32(base), folder)
-    torch.testing.assert_close(log_probs(loaded), expected, rtol=1e-6, atol=1e-4)
+    torch.testing.assert_close(logps(loaded), expected, rtol=1e-6, atol=1e-4)
     loaded.merge_and_unload().save_pretrained(tmp_path)
-    torch.testing.assert_close(log_probs(in_float32(tmp_path)), expected, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(logps(in_float32(tmp_path)), expected, rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("quantized", [False, True])
@@ -108,7 +108,7 @@ def test_an_adapter_trained_further_has_its_start_as_reference(base, adapter, tm
     """Through files, and after a stop too: the reference is the adapter that was given, not the checkpoint's."""
     folder, _ = adapter
     load = in_nf4 if quantized else in_float32
-    start = log_probs(PeftModel.from_pretrained(load(base), folder))
+    start = logps(PeftModel.from_pretrained(load(base), folder))
 
     def further(name):
         return make(base, tmp_path / name, PeftModel.from_pretrained(load(base), folder, is_trainable=True))
@@ -122,26 +122,26 @@ def test_an_adapter_trained_further_has_its_start_as_reference(base, adapter, tm
     assert losses(resumed) == pytest.approx(losses(straight), rel=1e-6)
     for trainer in (straight, resumed):
         torch.testing.assert_close(reference_of(trainer), start, rtol=1e-6, atol=1e-4)
-        assert (log_probs(trainer.model) - start).abs().max() > 1.0
+        assert (logps(trainer.model) - start).abs().max() > 1.0
     straight.save_model(str(tmp_path / "saved"))
     loaded = PeftModel.from_pretrained(load(base), tmp_path / "saved")
     # TRL trains the adapter of a quantised model in bfloat16; loaded, it computes in float32.
     tolerance = 0.02 if quantized else 1e-4
-    torch.testing.assert_close(log_probs(loaded), log_probs(straight.model), rtol=1e-6, atol=tolerance)
+    torch.testing.assert_close(logps(loaded), logps(straight.model), rtol=1e-6, atol=tolerance)
 
 
 def test_embeddings_and_head_are_trained_and_saved_with_the_adapter(base, tmp_path):
     lora = {**LORA, "target_modules": ["q_proj", "v_proj"], "modules_to_save": ["embed_tokens", "lm_head"]}
-    before = log_probs(in_float32(base))
+    before = logps(in_float32(base))
     trainer = make(base, tmp_path / "run", lora=lora)
     trainer.train()
     trainer.save_model(str(tmp_path / "saved"))
     # Without the adapter the old embeddings and head are in force.
     torch.testing.assert_close(reference_of(trainer), before, rtol=1e-6, atol=1e-4)
     loaded = PeftModel.from_pretrained(in_float32(base), tmp_path / "saved")
-    torch.testing.assert_close(log_probs(loaded), log_probs(trainer.model), rtol=1e-6, atol=1e-4)
+    torch.testing.assert_close(logps(loaded), logps(trainer.model), rtol=1e-6, atol=1e-4)
     merged, old = loaded.merge_and_unload(), in_float32(base)
-    torch.testing.assert_close(log_probs(merged), log_probs(trainer.model), rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(logps(merged), logps(trainer.model), rtol=1e-5, atol=1e-3)
     for module in ("model.embed_tokens", "lm_head"):
         assert not torch.equal(merged.get_submodule(module).weight, old.get_submodule(module).weight)
 
@@ -150,12 +150,12 @@ def test_a_quantised_adapter_merges_into_the_weights_it_was_trained_on(base, tmp
     trainer = make(base, tmp_path / "run", lora=LORA, quantized=True)
     trainer.train()
     trainer.save_model(str(tmp_path / "saved"))
-    expected = log_probs(trainer.model)
+    expected = logps(trainer.model)
     dequantised = in_nf4(base).dequantize()
     merged = PeftModel.from_pretrained(dequantised, tmp_path / "saved").merge_and_unload()
-    torch.testing.assert_close(log_probs(merged), expected, rtol=1e-6, atol=0.02)
+    torch.testing.assert_close(logps(merged), expected, rtol=1e-6, atol=0.02)
     # Merged into 4-bit weights, it is rounded away; the weights before quantisation are others than it was trained on.
     rounded = PeftModel.from_pretrained(in_nf4(base), tmp_path / "saved").merge_and_unload()
     other = PeftModel.from_pretrained(in_float32(base), tmp_path / "saved").merge_and_unload()
     for model in (rounded, other):
-        assert (log_probs(model) - expected).abs().max() > 1.0
+        assert (logps(model) - expected).abs().max() > 1.0

@@ -9,7 +9,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.integration.conftest import log_history, run_axolotl, write_config
-from tests.integration.pairs import in_float32, log_probs
+from tests.integration.pairs import in_float32, logps
 from tests.tiny import tiny_pairs, tiny_pool
 from trl_weighted_dpo import PairingConfig, WeightedDPOConfig, WeightedDPOTrainer, mine_pairs
 from trl_weighted_dpo.training.card import card_section
@@ -134,9 +134,9 @@ def test_preprocess_then_train_with_lora_and_evaluation_and_merge(tmp_path, tiny
     assert "## Citations" in card
 
     run_axolotl("merge-lora", config)
-    trained = log_probs(PeftModel.from_pretrained(in_float32(tiny_model_dir), tmp_path / "out"))
-    torch.testing.assert_close(log_probs(in_float32(tmp_path / "out" / "merged")), trained, rtol=1e-6, atol=1e-3)
-    assert (log_probs(in_float32(tiny_model_dir)) - trained).abs().max() > 0.1
+    trained = logps(PeftModel.from_pretrained(in_float32(tiny_model_dir), tmp_path / "out"))
+    torch.testing.assert_close(logps(in_float32(tmp_path / "out" / "merged")), trained, rtol=1e-6, atol=1e-3)
+    assert (logps(in_float32(tiny_model_dir)) - trained).abs().max() > 0.1
 
 
 def test_without_the_plugin_the_mode_is_unknown_to_axolotl(tmp_path, tiny_model_dir, jsonl):

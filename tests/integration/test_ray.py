@@ -9,7 +9,7 @@ import pytest
 
 from tests.tiny import tiny_pool
 from trl_weighted_dpo import PairingConfig, mine_pairs
-from trl_weighted_dpo.rows import RowFile, write_rows
+from trl_weighted_dpo.core.files import RowFile, write_rows
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "ray_mining.py"
 

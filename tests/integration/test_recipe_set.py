@@ -15,8 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from tests.conftest import REPOSITORY
 from tests.integration.conftest import run_axolotl
 from tests.tiny import tiny_model, tiny_pool
+from trl_weighted_dpo.core.files import write_jsonl
 from trl_weighted_dpo.pipeline.merge import merge
-from trl_weighted_dpo.schema import write_jsonl
 
 pytestmark = pytest.mark.long
 

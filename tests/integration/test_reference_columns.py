@@ -11,7 +11,7 @@ from tests.integration.conftest import log_history, run_axolotl, write_config
 from tests.integration.launching import launch
 from tests.tiny import save_tiny_model, tiny_model, tiny_pairs, tiny_tokenizer
 from tests.training.columns import LORA, make, with_columns
-from trl_weighted_dpo.fingerprint import Fingerprint
+from trl_weighted_dpo.core.fingerprint import Fingerprint
 
 pytestmark = pytest.mark.long
 

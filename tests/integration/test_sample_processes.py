@@ -8,8 +8,8 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.integration.launching import ENVIRONMENT, kill_when_begun
 from tests.tiny import tiny_pool
-from trl_weighted_dpo.mining.loading import load_model, load_tokenizer
-from trl_weighted_dpo.rows import write_rows
+from trl_weighted_dpo.core.files import write_rows
+from trl_weighted_dpo.core.models import load_model, load_tokenizer
 from trl_weighted_dpo.sampling import SamplingConfig
 from trl_weighted_dpo.sampling.files import sample_file
 from trl_weighted_dpo.sampling.transformers_sampler import TransformersSampler
@@ -55,7 +55,7 @@ def test_two_processes_write_what_one_writes(world, tiny_model_dir):
     assert not [*world.glob("*.journal*")]
 
 
-def test_what_two_killed_processes_left_is_taken_up_by_one(world, tiny_model_dir):
+def test_what_two_killed_processes_left_is_resumed_by_one(world, tiny_model_dir):
     journals = [world / "killed.jsonl.journal", world / "killed.jsonl.journal-1"]
     kill_when_begun(command(world, "two", "killed", tiny_model_dir), journals, 3)
     assert not (world / "killed.jsonl").exists()

@@ -8,8 +8,8 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.integration.launching import ENVIRONMENT, kill_when_begun
 from tests.tiny import tiny_pool
-from trl_weighted_dpo.mining.scoring import windows
-from trl_weighted_dpo.rows import write_rows
+from trl_weighted_dpo.core.files import write_rows
+from trl_weighted_dpo.scoring.scoring import windows
 
 pytestmark = pytest.mark.long
 

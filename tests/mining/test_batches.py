@@ -5,9 +5,9 @@ import pytest
 
 from tests.tiny import tiny_pool
 from trl_weighted_dpo import PairingConfig, mine_pairs
+from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.mining.batches import NEGATIVE_HARDNESS, AssessBatch, SelectBatch
 from trl_weighted_dpo.mining.selection import HardnessScale
-from trl_weighted_dpo.schema import SchemaError
 
 
 def test_batches_give_the_pairs_of_the_whole_pool():

@@ -11,12 +11,12 @@ from trl_weighted_dpo.mining.hardness import (
     hardness_signals,
     product,
     proximity,
-    severity,
 )
-from trl_weighted_dpo.mining.outline import Nearness
+from trl_weighted_dpo.mining.outline import ProximityParts
+from trl_weighted_dpo.verifier.aggregates import severity
 
 share = st.floats(0.0, 1.0)
-NEAR = Nearness(steps=0.8, equations=0.5, prefix=0.25, answer=0.9)
+NEAR = ProximityParts(steps=0.8, equations=0.5, prefix=0.25, answer=0.9)
 
 
 def signals(confidence=0.5, near=NEAR, wrongness=0.9, absurdity=0.3, severity=0.6, **settings):
@@ -25,7 +25,7 @@ def signals(confidence=0.5, near=NEAR, wrongness=0.9, absurdity=0.3, severity=0.
 
 def test_proximity_is_the_weighted_mean_of_what_is_known():
     assert proximity(NEAR, HardnessConfig()) == pytest.approx(0.3 * 0.8 + 0.3 * 0.5 + 0.2 * 0.25 + 0.2 * 0.9)
-    unknown = Nearness(steps=0.8, equations=None, prefix=0.25, answer=None)
+    unknown = ProximityParts(steps=0.8, equations=None, prefix=0.25, answer=None)
     assert proximity(unknown, HardnessConfig()) == pytest.approx((0.3 * 0.8 + 0.2 * 0.25) / 0.5)
     assert proximity(unknown, HardnessConfig(steps=0, prefix=0)) == 0.8
 
@@ -37,7 +37,7 @@ def test_flaw_is_the_weighted_mean_of_what_is_known():
     assert flaw(None, None, None, HardnessConfig()) == 1.0
 
 
-def test_severity_is_the_mean_of_judged_scores():
+def test_severity_is_the_mean_of_checked_scores():
     assert severity({"final_answer": 1.0, "numerical_validity": 0.5, "step_ordering": None}) == 0.75
     assert severity({"final_answer": None}) is None
 
@@ -57,7 +57,7 @@ def test_a_power_of_0_leaves_a_factor_out():
 @given(share, share, share, share, share, share)
 def test_hardness_lies_in_0_to_1_and_never_falls_when_a_signal_rises(conf, steps, answer, wrong, absurd, more):
     def hardness(conf, steps, answer, wrong, absurd):
-        return product(signals(conf, Nearness(steps, 0.5, 0.5, answer), wrong, absurd, wrong))
+        return product(signals(conf, ProximityParts(steps, 0.5, 0.5, answer), wrong, absurd, wrong))
 
     values = [conf, steps, answer, wrong, absurd]
     base = hardness(*values)

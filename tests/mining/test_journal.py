@@ -11,9 +11,9 @@ import pytest
 
 from tests.tiny import tiny_pool
 from trl_weighted_dpo import PairingConfig, mine_pairs
+from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.mining import assessing
 from trl_weighted_dpo.mining.journal import MinedPairs, mine_into
-from trl_weighted_dpo.schema import SchemaError
 
 POOL = tiny_pool(12)
 
@@ -51,7 +51,7 @@ def test_in_memory_several_processes_give_what_one_gives():
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40])
-def test_a_cut_journal_is_taken_up(tmp_path, mine, assessed, cut):
+def test_a_cut_journal_is_resumed(tmp_path, mine, assessed, cut):
     path = tmp_path / "j"
     before = mine()
     whole = path.read_bytes()

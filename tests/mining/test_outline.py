@@ -2,13 +2,13 @@
 
 import pytest
 
-from trl_weighted_dpo.mining.outline import nearness, read_outline, why_alike
+from trl_weighted_dpo.mining.outline import proximity_parts, read_outline, why_alike
 
 CHOSEN = "Tom has 4*2 = <<4*2=8>>8 pens.\nThen he has 8+3 = <<8+3=11>>11 pens.\nA: 11"
 
 
 def near(one, other):
-    return nearness(read_outline(one), read_outline(other))
+    return proximity_parts(read_outline(one), read_outline(other))
 
 
 def alike(chosen, rejected):

@@ -6,9 +6,10 @@ import pytest
 
 from tests.tiny import tiny_pool, tiny_tokenizer
 from trl_weighted_dpo import MathVerifier, PairingConfig, mine_pairs
-from trl_weighted_dpo.mining.reference import render_reference
-from trl_weighted_dpo.mining.rendering import render_pair
-from trl_weighted_dpo.schema import SchemaError, read_jsonl
+from trl_weighted_dpo.core.checks import SchemaError
+from trl_weighted_dpo.core.files import read_jsonl
+from trl_weighted_dpo.core.rendering import render_pair
+from trl_weighted_dpo.scoring.reference_solution import render_reference
 
 
 def row(*solutions, reference="7", **more):

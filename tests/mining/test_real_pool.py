@@ -2,9 +2,10 @@
 
 import pytest
 
-from trl_weighted_dpo import PairingConfig, WeightingConfig, mine_pairs, schema
+from trl_weighted_dpo import PairingConfig, WeightingConfig, mine_pairs
 from trl_weighted_dpo.audit import AuditConfig, audit_pairs
-from trl_weighted_dpo.rows import RowFile
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.files import RowFile
 from trl_weighted_dpo.weighting import compute_weights
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from trl_weighted_dpo import HardnessConfig, MathVerifier, PairingConfig, mine_pairs
+from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.mining.assessment import order_key
-from trl_weighted_dpo.schema import SchemaError
 
 PROBLEM = "Tom has 4 boxes of 2 pens and gets 3 more. How many pens does he have?"
 RIGHT = "Tom has 4*2 = 8 pens.\nThen he has 8+3 = 11 pens.\nA: 11"

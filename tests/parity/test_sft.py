@@ -25,7 +25,7 @@ def test_other_lengths_follow_the_closed_form(arena):
     expected = 0.0
     for row, weight in zip(rows, weights, strict=True):
         ids = torch.tensor([row["prompt_ids"] + row["chosen_ids"]])
-        log_probs = ours.model(input_ids=ids).logits[0, :-1].log_softmax(-1)
-        tokens = log_probs.gather(1, ids[0, 1:, None])[len(row["prompt_ids"]) - 1 :]
+        logps = ours.model(input_ids=ids).logits[0, :-1].log_softmax(-1)
+        tokens = logps.gather(1, ids[0, 1:, None])[len(row["prompt_ids"]) - 1 :]
         expected += weight * -tokens.mean().item() / len(weights)
     assert loss_and_gradients(ours, batch_of(ours))[0] == pytest.approx(expected, rel=1e-5)

@@ -9,12 +9,12 @@ from transformers import AutoModelForCausalLM
 
 from tests.tiny import save_tiny_model, tiny_model, tiny_pool, tiny_tokenizer
 from trl_weighted_dpo.cli.problems import completion_rows
-from trl_weighted_dpo.mining.loading import load_model, load_tokenizer
-from trl_weighted_dpo.mining.tokens import tokenize_completions
+from trl_weighted_dpo.core.files import write_rows
+from trl_weighted_dpo.core.models import load_model, load_tokenizer
+from trl_weighted_dpo.core.tokens import tokenize_completions
 from trl_weighted_dpo.pipeline.checks import check_trl_sft, check_trl_train
 from trl_weighted_dpo.pipeline.merge import merge
 from trl_weighted_dpo.pipeline.sft import main, parse
-from trl_weighted_dpo.rows import write_rows
 
 
 def flags(settings):

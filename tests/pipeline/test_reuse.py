@@ -2,8 +2,8 @@
 
 import pytest
 
+from trl_weighted_dpo.core.files import RowFile, write_rows
 from trl_weighted_dpo.pipeline.reuse import joined_rows, reuse
-from trl_weighted_dpo.rows import RowFile, write_rows
 
 
 def rows(word, count=400):

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from tests.tiny import tiny_pool
+from trl_weighted_dpo.core.files import RowFile, write_rows
 from trl_weighted_dpo.pipeline.running import Selection
 from trl_weighted_dpo.pipeline.stages import Stage
-from trl_weighted_dpo.rows import RowFile, write_rows
 
 pytestmark = pytest.mark.long
 

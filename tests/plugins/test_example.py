@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import REPOSITORY
-from trl_weighted_dpo.schema import read_jsonl, write_jsonl
+from trl_weighted_dpo.core.files import read_jsonl, write_jsonl
 
 EXAMPLE = REPOSITORY / "examples" / "plugin"
 PAIRS = {"rejected_severity": [0.04, 0.16, 0.36], "rejected_wrongness": [0.9, 0.9, 0.9]}
@@ -84,7 +84,7 @@ def test_it_is_listed_with_what_it_brings(run):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_its_dimension_is_judged_by_the_command(run, tmp_path, workers):
+def test_its_dimension_is_checked_by_the_command(run, tmp_path, workers):
     write_jsonl(tmp_path / "rows.jsonl", ROWS)
     options = ("--dimension", "answer_unit", "--workers", workers)
     shown = command(run, "verify", "rows.jsonl", "-o", "verified.jsonl", *options)
@@ -108,8 +108,8 @@ def test_its_hardness_is_found_by_name(run):
 def test_a_journal_is_begun_anew_with_its_dimension_and_with_another_version(run, site, tmp_path):
     script = (
         "import sys; from trl_weighted_dpo import plugins; from trl_weighted_dpo.verifier import MathVerifier, files;"
-        "judges = {name: plugins.find('dimensions', name) for name in sys.argv[1:]};"
-        "print(files._key(MathVerifier(judges=judges)))"
+        "checks = {name: plugins.find('dimensions', name) for name in sys.argv[1:]};"
+        "print(files._key(MathVerifier(checks=checks)))"
     )
     without, with_it = run("-c", script), run("-c", script, "answer_unit")
     newer = tmp_path / "newer"

@@ -11,11 +11,11 @@ from trl_weighted_dpo import plugins
 from trl_weighted_dpo.mining.hardness import HARDNESSES
 from trl_weighted_dpo.plugins import PluginError, Registry, hookimpl
 from trl_weighted_dpo.verifier import DIMENSIONS
-from trl_weighted_dpo.verifier.verifier import JUDGES
+from trl_weighted_dpo.verifier.verifier import DIMENSION_CHECKS
 from trl_weighted_dpo.weighting import RAW_WEIGHTS
 
 
-def judge(facts):
+def check(facts):
     return None
 
 
@@ -35,7 +35,7 @@ def test_the_package_itself_comes_first():
     registry = Registry()
 
     assert list(registry.get("dimensions"))[:6] == list(DIMENSIONS)
-    assert registry.get("dimensions")["final_answer"] is JUDGES["final_answer"]
+    assert registry.get("dimensions")["final_answer"] is DIMENSION_CHECKS["final_answer"]
     assert dict(registry.get("hardnesses")).items() >= HARDNESSES.items()
     assert dict(registry.get("raw_weights")).items() >= RAW_WEIGHTS.items()
     assert registry.plugins()[0].distribution == "trl-weighted-dpo"
@@ -45,7 +45,7 @@ def test_a_plugin_may_bring_several_things_of_several_kinds():
     registry = Registry()
     registry.register(
         plugin(
-            weighted_dpo_dimensions=lambda: {"style": judge, "length": judge},
+            weighted_dpo_dimensions=lambda: {"style": check, "length": check},
             weighted_dpo_hardnesses=lambda: {"flat": lambda signals: 0.5},
         ),
         "mine",
@@ -73,7 +73,7 @@ def test_an_object_may_be_a_plugin():
 
 def test_what_is_looked_up_is_read_only():
     with pytest.raises(TypeError):
-        plugins.hardnesses()["mine"] = judge  # type: ignore[index]
+        plugins.hardnesses()["mine"] = check  # type: ignore[index]
 
 
 def _method(facts, strict):
@@ -106,14 +106,14 @@ class _Sampler:
             plugin(hookimpl(wrapper=True), weighted_dpo_dimensions=lambda: (yield)),
             "it wraps others, but brings its own",
         ),
-        (bringing("dimensions", [judge]), r"hook weighted_dpo_dimensions: it returned \[<.*\(list\), but .* a mapping"),
+        (bringing("dimensions", [check]), r"hook weighted_dpo_dimensions: it returned \[<.*\(list\), but .* a mapping"),
         (bringing("dimensions", None), r"it returned None \(NoneType\)"),
         (plugin(weighted_dpo_dimensions=lambda: 1 / 0), "hook weighted_dpo_dimensions: it failed: ZeroDivisionError"),
-        (bringing("dimensions", {"Style": judge}), r"the name 'Style' \(str\) will not do\. Names are lower-case"),
-        (bringing("dimensions", {7: judge}), r"the name 7 \(int\) will not do"),
+        (bringing("dimensions", {"Style": check}), r"the name 'Style' \(str\) will not do\. Names are lower-case"),
+        (bringing("dimensions", {7: check}), r"the name 7 \(int\) will not do"),
         (
             bringing("dimensions", {"style": 0.5}),
-            r"'style' is 0\.5 \(float\), but it is a function judge\(facts: Facts\)",
+            r"'style' is 0\.5 \(float\), but it is a function check\(facts: Facts\)",
         ),
         (bringing("dimensions", {"style": _method}), "'style' has the parameter 'strict', for which nothing is passed"),
         (
@@ -148,8 +148,8 @@ def test_what_is_no_plugin_is_named_with_hook_and_argument(broken, message):
 )
 def test_a_name_that_is_taken_is_refused_with_both_plugins(kind, name, owner):
     registry = Registry()
-    registry.register(bringing("dimensions", {"style": judge}), "first")
-    value = RAW_WEIGHTS["verifier"] if kind == "raw_weights" else judge
+    registry.register(bringing("dimensions", {"style": check}), "first")
+    value = RAW_WEIGHTS["verifier"] if kind == "raw_weights" else check
 
     with pytest.raises(PluginError, match=rf"the plugin 'second' .*hook weighted_dpo_{kind}: .*{owner}"):
         registry.register(bringing(kind, {name: value}), "second")
@@ -157,23 +157,23 @@ def test_a_name_that_is_taken_is_refused_with_both_plugins(kind, name, owner):
 
 def test_a_plugin_is_registered_once():
     registry = Registry()
-    module = bringing("dimensions", {"style": judge})
+    module = bringing("dimensions", {"style": check})
     registry.register(module, "mine")
 
-    for again in ((module, "other"), (bringing("dimensions", {"length": judge}), "mine")):
+    for again in ((module, "other"), (bringing("dimensions", {"length": check}), "mine")):
         with pytest.raises(PluginError, match="it is there already, by this name or another: register it once"):
             registry.register(*again)
 
 
 def test_a_mended_plugin_can_be_registered_after_the_broken_one():
     registry = Registry()
-    module = bringing("dimensions", {"Style": judge})
+    module = bringing("dimensions", {"Style": check})
     with pytest.raises(PluginError):
         registry.register(module, "mine")
-    module.weighted_dpo_dimensions = hookimpl(lambda: {"style": judge})
+    module.weighted_dpo_dimensions = hookimpl(lambda: {"style": check})
     registry.register(module, "mine")
 
-    assert registry.find("dimensions", "style") is judge
+    assert registry.find("dimensions", "style") is check
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_an_unknown_name_is_refused_with_those_that_there_are():
 
 def test_an_identity_says_where_a_name_comes_from():
     registry = Registry()
-    registry.register(bringing("dimensions", {"style": judge}), "mine")
+    registry.register(bringing("dimensions", {"style": check}), "mine")
 
     assert registry.identity("dimensions", "style") == "mine (no version): style"
     assert registry.identity("hardnesses", "product").startswith("trl-weighted-dpo ")

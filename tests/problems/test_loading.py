@@ -7,9 +7,9 @@ import json
 import datasets
 import pytest
 
+from trl_weighted_dpo.core.checks import SchemaError
+from trl_weighted_dpo.core.files import write_rows
 from trl_weighted_dpo.problems import load_problems
-from trl_weighted_dpo.rows import write_rows
-from trl_weighted_dpo.schema import SchemaError
 
 ROWS = [
     {

@@ -60,9 +60,9 @@ def test_scores_verdict_and_what_is_missing_are_shown():
         "Reference answer: 72",
         "numerical_validity    ██████████████████░░  0.90",
         "semantic_alignment    █████░░░░░░░░░░░░░░░  0.25",
-        "step_ordering         ····················  not judged",
+        "step_ordering         ····················  not checked",
         "wrongness             ███████████████░░░░░  0.75",
-        "absurdity             ····················  not judged",
+        "absurdity             ····················  not checked",
         "Verdict: incorrect (numbers differ); the answer is: 74",
         "First faulty step: [1]",
         "Not available: reference solution, units",
@@ -143,7 +143,7 @@ def test_a_summary_counts_shares_and_speed():
     report = VerificationReport()
     for profile in (PROFILE, PROFILE, ErrorProfile(Verdict.UNDECIDED, "[b]timeout\x1b")):
         report.add(profile)
-    report.taken_up = 1
+    report.resumed = 1
     file = io.StringIO()
     Console(file=file, width=100).print(verification_table(report.to_dict(), seconds=0.5))
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in file.getvalue().splitlines() if "│" in line]
@@ -154,11 +154,11 @@ def test_a_summary_counts_shares_and_speed():
         ["incorrect", "2 (66.7%)"],
         ["undecided", "1 (33.3%)"],
         ["[b]timeout\\x1b", "1 (33.3%)"],
-        ["with evidence, of those judged", ""],
+        ["with evidence, of those checked", ""],
         ["semantic_alignment", "2 of 2 (100.0%)"],
-        ["structural_integrity", "not judged"],
-        ["step_ordering", "not judged"],
-        ["logical_consistency", "not judged"],
+        ["structural_integrity", "not checked"],
+        ["step_ordering", "not checked"],
+        ["logical_consistency", "not checked"],
         ["numerical_validity", "2 of 2 (100.0%)"],
         ["final_answer", "0 of 2 (0.0%)"],
         ["speed", "4 solutions/s"],

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.sampling import SamplingConfig, read_few_shot
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.server_sampler import ServerOptions
 from trl_weighted_dpo.sampling.transformers_sampler import TransformersOptions
-from trl_weighted_dpo.schema import SchemaError
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from tests.tiny import tiny_model, tiny_pool, tiny_tokenizer
-from trl_weighted_dpo.rows import RowFile
+from trl_weighted_dpo.core.checks import SchemaError
+from trl_weighted_dpo.core.files import RowFile
 from trl_weighted_dpo.sampling import SamplingConfig
 from trl_weighted_dpo.sampling.files import sample_file
 from trl_weighted_dpo.sampling.prompts import render_prompt
 from trl_weighted_dpo.sampling.requests import SampleRequest, sample_seed
 from trl_weighted_dpo.sampling.transformers_sampler import TransformersSampler
-from trl_weighted_dpo.schema import SchemaError
 
 PROBLEMS = [
     {**{name: value for name, value in row.items() if name != "candidates"}, "level": index}
@@ -70,7 +70,7 @@ def test_a_pool_has_the_problems_rows_with_candidates(tmp_path, sampler, suffix)
             for index in range(3)
         ]
     texts = [[candidate["solution"] for candidate in row["candidates"]] for row in rows]
-    assert (report.problems, report.samples, report.taken_up) == (10, 30, 0)
+    assert (report.problems, report.samples, report.resumed) == (10, 30, 0)
     assert report.distinct == sum(len(set(of_row)) for of_row in texts)
     assert report.truncated == sum(candidate["truncated"] for row in rows for candidate in row["candidates"])
     assert report.tokens == report.new_tokens > 30
@@ -86,7 +86,7 @@ def test_going_on_samples_nothing_twice_and_loses_nothing(tmp_path, sampler, who
     everything = {(row["id"], index) for row in PROBLEMS for index in range(3)}
     assert len(made + last.made) == len(everything)
     assert {*made, *last.made} == everything
-    assert report.taken_up == 14
+    assert report.resumed == 14
     assert output.read_bytes() == whole
 
 
@@ -112,7 +112,7 @@ def test_another_setting_begins_anew(tmp_path, sampler, change):
     again = Counting(sampler)
     report = sample_file(PROBLEMS, output, again, SamplingConfig(**{**SETTINGS, **change}))
     assert len(again.made) == 30
-    assert report.taken_up == 0
+    assert report.resumed == 0
 
 
 def test_another_model_begins_anew(tmp_path, sampler):
@@ -124,7 +124,7 @@ def test_another_model_begins_anew(tmp_path, sampler):
     assert len(again.made) == 30
 
 
-def test_another_prompt_or_problem_is_sampled_and_what_is_as_before_taken_up(tmp_path, sampler, whole):
+def test_another_prompt_or_problem_is_sampled_and_what_is_as_before_resumed(tmp_path, sampler, whole):
     output = tmp_path / "pool.jsonl"
     kept = stopped(sampler, output, 20)
     changed = [{**PROBLEMS[0], "problem": "Another one?"}, *reversed(PROBLEMS[1:]), {**PROBLEMS[0], "id": "new"}]
@@ -154,7 +154,7 @@ def test_other_batches_and_more_samples_take_up_what_there_is(tmp_path, sampler,
         assert row["candidates"][:3] == before["candidates"]
 
 
-def test_journals_of_more_processes_are_taken_up(tmp_path, sampler, whole):
+def test_journals_of_more_processes_are_resumed(tmp_path, sampler, whole):
     output, journal = tmp_path / "pool.jsonl", tmp_path / "pool.jsonl.journal"
     stopped(sampler, output, 12)
     lines = journal.read_bytes().splitlines(keepends=True)

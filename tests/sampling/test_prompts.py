@@ -1,8 +1,8 @@
 """The prompt is the one that scoring and training see, with examples before it if there are any."""
 
 from tests.tiny import tiny_tokenizer
-from trl_weighted_dpo.mining.rendering import render_pair
-from trl_weighted_dpo.mining.tokens import tokenize_completions
+from trl_weighted_dpo.core.rendering import render_pair
+from trl_weighted_dpo.core.tokens import tokenize_completions
 from trl_weighted_dpo.sampling import SamplingConfig
 from trl_weighted_dpo.sampling.prompts import render_prompt
 

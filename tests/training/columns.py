@@ -6,7 +6,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
-from trl_weighted_dpo.fingerprint import fingerprint, token_digest
+from trl_weighted_dpo.core.fingerprint import fingerprint, token_digest
 
 PAIRS = 12
 LORA = {"r": 4, "target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}

@@ -15,7 +15,7 @@ from tests.arena import Arena, make, weighted
 from tests.conftest import REPOSITORY
 from tests.tiny import perturbed, save_tiny_model, tiny_pairs
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer, WeightedPreferenceCollator
-from trl_weighted_dpo.schema import SchemaError
+from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.training import support
 
 

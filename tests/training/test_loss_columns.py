@@ -10,7 +10,7 @@ from datasets import Dataset, IterableDataset
 from tests.arena import Arena, assert_same, batch_of, loss_and_gradients, make, weighted
 from tests.tiny import exact_model, perturbed, save_tiny_model, tiny_pairs
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer, WeightedPreferenceCollator
-from trl_weighted_dpo.schema import SchemaError
+from trl_weighted_dpo.core.checks import SchemaError
 
 
 def with_column(name, values):

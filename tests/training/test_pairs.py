@@ -8,8 +8,8 @@ from trl import DatasetMixtureConfig
 
 from tests.tiny import tiny_pairs, tiny_pool, tiny_tokenizer
 from trl_weighted_dpo import PairingConfig, WeightedDPOConfig, mine_pairs, render_pair
-from trl_weighted_dpo.rows import write_rows
-from trl_weighted_dpo.schema import SchemaError
+from trl_weighted_dpo.core.checks import SchemaError
+from trl_weighted_dpo.core.files import write_rows
 from trl_weighted_dpo.training.arguments import PairArguments
 from trl_weighted_dpo.training.pairs import check_rows, load_pairs
 

@@ -14,8 +14,7 @@ from tests.tiny import tiny_model, tiny_pairs
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
 from trl_weighted_dpo.training.forward import score_tokens
 from trl_weighted_dpo.training.layout import with_layout
-from trl_weighted_dpo.training.obstacles import head_obstacle, sharing_obstacle
-from trl_weighted_dpo.training.paths import ScoringPaths, share_mode
+from trl_weighted_dpo.training.paths import ScoringPaths, share_mode, why_not_chunked, why_not_shared
 
 
 def random_batch(pairs=3, vocabulary=64, seed=0):
@@ -59,15 +58,15 @@ def assert_scores_agree(measured, expected, tolerance=2e-5):
 @pytest.mark.parametrize("name", SHARED)
 def test_scores_and_gradients_are_the_models_own(name, path):
     model, batch = family_model(name), random_batch()
-    assert head_obstacle(model) is None
-    assert sharing_obstacle(model, None) is None
+    assert why_not_chunked(model) is None
+    assert why_not_shared(model, None) is None
     assert_scores_agree(run(model, batch, path), run(model, batch, "model"))
 
 
 @pytest.mark.parametrize("name", ["qwen2", "gemma2", "mistral"])
 def test_eager_attention(name):
     model, batch = family_model(name, "eager"), random_batch()
-    assert sharing_obstacle(model, None) is None
+    assert why_not_shared(model, None) is None
     assert_scores_agree(run(model, batch, "shared"), run(model, batch, "model"))
 
 
@@ -77,7 +76,7 @@ def test_flex_attention(name):
     """It cannot be trained with on a CPU."""
     model = family_model(name, "flex_attention", head_dim=16).cuda()
     batch = {key: value.cuda() for key, value in random_batch().items()}
-    assert sharing_obstacle(model, None) is None
+    assert why_not_shared(model, None) is None
     assert_scores_agree(run(model, batch, "shared"), run(model, batch, "model"), 1e-3)
 
 
@@ -94,8 +93,8 @@ def test_the_window_matters_in_these_tests(name):
 @pytest.mark.parametrize("name", LEAKING)
 def test_layers_that_would_leak_are_recognised(name):
     model, batch = family_model(name), random_batch()
-    assert "may see the other" in sharing_obstacle(model, None) or "leak into" in sharing_obstacle(model, None)
-    if head_obstacle(model) is None:
+    assert "may see the other" in why_not_shared(model, None) or "leak into" in why_not_shared(model, None)
+    if why_not_chunked(model) is None:
         assert_scores_agree(run(model, batch, "chunked"), run(model, batch, "model"))
 
 
@@ -122,7 +121,7 @@ def test_what_is_chosen(messages):
 def test_attention_without_masks_is_told(messages):
     model = family_model("llama")
     model.config._attn_implementation = "flash_attention_2"
-    assert "attention implementation 'flash_attention_2' takes no 4-D mask" in sharing_obstacle(model, None)
+    assert "attention implementation 'flash_attention_2' takes no 4-D mask" in why_not_shared(model, None)
     with pytest.raises(ValueError, match="`share_prompt` is true, but prompts cannot be shared: attention impl"):
         choose(model, "true")
 
@@ -130,14 +129,14 @@ def test_attention_without_masks_is_told(messages):
 def test_an_unknown_family_with_a_window_is_not_shared():
     model = family_model("mistral")
     model.config.model_type = "unheard_of"
-    assert "not among the model types tested" in sharing_obstacle(model, None)
+    assert "not among the model types tested" in why_not_shared(model, None)
 
 
 @pytest.mark.parametrize("family", ["gpt_neo", "doge"])
 def test_attention_that_counts_places_in_the_row_is_not_shared(family):
     model = family_model("llama")
     model.config.model_type = family
-    assert f"attention of '{family}' counts places in the row" in sharing_obstacle(model, None)
+    assert f"attention of '{family}' counts places in the row" in why_not_shared(model, None)
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "longrope"])
@@ -146,14 +145,14 @@ def test_rotary_embeddings_that_depend_on_the_rows_length(kind, nested):
     model = family_model("llama")
     rope = {"rope_type": kind, "original_max_position_embeddings": 32, "rope_theta": 1e4, "factor": 4.0}
     model.config.rope_parameters = {"full_attention": rope} if nested else rope
-    assert sharing_obstacle(model, 32) is None
-    assert f"its {kind} rotary embedding depends on the length of the row above 32" in sharing_obstacle(model, 33)
-    assert "up to any number" in sharing_obstacle(model, None)
+    assert why_not_shared(model, 32) is None
+    assert f"its {kind} rotary embedding depends on the length of the row above 32" in why_not_shared(model, 33)
+    assert "up to any number" in why_not_shared(model, None)
 
 
 def test_activated_lora_is_not_shared():
     lora = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM", alora_invocation_tokens=[7, 9])
-    assert "an activated LoRA looks for its invocation tokens" in sharing_obstacle(
+    assert "an activated LoRA looks for its invocation tokens" in why_not_shared(
         get_peft_model(family_model("qwen2"), lora), None
     )
 
@@ -230,13 +229,13 @@ def test_the_comparison_leaves_the_models_modes(messages):
 def test_heads_that_cannot_be_replaced():
     prompt = get_peft_model(family_model("llama"), PromptTuningConfig(num_virtual_tokens=4, task_type="CAUSAL_LM"))
     adapted = get_peft_model(family_model("llama"), LoraConfig(r=2, target_modules=["lm_head"], task_type="CAUSAL_LM"))
-    assert "the adapter learns a prompt" in head_obstacle(prompt)
-    assert "not a plain linear layer" in head_obstacle(adapted)
-    assert "copies the model" in head_obstacle(torch.nn.DataParallel(family_model("llama")))
-    assert "the model is compiled" in head_obstacle(torch.compile(family_model("llama")))
+    assert "the adapter learns a prompt" in why_not_chunked(prompt)
+    assert "not a plain linear layer" in why_not_chunked(adapted)
+    assert "copies the model" in why_not_chunked(torch.nn.DataParallel(family_model("llama")))
+    assert "the model is compiled" in why_not_chunked(torch.compile(family_model("llama")))
     in_place = family_model("llama")
     in_place.compile()
-    assert "the model is compiled" in head_obstacle(in_place)
+    assert "the model is compiled" in why_not_chunked(in_place)
     assert choose(prompt) == choose(adapted) == "model"
 
 

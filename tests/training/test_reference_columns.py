@@ -17,7 +17,7 @@ from tests.arena import assert_same, batch_of, loss_and_gradients
 from tests.tiny import save_tiny_model, tiny_pairs
 from tests.training.columns import LORA, PAIRS, make, with_columns
 from trl_weighted_dpo import WeightedDPOConfig, WeightedDPOTrainer
-from trl_weighted_dpo.fingerprint import Fingerprint
+from trl_weighted_dpo.core.fingerprint import Fingerprint
 from trl_weighted_dpo.training import reference
 
 
@@ -143,7 +143,7 @@ def test_columns_that_are_null_throughout_count_as_absent(folder, tmp_path):
     assert not set(reference.COLUMNS) & set(trainer.train_dataset.column_names)
 
 
-def test_every_evaluation_set_is_judged_on_its_own(folder, tmp_path, rows, caplog):
+def test_every_evaluation_set_is_checked_on_its_own(folder, tmp_path, rows, caplog):
     wrong = [{**row, "ref_digest": "0" * 32} for row in rows[:3]]
     held_out = {"good": rows[:3], "bad": wrong, "bare": tiny_pairs(3)}
     args = {"output_dir": str(tmp_path), "use_cpu": True, "bf16": False, "max_length": 512}

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tests.tiny import tiny_pairs
 from tests.training.columns import PAIRS, make, with_columns
 from trl_weighted_dpo import Scorer, ScoringConfig
-from trl_weighted_dpo.fingerprint import Fingerprint
+from trl_weighted_dpo.core.fingerprint import Fingerprint
 
 
 def bfloat16(folder):

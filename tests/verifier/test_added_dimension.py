@@ -7,14 +7,14 @@ import pytest
 from datasets import Dataset
 
 from tests.verifier.test_many import ROWS, one_by_one
-from trl_weighted_dpo.schema import SchemaError
+from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.verifier import (
     DIMENSIONS,
     VERIFIER_VERSION,
+    DimensionResult,
     ErrorProfile,
     Evidence,
     Facts,
-    Judgement,
     MathVerifier,
     VerificationReport,
 )
@@ -23,23 +23,23 @@ from trl_weighted_dpo.verifier.many import verify_many
 SLIP = {"problem": "What is 6 x 7?", "solution": "6 x 7 = 43\nA: 43", "reference_answer": "42"}
 
 
-def brevity(facts: Facts) -> Judgement:
-    """Short solutions; of empty ones there is nothing to judge."""
+def brevity(facts: Facts) -> DimensionResult:
+    """Short solutions; of empty ones there is nothing to check."""
     if not facts.solution.text:
-        return Judgement(None, unavailable=("text",))
+        return DimensionResult(None, unavailable=("text",))
     if len(facts.solution.text) > 40:
-        return Judgement(0.0)
+        return DimensionResult(0.0)
     # Of the kind that would make one of the six absurd.
     finding = Evidence("brevity", "unknown_quantity", "heuristic", 0, (0, 5), None, None, "This is short.")
-    return Judgement(1.0, (finding,))
+    return DimensionResult(1.0, (finding,))
 
 
-def fragile(facts: Facts) -> Judgement:
+def fragile(facts: Facts) -> DimensionResult:
     raise RuntimeError
 
 
 def with_brevity() -> MathVerifier:
-    return MathVerifier(judges={"brevity": brevity})
+    return MathVerifier(checks={"brevity": brevity})
 
 
 def test_its_score_and_evidence_stand_after_the_six():
@@ -75,8 +75,8 @@ def test_a_file_with_a_name_that_no_dimension_can_have_is_refused():
 
 
 def test_evidence_for_another_dimension_is_refused():
-    with pytest.raises(ValueError, match=r"the judge 'brevity' of shortness gave evidence for 'brevity'.*'shortness'"):
-        MathVerifier(judges={"shortness": brevity}).verify(*SLIP.values())
+    with pytest.raises(ValueError, match=r"the check 'brevity' of shortness gave evidence for 'brevity'.*'shortness'"):
+        MathVerifier(checks={"shortness": brevity}).verify(*SLIP.values())
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -86,16 +86,16 @@ def test_the_report_counts_it(workers):
     profiles = list(with_brevity().verify_many(rows, workers, report=report))
 
     assert [profile.scores["brevity"] for profile in profiles] == [1.0, None, 0.0]
-    assert list(report.to_dict()["judged"]) == [*DIMENSIONS, "brevity"]
-    assert (report.judged["brevity"], report.found["brevity"]) == (2, 1)
+    assert list(report.to_dict()["checked"]) == [*DIMENSIONS, "brevity"]
+    assert (report.checked["brevity"], report.found["brevity"]) == (2, 1)
 
 
-def test_a_solution_that_it_fails_on_lists_it_as_not_judged():
+def test_a_solution_that_it_fails_on_lists_it_as_not_checked():
     report = VerificationReport()
-    [profile] = MathVerifier(judges={"brevity": fragile}).verify_many([SLIP], report=report)
+    [profile] = MathVerifier(checks={"brevity": fragile}).verify_many([SLIP], report=report)
 
     assert (profile.reason, profile.scores["brevity"]) == ("error: RuntimeError", None)
-    assert report.to_dict()["judged"]["brevity"] == 0
+    assert report.to_dict()["checked"]["brevity"] == 0
 
 
 def test_datasets_have_a_column_for_it():

@@ -19,7 +19,7 @@ from trl_weighted_dpo.verifier.aggregates import (
 )
 from trl_weighted_dpo.verifier.dimensions import semantic_alignment
 
-NOT_JUDGED: dict[str, float | None] = dict.fromkeys(DIMENSIONS)
+NOT_CHECKED: dict[str, float | None] = dict.fromkeys(DIMENSIONS)
 WEIGHTS = Weights(
     -0.5, {**{name: Weight(1.0, 0.25) for name in DIMENSIONS}, "final_answer": Weight(4.0, 2.0)}
 )  # fmt: skip
@@ -41,14 +41,14 @@ def odds(log_odds: float) -> float:
         (dict.fromkeys(DIMENSIONS, 1.0), odds(-0.5 + 4 + 5)),
     ],
 )
-def test_wrongness_adds_log_odds_over_what_was_judged(scores, expected) -> None:
-    value = wrongness({**NOT_JUDGED, **scores}, WEIGHTS)
+def test_wrongness_adds_log_odds_over_what_was_checked(scores, expected) -> None:
+    value = wrongness({**NOT_CHECKED, **scores}, WEIGHTS)
 
     assert value == (None if expected is None else pytest.approx(expected, rel=1e-12))
 
 
-def test_an_answer_that_was_not_judged_is_neither_right_nor_wrong() -> None:
-    values = [wrongness({**NOT_JUDGED, "step_ordering": 0.0, "final_answer": s}, WEIGHTS) for s in (0.0, None, 1.0)]
+def test_an_answer_that_was_not_checked_is_neither_right_nor_wrong() -> None:
+    values = [wrongness({**NOT_CHECKED, "step_ordering": 0.0, "final_answer": s}, WEIGHTS) for s in (0.0, None, 1.0)]
 
     assert values == sorted(values)
     assert len(set(values)) == 3
@@ -67,7 +67,7 @@ def test_an_answer_that_was_not_judged_is_neither_right_nor_wrong() -> None:
     ],
 )
 def test_one_absurd_thing_is_enough(scores, expected) -> None:
-    value = absurdity({**NOT_JUDGED, **scores}, ())
+    value = absurdity({**NOT_CHECKED, **scores}, ())
 
     assert value == (None if expected is None else pytest.approx(expected, abs=1e-12))
 
@@ -84,7 +84,7 @@ def test_one_absurd_thing_is_enough(scores, expected) -> None:
 def test_a_number_from_nowhere_is_absurd_but_a_way_off_the_reference_is_not(kinds, expected) -> None:
     findings = [Evidence("semantic_alignment", kind, "heuristic", 0, None, None, None, "") for kind in kinds]
 
-    assert absurdity({**NOT_JUDGED, "semantic_alignment": 0.9}, findings) == pytest.approx(expected)
+    assert absurdity({**NOT_CHECKED, "semantic_alignment": 0.9}, findings) == pytest.approx(expected)
 
 
 def test_absurdity_leaves_out_the_answer_and_the_distance_from_the_reference() -> None:
@@ -117,11 +117,11 @@ def test_a_solution_can_be_wrong_but_reasonable_and_right_but_absurd() -> None:
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_aggregates_never_fall_when_a_score_rises_and_stay_in_range(aggregate, dimension) -> None:
     for others in itertools.product((None, 0.0, 0.3, 1.0), repeat=2):
-        scores = {**NOT_JUDGED, "structural_integrity": others[0], "numerical_validity": others[1]}
+        scores = {**NOT_CHECKED, "structural_integrity": others[0], "numerical_validity": others[1]}
         values = [aggregate({**scores, dimension: score}) for score in (0.0, 0.2, 0.5, 1.0)]
-        judged = [value for value in values if value is not None]
-        assert judged == sorted(judged)
-        assert all(0 <= value <= 1 for value in judged)
+        checked = [value for value in values if value is not None]
+        assert checked == sorted(checked)
+        assert all(0 <= value <= 1 for value in checked)
 
 
 def test_huge_log_odds_do_not_overflow() -> None:

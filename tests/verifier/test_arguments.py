@@ -1,9 +1,9 @@
-"""What is no text, no number of processes and no judgement is named, and evidence comes in the order of the text."""
+"""What is no text, no number of processes and no result is named, and evidence comes in the order of the text."""
 
 import pytest
 
 from trl_weighted_dpo.verifier import Evidence, MathVerifier
-from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.dimensions import DimensionResult
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,11 @@ def test_workers_are_counted_in_whole_numbers(workers) -> None:
         MathVerifier().verify_many([], workers=workers)
 
 
-def gives(judgement):
-    def judge(_facts):
-        return judgement
+def gives(result):
+    def check(_facts):
+        return result
 
-    return judge
+    return check
 
 
 def finding(step, span, dimension="step_ordering"):
@@ -43,35 +43,41 @@ def finding(step, span, dimension="step_ordering"):
 
 
 @pytest.mark.parametrize(
-    ("judgement", "kind", "message"),
+    ("result", "kind", "message"),
     [
-        (0.5, TypeError, r"gave 0\.5 \(float\), but a judge gives a Judgement"),
-        (None, TypeError, r"gave None \(NoneType\), but a judge gives a Judgement"),
-        (Judgement(1.5), ValueError, r"gave the score 1\.5 \(float\), but a score is a number in \[0, 1\], or None"),
-        (Judgement(float("nan")), ValueError, r"gave the score nan"),
-        (Judgement("high"), ValueError, r"gave the score 'high' \(str\)"),
-        (Judgement(0.5, finding(0, None)), TypeError, r"gave the evidence .*, but it is a tuple of Evidence"),
-        (Judgement(0.5, ("late",)), TypeError, r"gave the evidence \('late',\)"),
+        (0.5, TypeError, r"gave 0\.5 \(float\), but a check gives a DimensionResult"),
+        (None, TypeError, r"gave None \(NoneType\), but a check gives a DimensionResult"),
+        (
+            DimensionResult(1.5),
+            ValueError,
+            r"gave the score 1\.5 \(float\), but a score is a number in \[0, 1\], or None",
+        ),
+        (DimensionResult(float("nan")), ValueError, r"gave the score nan"),
+        (DimensionResult("high"), ValueError, r"gave the score 'high' \(str\)"),
+        (DimensionResult(0.5, finding(0, None)), TypeError, r"gave the evidence .*, but it is a tuple of Evidence"),
+        (DimensionResult(0.5, ("late",)), TypeError, r"gave the evidence \('late',\)"),
     ],
 )
-def test_what_is_no_judgement_is_named_with_its_judge(judgement, kind, message) -> None:
-    verifier = MathVerifier(judges={"step_ordering": gives(judgement)})
-    with pytest.raises(kind, match=r"the judge 'gives\.<locals>\.judge' of step_ordering " + message):
+def test_what_is_nothing_is_named_with_its_check(result, kind, message) -> None:
+    verifier = MathVerifier(checks={"step_ordering": gives(result)})
+    with pytest.raises(kind, match=r"the check 'gives\.<locals>\.check' of step_ordering " + message):
         verifier.verify("p", "A: 7", "7")
 
 
-def test_a_judge_that_cannot_be_called_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"judges\['step_ordering'\] is 0\.5 \(float\), but it is a function"):
-        MathVerifier(judges={"step_ordering": 0.5})
+def test_a_check_that_cannot_be_called_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"checks\['step_ordering'\] is 0\.5 \(float\), but it is a function"):
+        MathVerifier(checks={"step_ordering": 0.5})
 
 
 def test_evidence_comes_in_the_order_of_the_text() -> None:
     order = [finding(0, (0, 9)), finding(0, None), finding(1, (10, 12)), finding(1, (11, 12)), finding(None, None)]
     of_others = finding(1, (10, 12), "numerical_validity")
-    judges = {
-        "step_ordering": gives(Judgement(0.5, tuple(order[::-1]))),
-        "numerical_validity": gives(Judgement(0.5, (of_others,))),
-        **{name: gives(Judgement(0.0)) for name in ("semantic_alignment", "structural_integrity", "final_answer")},
+    checks = {
+        "step_ordering": gives(DimensionResult(0.5, tuple(order[::-1]))),
+        "numerical_validity": gives(DimensionResult(0.5, (of_others,))),
+        **{
+            name: gives(DimensionResult(0.0)) for name in ("semantic_alignment", "structural_integrity", "final_answer")
+        },
     }
-    profile = MathVerifier(judges=judges).verify("", "So it is.\nA: 7")
+    profile = MathVerifier(checks=checks).verify("", "So it is.\nA: 7")
     assert list(profile.evidence) == [*order[:3], of_others, *order[3:]]

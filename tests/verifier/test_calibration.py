@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trl_weighted_dpo.schema import SchemaError
+from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.verifier import DIMENSIONS, MathVerifier
 from trl_weighted_dpo.verifier.aggregates import wrongness
 from trl_weighted_dpo.verifier.calibration import (
@@ -30,7 +30,7 @@ from trl_weighted_dpo.verifier.calibration import (
     predicted,
 )
 
-NOT_JUDGED: dict[str, float | None] = dict.fromkeys(DIMENSIONS)
+NOT_CHECKED: dict[str, float | None] = dict.fromkeys(DIMENSIONS)
 
 
 def synthetic(count: int, seed: int = 0) -> list[Example]:
@@ -39,7 +39,7 @@ def synthetic(count: int, seed: int = 0) -> list[Example]:
     found = []
     for index in range(count):
         log_odds = -0.5
-        scores = dict(NOT_JUDGED)
+        scores = dict(NOT_CHECKED)
         for name, present, absent in (("numerical_validity", 3.0, 1.0), ("final_answer", 2.0, 2.0)):
             if rng.random() < 0.8:
                 scores[name] = rng.choice([0.0, 0.5, 1.0])
@@ -52,7 +52,7 @@ def synthetic(count: int, seed: int = 0) -> list[Example]:
 
 
 def test_features_are_linear_in_the_log_odds_of_wrongness() -> None:
-    scores = {**NOT_JUDGED, "final_answer": 0.25, "step_ordering": 0.0}
+    scores = {**NOT_CHECKED, "final_answer": 0.25, "step_ordering": 0.0}
 
     assert features(scores) == [0, 0, 0, 0, 0, -1, 0, 0, 0, 0, 0.25, -0.75]
 
@@ -111,7 +111,7 @@ def test_the_fit_is_a_minimum() -> None:
     assert best < math.log(2)
 
 
-def test_a_dimension_that_was_never_judged_gets_no_weight() -> None:
+def test_a_dimension_that_was_never_checked_gets_no_weight() -> None:
     weight = fit(synthetic(200)).dimensions["semantic_alignment"]
 
     assert (weight.present, weight.absent) == (0.0, 0.0)
@@ -127,7 +127,7 @@ def test_problems_are_dealt_evenly_and_the_same_in_any_order() -> None:
         folds_of(problems, 54)
 
 
-def test_no_example_is_judged_by_weights_that_saw_its_problem() -> None:
+def test_no_example_is_checked_by_weights_that_saw_its_problem() -> None:
     data = synthetic(60)
     fitted, fold_of = cross_validated(data, 3)
 
@@ -150,7 +150,7 @@ def test_weights_with_and_without_a_reference_solution_are_fitted_apart() -> Non
 def test_cross_validation_sees_through_noise() -> None:
     rng = random.Random(1)
     noise = [
-        Example(f"{index}", EVERYTHING, {**NOT_JUDGED, **{name: rng.random() for name in DIMENSIONS}}, index % 2 == 0)
+        Example(f"{index}", EVERYTHING, {**NOT_CHECKED, **{name: rng.random() for name in DIMENSIONS}}, index % 2 == 0)
         for index in range(400)
     ]
     labels = [example.is_wrong for example in noise]

@@ -340,7 +340,7 @@ def test_a_finding_says_what_was_expected() -> None:
     assert finding.message == "x was 20/3 before, but here it comes to 7."
 
 
-def test_a_solution_without_numbers_is_not_judged() -> None:
+def test_a_solution_without_numbers_is_not_checked() -> None:
     profile = _profile(EGGS, "All of them are sold.")
     assert profile.scores[DIMENSION] is None
     assert "numbers in the solution" in profile.unavailable

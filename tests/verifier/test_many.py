@@ -11,10 +11,10 @@ import types
 import psutil
 import pytest
 
-from trl_weighted_dpo.schema import SchemaError
+from trl_weighted_dpo.core.checks import SchemaError
+from trl_weighted_dpo.core.processes import CHUNKS_AHEAD
 from trl_weighted_dpo.verifier import MathVerifier, VerificationReport, many
 from trl_weighted_dpo.verifier.many import CHUNK_ROWS
-from trl_weighted_dpo.verifier.processes import CHUNKS_AHEAD
 
 
 def solution_row(number, answer=None):
@@ -178,7 +178,7 @@ def test_the_report_counts_verdicts_reasons_and_findings():
     assert counts["solutions"] == 3
     assert counts["verdicts"] == {"correct": 1, "incorrect": 1, "undecided": 1}
     assert counts["undecided"] == {"no reference answer": 1}
-    assert counts["judged"]["final_answer"] == 2
+    assert counts["checked"]["final_answer"] == 2
     assert counts["found"]["final_answer"] == 1
 
 

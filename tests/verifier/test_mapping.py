@@ -5,7 +5,7 @@ from datasets import Dataset, load_dataset
 from datasets.fingerprint import Hasher
 
 from tests.verifier.test_many import ROWS, one_by_one
-from trl_weighted_dpo.schema import SchemaError
+from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier, mapping
 from trl_weighted_dpo.verifier.mapping import profile_features
 

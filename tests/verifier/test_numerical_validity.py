@@ -4,17 +4,17 @@ from pathlib import Path
 import pytest
 
 from trl_weighted_dpo.verifier import MathVerifier
-from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.dimensions import DimensionResult
 from trl_weighted_dpo.verifier.dimensions.numerical_validity import DIMENSION, MAX_FINDINGS, SEVERITIES
 
 VERIFIER = MathVerifier()
 
 
-def judged(solution: str | list[str]) -> Judgement:
+def checked(solution: str | list[str]) -> DimensionResult:
     """What the dimension says of a solution."""
     profile = VERIFIER.verify("", solution)
     evidence = tuple(item for item in profile.evidence if item.dimension == DIMENSION)
-    return Judgement(profile.scores[DIMENSION], evidence, profile.unavailable)
+    return DimensionResult(profile.scores[DIMENSION], evidence, profile.unavailable)
 
 
 SOUND = {
@@ -107,8 +107,8 @@ SOUND = {
 
 @pytest.mark.parametrize("solution", SOUND.values(), ids=SOUND.keys())
 def test_a_sound_statement_is_not_flagged(solution: str) -> None:
-    assert judged(solution).evidence == ()
-    assert judged(solution).score in (0.0, None)
+    assert checked(solution).evidence == ()
+    assert checked(solution).score in (0.0, None)
 
 
 WRONG = {
@@ -185,18 +185,18 @@ WRONG = {
 
 @pytest.mark.parametrize(("solution", "kind", "expected", "found", "message"), WRONG.values(), ids=WRONG.keys())
 def test_a_false_statement_is_found(solution: str, kind: str, expected: str | None, found: str, message: str) -> None:
-    judgement = judged(solution)
+    result = checked(solution)
 
-    (finding,) = judgement.evidence
+    (finding,) = result.evidence
     assert (finding.kind, finding.expected, finding.found, finding.message) == (kind, expected, found, message)
     assert finding.channel == "rule"
-    assert judgement.score == pytest.approx(SEVERITIES[kind])
+    assert result.score == pytest.approx(SEVERITIES[kind])
 
 
 def test_a_finding_has_its_step_and_place() -> None:
     solution = ["She has 3 + 4 = 7 eggs.", "She sells 7 * 2 = 15 eggs.", "A: 15"]
 
-    (finding,) = judged(solution).evidence
+    (finding,) = checked(solution).evidence
 
     assert finding.step == 1
     assert finding.span is not None
@@ -204,17 +204,17 @@ def test_a_finding_has_its_step_and_place() -> None:
 
 
 def test_a_slip_on_the_next_line_belongs_to_that_line() -> None:
-    (finding,) = judged("Total = 5 + 7 + 14\n= 27").evidence
+    (finding,) = checked("Total = 5 + 7 + 14\n= 27").evidence
 
     assert finding.step == 1
 
 
 def test_the_same_slip_within_the_calculator_counts_once() -> None:
-    assert len(judged("3 * 4 = <<3*4=13>>13").evidence) == 1
+    assert len(checked("3 * 4 = <<3*4=13>>13").evidence) == 1
 
 
 def test_more_slips_never_lower_the_score() -> None:
-    scores = [judged("\n".join(f"{n} + 1 = {n + 3}" for n in range(count))).score for count in range(5)]
+    scores = [checked("\n".join(f"{n} + 1 = {n + 3}" for n in range(count))).score for count in range(5)]
 
     assert scores[0] is None
     assert scores[1:] == sorted(score for score in scores[1:] if score is not None)
@@ -223,14 +223,14 @@ def test_more_slips_never_lower_the_score() -> None:
 
 @pytest.mark.parametrize("solution", ["", "No numbers at all.", "The total is 5.", "x = y + 2", "Total = 5"])
 def test_without_anything_to_compute_there_is_no_score(solution: str) -> None:
-    judgement = judged(solution)
+    result = checked(solution)
 
-    assert judgement.score is None
-    assert "equations to compute" in judgement.unavailable
+    assert result.score is None
+    assert "equations to compute" in result.unavailable
 
 
 def test_the_number_of_findings_is_bounded() -> None:
-    assert len(judged("\n".join(f"{n} + 1 = {n + 3}" for n in range(1_000))).evidence) <= MAX_FINDINGS
+    assert len(checked("\n".join(f"{n} + 1 = {n + 3}" for n in range(1_000))).evidence) <= MAX_FINDINGS
 
 
 def test_hardly_a_correct_candidate_is_flagged(shared_data: Path) -> None:
@@ -240,5 +240,5 @@ def test_hardly_a_correct_candidate_is_flagged(shared_data: Path) -> None:
             for candidate in json.loads(line)["candidates"]:
                 if candidate["is_correct"]:
                     total += 1
-                    flagged += bool(judged(candidate["solution"]).evidence)
+                    flagged += bool(checked(candidate["solution"]).evidence)
     assert flagged <= 0.005 * total

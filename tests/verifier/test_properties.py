@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.verifier.strategies import any_text, randomness, true_lines, true_pieces, worked, wrong_lines
 from tests.verifier.true_arithmetic import NOTATIONS
 from tests.verifier.worked import any_worked
+from trl_weighted_dpo.core.workers import WorkerError
 from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier, Verdict
 from trl_weighted_dpo.verifier.profile import DIMENSIONS
-from trl_weighted_dpo.verifier.workers import WorkerError
 
 VERIFIER = MathVerifier(timeout=60)
 

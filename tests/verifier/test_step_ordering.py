@@ -18,7 +18,7 @@ def verifier():
         yield verifier
 
 
-def judged(verifier, solution, problem=PROBLEM, reference_solution=None):
+def checked(verifier, solution, problem=PROBLEM, reference_solution=None):
     profile = verifier.verify(problem, solution, "1800", reference_solution)
     found = [item for item in profile.evidence if item.dimension == "step_ordering"]
     return profile.scores["step_ordering"], found
@@ -77,7 +77,7 @@ FAULTY = {
 @pytest.mark.parametrize(("solution", "kind"), FAULTY.values(), ids=FAULTY.keys())
 def test_a_fault_of_order_is_found(verifier, solution, kind) -> None:
     problem = "Add 2, 3, 4, 5, 6 and 1.45." if "7.25" in solution or "36" in solution else PROBLEM
-    score, found = judged(verifier, solution, problem)
+    score, found = checked(verifier, solution, problem)
 
     assert [item.kind for item in found] == [kind]
     assert found[0].channel == KINDS[kind][0]
@@ -125,7 +125,7 @@ SOUND_TEXTS = {
 
 @pytest.mark.parametrize("solution", SOUND_TEXTS.values(), ids=SOUND_TEXTS.keys())
 def test_a_sound_order_is_not_flagged(verifier, solution) -> None:
-    assert judged(verifier, solution) == (0.0, [])
+    assert checked(verifier, solution) == (0.0, [])
 
 
 @pytest.mark.parametrize("solution", ["", "1800", "6 * 100 + 5 * 100 + 700 = 1800"])
@@ -156,7 +156,7 @@ def test_a_single_step_has_no_order(verifier, solution) -> None:
     ],
 )
 def test_a_finding_says_what_and_where(verifier, solution, found, step, message) -> None:
-    _, (finding,) = judged(verifier, solution)
+    _, (finding,) = checked(verifier, solution)
 
     assert finding.span is not None
     assert (solution[slice(*finding.span)], finding.step, finding.message) == (found, step, message)
@@ -166,13 +166,13 @@ def test_a_reference_solution_does_not_hide_a_value_that_comes_early(verifier) -
     solution = "500 + 700 = 1200\n5 * 100 = 500\n1200 + 600 = 1800\nA: 1800"
     reference = SOUND + "#### 1800"
 
-    assert judged(verifier, solution, PROBLEM, reference) == judged(verifier, solution)
-    assert judged(verifier, reference, PROBLEM, reference) == (0.0, [])
+    assert checked(verifier, solution, PROBLEM, reference) == checked(verifier, solution)
+    assert checked(verifier, reference, PROBLEM, reference) == (0.0, [])
 
 
 def test_steps_that_are_swapped_are_found_where_the_list_is_given(verifier) -> None:
     steps = ["Step 1: Add 3.", "Step 3: Add 4.\nThen rest.", "Step 2: Add 5."]
-    _, (finding,) = judged(verifier, steps)
+    _, (finding,) = checked(verifier, steps)
 
     assert (finding.kind, finding.step) == ("number_out_of_order", 2)
 
@@ -184,7 +184,7 @@ def test_steps_that_are_swapped_are_found_where_the_list_is_given(verifier) -> N
     [((1, 2, 3), None), ((1, 2, 1, 2), None), ((1, 3, 2), "number_out_of_order"), ((1, 2, 2, 3), "repeated_number")],
 )
 def test_style_and_first_number_change_nothing(verifier, style, offset, numbers, kind) -> None:
-    score, _ = judged(verifier, numbered(*(offset + number for number in numbers), style=style))
+    score, _ = checked(verifier, numbered(*(offset + number for number in numbers), style=style))
 
     assert score == (KINDS[kind][1] if kind else 0.0)
 
@@ -197,6 +197,6 @@ def test_sound_solutions_are_rarely_flagged(verifier, shared_data) -> None:
             for candidate in row["candidates"]:
                 if candidate["is_correct"]:
                     total += 1
-                    flagged += bool(judged(verifier, candidate["solution"], row["problem"])[1])
+                    flagged += bool(checked(verifier, candidate["solution"], row["problem"])[1])
 
     assert flagged <= 0.005 * total

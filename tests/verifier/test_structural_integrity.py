@@ -17,7 +17,7 @@ def verifier():
         yield verifier
 
 
-def judged(verifier, solution, problem=PROBLEM):
+def checked(verifier, solution, problem=PROBLEM):
     profile = verifier.verify(problem, solution, "14")
     found = [item for item in profile.evidence if item.dimension == "structural_integrity"]
     return profile.scores["structural_integrity"], found
@@ -130,7 +130,7 @@ FAULTY = {
 
 @pytest.mark.parametrize(("solution", "kind"), FAULTY.values(), ids=FAULTY.keys())
 def test_a_fault_of_form_is_found(verifier, solution, kind) -> None:
-    score, found = judged(verifier, solution)
+    score, found = checked(verifier, solution)
 
     assert [item.kind for item in found] == [kind]
     assert found[0].channel == KINDS[kind][0]
@@ -227,7 +227,7 @@ SOUND_TEXTS = {
 
 @pytest.mark.parametrize("solution", SOUND_TEXTS.values(), ids=SOUND_TEXTS.keys())
 def test_a_sound_form_is_not_flagged(verifier, solution) -> None:
-    assert judged(verifier, solution) == (0.0, [])
+    assert checked(verifier, solution) == (0.0, [])
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_sound_form_is_not_flagged(verifier, solution) -> None:
     ],
 )
 def test_a_finding_says_what_and_where(verifier, solution, found, step, message) -> None:
-    _, (finding,) = judged(verifier, solution)
+    _, (finding,) = checked(verifier, solution)
 
     assert finding.span is not None
     assert (solution[slice(*finding.span)], finding.step, finding.message) == (found, step, message)
@@ -251,7 +251,7 @@ def test_a_finding_says_what_and_where(verifier, solution, found, step, message)
 
 def test_each_gap_is_found(verifier) -> None:
     # As in parc-gsm8k-positives-13.
-    _, found = judged(verifier, numbered(1, 2, 3, 5, 6, 7, 9, 10, style="Step {}: "))
+    _, found = checked(verifier, numbered(1, 2, 3, 5, 6, 7, 9, 10, style="Step {}: "))
 
     assert [(item.kind, item.expected) for item in found] == [("missing_step", "4"), ("missing_step", "8")]
 
@@ -273,14 +273,14 @@ def test_an_answer_in_words_is_one_unless_a_number_is_asked_for(verifier, proble
 
 def test_a_loop_is_marked_from_its_first_word_to_its_last(verifier) -> None:
     solution = SOUND + "Then ha ha ha ha ha ha.\nA: 14"
-    _, (finding,) = judged(verifier, solution)
+    _, (finding,) = checked(verifier, solution)
 
     assert solution[slice(*finding.span)] == "ha ha ha ha ha"
     assert finding.found == "ha"
 
 
 def test_faults_add_up(verifier) -> None:
-    score, found = judged(verifier, "Step 1: \\(\\frac{}{2}\nStep 3: 14\x00\nA: 14\nA: 15")
+    score, found = checked(verifier, "Step 1: \\(\\frac{}{2}\nStep 3: 14\x00\nA: 14\nA: 15")
 
     assert [item.kind for item in found] == [
         "unbalanced_latex",
@@ -298,14 +298,14 @@ def test_style_and_first_number_change_nothing(verifier, style, offset) -> None:
     sound = numbered(*(offset + n for n in (1, 2, 3, 4)), style=style)
     faulty = numbered(*(offset + n for n in (1, 2, 4, 5)), style=style)
 
-    assert judged(verifier, sound) == (0.0, [])
-    assert judged(verifier, faulty)[0] == KINDS["missing_step"][1]
+    assert checked(verifier, sound) == (0.0, [])
+    assert checked(verifier, faulty)[0] == KINDS["missing_step"][1]
 
 
 def test_a_text_that_is_not_read_to_its_end_is_not_called_unbalanced(verifier) -> None:
     words = " ".join(f"word{n}" for n in range(4_000))
 
-    assert judged(verifier, f"\\[ 3 * 4 = 12\n{words}\n\\]\nA: 14") == (0.0, [])
+    assert checked(verifier, f"\\[ 3 * 4 = 12\n{words}\n\\]\nA: 14") == (0.0, [])
 
 
 def test_only_so_many_numbers_are_read() -> None:
@@ -321,7 +321,7 @@ def test_sound_solutions_are_rarely_flagged(verifier, shared_data) -> None:
             for candidate in row["candidates"]:
                 if candidate["is_correct"]:
                     total += 1
-                    _, found = judged(verifier, candidate["solution"], row["problem"])
+                    _, found = checked(verifier, candidate["solution"], row["problem"])
                     for channel in {item.channel for item in found}:
                         flagged[channel].append(row["id"])
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from trl_weighted_dpo.verifier import ErrorProfile, Evidence, MathVerifier, Verdict
-from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.dimensions import DimensionResult
 from trl_weighted_dpo.verifier.facts import Facts
 
 SURDS = (r"\frac{1}{\sqrt{2}}", r"The answer is $\frac{\sqrt{2}}{2}$.")
@@ -157,17 +157,17 @@ def test_importing_the_verifier_is_light() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
 
 
-def no_hurry(facts: Facts) -> Judgement:
+def no_hurry(facts: Facts) -> DimensionResult:
     """Solutions of fewer than three steps are in a hurry."""
     if len(facts.solution.steps) >= 3:
-        return Judgement(0.0)
+        return DimensionResult(0.0)
     message = "This solution is in a hurry."
-    return Judgement(0.7, (Evidence("step_ordering", "hurry", "heuristic", 0, None, None, None, message),))
+    return DimensionResult(0.7, (Evidence("step_ordering", "hurry", "heuristic", 0, None, None, None, message),))
 
 
-def test_a_dimension_can_be_judged_by_a_function_of_ones_own() -> None:
+def test_a_dimension_can_be_checked_by_a_function_of_ones_own() -> None:
     rows = [{"problem": "3 bags of 5?", "solution": "3 * 5 = 15\nA: 15", "reference_answer": "15"}] * 2
-    with MathVerifier(judges={"step_ordering": no_hurry}) as verifier:
+    with MathVerifier(checks={"step_ordering": no_hurry}) as verifier:
         for workers in (1, 2):
             for profile in verifier.verify_many(rows, workers=workers):
                 assert profile.scores["step_ordering"] == 0.7
@@ -184,4 +184,4 @@ def test_a_dimension_can_be_judged_by_a_function_of_ones_own() -> None:
 )
 def test_what_can_be_no_dimension_is_refused(name, message) -> None:
     with pytest.raises(ValueError, match=message):
-        MathVerifier(judges={name: no_hurry})
+        MathVerifier(checks={name: no_hurry})

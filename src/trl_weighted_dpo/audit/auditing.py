@@ -7,7 +7,6 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.contamination import ContaminationChecks
 from trl_weighted_dpo.audit.labels import LabelChecks, References
@@ -17,6 +16,8 @@ from trl_weighted_dpo.audit.report import SEVERITIES, AuditReport
 from trl_weighted_dpo.audit.signals import SignalChecks
 from trl_weighted_dpo.audit.texts import TextChecks
 from trl_weighted_dpo.audit.truncation import TruncationChecks
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import row_error
 from trl_weighted_dpo.verifier.verifier import MathVerifier
 from trl_weighted_dpo.weighting import WeightingConfig, resolve_scheme
 
@@ -45,7 +46,7 @@ def audit_pairs(
     Args:
         rows (`Iterable[Mapping[str, Any]]`):
             Pair rows in any preference format of TRL; other columns are optional. They are read several times: not an
-            iterator, but such as a list, a `datasets.Dataset` or a [`~rows.RowFile`].
+            iterator, but such as a list, a `datasets.Dataset` or a [`~core.files.RowFile`].
         config ([`AuditConfig`], *optional*):
             Defaults if `None`.
         reference (`Iterable[Mapping[str, Any]]`, *optional*):
@@ -70,8 +71,8 @@ def audit_pairs(
         The report, with a result for every check.
 
     Raises:
-        [`~schema.SchemaError`]: If the rows have no `chosen` or no `rejected` at all, a reference or evaluation row
-            has no problem, or the tokenizer has no chat template for a conversation.
+        [`~core.checks.SchemaError`]: If the rows have no `chosen` or no `rejected` at all, a reference or evaluation
+            row has no problem, or the tokenizer has no chat template for a conversation.
         `ValueError`: If there are no rows or no evaluation problems, or what a setting needs is missing.
         `TypeError`: If `rows` can be read only once.
     """
@@ -128,7 +129,7 @@ def _check_first(rows: Iterable[Mapping[str, Any]], source: str) -> bool:
             hint = (
                 f"A pair row needs {schema.CHOSEN!r} and {schema.REJECTED!r}; there are: {', '.join(map(str, first))}."
             )
-            raise schema.row_error(source, 0, column, None, hint)
+            raise row_error(source, 0, column, None, hint)
     return schema.PROMPT in first
 
 

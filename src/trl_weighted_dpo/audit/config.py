@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo.audit.report import OF_THE_SET, SEVERITIES, Tally
-from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
 from trl_weighted_dpo.weighting import WeightingConfig
 
 NGRAM_WORDS = 13
@@ -21,7 +21,7 @@ class AuditConfig:
             Tokens of prompt and completion that training keeps, ≥ 1. With it, a tokenizer is needed.
         render (`bool`, *optional*, defaults to `False`):
             Whether the prompts are bare problems, which are put into the chat template or `prompt_template` before
-            tokens are counted: see [`~mining.rendering.render_pair`].
+            tokens are counted: see [`~core.rendering.render_pair`].
         prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*):
             For `render`.
         eval_column (`str`, *optional*, defaults to `"problem"`):

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.pairs import Pair
 from trl_weighted_dpo.audit.report import CheckResult, skipped
+from trl_weighted_dpo.core.checks import row_error
 
 ANYWHERE_WORDS = 8
 """Words from which on a whole problem is looked for inside other texts."""
@@ -115,7 +115,7 @@ class ContaminationChecks:
         evaluation (`Mapping[str, Iterable[Mapping[str, Any]]]`): Evaluation rows, by the name of their file.
 
     Raises:
-        [`~schema.SchemaError`]: If an evaluation row has no problem.
+        [`~core.checks.SchemaError`]: If an evaluation row has no problem.
     """
 
     def __init__(self, config: AuditConfig, evaluation: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
@@ -129,7 +129,7 @@ class ContaminationChecks:
                 problem = row.get(config.eval_column)
                 if not isinstance(problem, str):
                     hint = f"Evaluation rows need the text of the problem; there are: {', '.join(map(str, row))}."
-                    raise schema.row_error(name, row_number, config.eval_column, problem, hint)
+                    raise row_error(name, row_number, config.eval_column, problem, hint)
                 self._add(words(problem), number << 40 | row_number, config.ngram_words)
             if self._problems == before:
                 raise ValueError(f"{name}: there are no evaluation problems in it.")

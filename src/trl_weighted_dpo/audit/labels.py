@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.pairs import Pair, PairError, comparable, text_digest
 from trl_weighted_dpo.audit.report import CheckResult, skipped
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import check_solution_row
 from trl_weighted_dpo.mining.assessment import FLAGGED, FLAWED_REASONING
 from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 from trl_weighted_dpo.verifier.profile import Verdict
@@ -30,7 +31,7 @@ class References:
         source (`str`): Where they come from, for messages.
 
     Raises:
-        [`~schema.SchemaError`]: If a row has no problem, or a reference is no text.
+        [`~core.checks.SchemaError`]: If a row has no problem, or a reference is no text.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], source: str) -> None:
@@ -39,7 +40,7 @@ class References:
         self._by_text: dict[bytes, int] = {}
         for index, row in enumerate(rows):
             # A problem without a solution is checked as one with an empty solution.
-            schema.check_solution_row({**row, schema.SOLUTION: "", schema.STEPS: None}, index, source)
+            check_solution_row({**row, schema.SOLUTION: "", schema.STEPS: None}, index, source)
             answer, solution = row.get(schema.REFERENCE_ANSWER), row.get(schema.REFERENCE_SOLUTION)
             if answer is None and solution is None:
                 continue
@@ -119,7 +120,7 @@ class LabelChecks:
             verify_into(journal, self._pool_rows(pairs()), self._verifier, workers, source, total)
             for row in RowsWithProfiles(self._pool_rows(pairs()), journal):
                 chosen, rejected = (candidate[schema.PROFILE] for candidate in row[schema.CANDIDATES])
-                self._judge(row["row"], row[schema.KIND], chosen, rejected, found)
+                self._check(row["row"], row[schema.KIND], chosen, rejected, found)
         for place, detail in sorted(found):
             self._mislabelled.add(place, detail)
 
@@ -137,7 +138,7 @@ class LabelChecks:
                     schema.CANDIDATES: [{schema.SOLUTION: _ENDS.sub("", text)} for text in completions],
                 }
 
-    def _judge(
+    def _check(
         self,
         row: int,
         kind: str | None,

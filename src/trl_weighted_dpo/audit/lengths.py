@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trl_weighted_dpo.audit.report import CheckResult, judged, skipped
+from trl_weighted_dpo.audit.report import CheckResult, skipped, status_of
 
 LOW, HIGH = 0.4, 0.6
 """Figures between these pass. Ours: the rule "the longer is rejected" is then right for at most 3 pairs in 5. Wrong
@@ -50,7 +50,7 @@ class LengthChecks:
         note = "rejected is longer, in {}: {} within pairs, {} pooled".format(self._unit, *texts)
         figures = {"unit": self._unit, "within_pairs": list(areas[0]), "pooled": list(areas[1])}
         threshold = f"an interval outside [{LOW}, {HIGH}]"
-        yield CheckResult(name, judged(name, is_bad), 0, size, threshold, note, figures)
+        yield CheckResult(name, status_of(name, is_bad), 0, size, threshold, note, figures)
 
 
 def within_pairs(chosen: ArrayLike, rejected: ArrayLike) -> tuple[float, float, float]:

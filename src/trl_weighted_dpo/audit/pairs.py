@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import is_encodable
 
 
 class PairError(ValueError):
@@ -91,7 +92,7 @@ def _check(column: str, value: object) -> None:
     text = _text(value)
     if not text.strip():
         raise PairError(f"{column} is blank")
-    if not schema.is_encodable(text):
+    if not is_encodable(text):
         raise PairError(f"{column} holds a broken surrogate, which no tokenizer reads")
 
 

@@ -40,7 +40,7 @@ SEVERITIES: dict[str, Severity] = {
     "weight_outliers": Severity.WARNING,
     "weights_clipped": Severity.WARNING,
     "effective_sample_size": Severity.WARNING,
-    "reference_log_probs": Severity.ERROR,
+    "reference_logps": Severity.ERROR,
 }
 """Every check, in the order of a report."""
 
@@ -118,7 +118,7 @@ class CheckResult:
         }
 
 
-def judged(name: str, is_bad: bool) -> Status:
+def status_of(name: str, is_bad: bool) -> Status:
     """The status of a check that found something bad, or not."""
     if not is_bad:
         return Status.PASS
@@ -154,7 +154,7 @@ class Tally:
 
     def result(self, note: str = "") -> CheckResult:
         """The result, once all rows were looked at."""
-        status = judged(self.name, len(self.rows) > self._tolerated * self.of)
+        status = status_of(self.name, len(self.rows) > self._tolerated * self.of)
         threshold = f"> {self._tolerated:.2%}" if self._tolerated else "any"
         return CheckResult(
             self.name, status, len(self.rows), self.of, threshold, note, rows=self.rows, examples=self._examples

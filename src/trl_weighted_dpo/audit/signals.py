@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.pairs import Pair
-from trl_weighted_dpo.audit.report import CheckResult, judged, skipped
+from trl_weighted_dpo.audit.report import CheckResult, skipped, status_of
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.weighting import compute_weights
 from trl_weighted_dpo.weighting.columns import COLUMNS, RANGES, OtherNumbers, kind_of, takes_any
 from trl_weighted_dpo.weighting.diagnostics import LEAST_ESS, MOST_AT_BOUNDS
@@ -41,7 +41,7 @@ class SignalChecks:
     def __init__(self, config: AuditConfig, source: str) -> None:
         self._weighting, self._source = config.weighting, source
         self._unusable, self._outliers = config.tally("unusable_signals"), config.tally("weight_outliers")
-        self._log_probs = config.tally("reference_log_probs")
+        self._logps = config.tally("reference_logps")
         self._columns = {name: array("d") for name in COLUMNS}
         self._others = OtherNumbers() if takes_any(config.weighting) else None
         self._batch: list[Mapping[str, Any]] = []
@@ -50,7 +50,7 @@ class SignalChecks:
 
     def add(self, pair: Pair) -> None:
         """Looks at a pair."""
-        self._add_log_probs(pair)
+        self._add_logps(pair)
         self._present.update(name for name in COLUMNS if name in pair.columns)
         self._unusable.of += 1
         for name, (low, high) in RANGES.items():
@@ -73,15 +73,15 @@ class SignalChecks:
         others.add(self._batch)
         self._batch = []
 
-    def _add_log_probs(self, pair: Pair) -> None:
+    def _add_logps(self, pair: Pair) -> None:
         names = (schema.REF_CHOSEN_LOGPS, schema.REF_REJECTED_LOGPS)
         values = [pair.columns.get(name) for name in names]
         if values == [None, None]:
             return
-        self._log_probs.of += 1
+        self._logps.of += 1
         for name, value in zip(names, values, strict=True):
             if not _is_number(value) or not -math.inf < value <= 0:
-                self._log_probs.add(pair.row, f"{name} is {value!r}, but a log-prob is a finite number <= 0")
+                self._logps.add(pair.row, f"{name} is {value!r}, but a log-prob is a finite number <= 0")
                 return
 
     def results(self) -> Iterator[CheckResult]:
@@ -91,10 +91,10 @@ class SignalChecks:
         else:
             yield skipped(self._unusable.name, "no weights and no signals")
         yield from self._of_weights()
-        if self._log_probs.of:
-            yield self._log_probs.result()
+        if self._logps.of:
+            yield self._logps.result()
         else:
-            yield skipped(self._log_probs.name, "no reference log-probs")
+            yield skipped(self._logps.name, "no reference log-probs")
 
     def _of_weights(self) -> Iterator[CheckResult]:
         columns = {
@@ -129,12 +129,12 @@ class SignalChecks:
             yield skipped(name, f"the scheme {summary.scheme} clips no weight")
         else:
             share = summary.at_clip_min + summary.at_clip_max
-            status, threshold = judged(name, share > MOST_AT_BOUNDS), f"> {MOST_AT_BOUNDS:.0%}"
+            status, threshold = status_of(name, share > MOST_AT_BOUNDS), f"> {MOST_AT_BOUNDS:.0%}"
             note = f"{summary.at_clip_min:.1%} at the lower bound, {summary.at_clip_max:.1%} at the upper one"
             yield CheckResult(name, status, 0, size, threshold, note, {"share": share})
         # λ mixes the weights with uniform ones, which hides it there.
         name, share = "effective_sample_size", summary.ess if summary.ess_u is None else summary.ess_u
-        status, threshold = judged(name, share < LEAST_ESS), f"< {LEAST_ESS:.0%}"
+        status, threshold = status_of(name, share < LEAST_ESS), f"< {LEAST_ESS:.0%}"
         note = f"{share:.1%}, of the weights {'as they are' if summary.ess_u is None else 'before λ'}"
         yield CheckResult(name, status, 0, size, threshold, note, {"share": share})
 

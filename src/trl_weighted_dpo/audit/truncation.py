@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.pairs import Pair
 from trl_weighted_dpo.audit.report import CheckResult, skipped
-from trl_weighted_dpo.mining.rendering import render_pair
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import row_error
+from trl_weighted_dpo.core.rendering import render_pair
 
 
 class TruncationChecks:
@@ -34,7 +35,7 @@ class TruncationChecks:
         `None` if training drops the pair.
 
         Raises:
-            [`~schema.SchemaError`]: If it is a conversation and the tokenizer has no chat template; names the row.
+            [`~core.checks.SchemaError`]: If it is a conversation and the tokenizer has no chat template; names the row.
         """
         if self._tokenizer is None:
             return len(pair.chosen), len(pair.rejected)
@@ -79,7 +80,7 @@ class TruncationChecks:
                     "It is a conversation, but the tokenizer has no chat template, by which training would read it: "
                     "give a tokenizer that has one, or pairs whose columns are texts."
                 )
-                raise schema.row_error(self._source, pair.row, schema.PROMPT, prompt, hint)
+                raise row_error(self._source, pair.row, schema.PROMPT, prompt, hint)
             template = self._tokenizer.apply_chat_template
             ids = [
                 template(prompt, add_generation_prompt=True, tokenize=True, return_dict=False),

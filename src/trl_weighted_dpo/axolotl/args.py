@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
 from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.hardness import HardnessConfig
-from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
 from trl_weighted_dpo.weighting import check_control_of, check_scheme
 
 PAIRING_FIELDS = tuple(PairingConfig.__dataclass_fields__)

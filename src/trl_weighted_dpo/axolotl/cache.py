@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.axolotl.args import MINING_FIELDS, WeightedDPOSettings
-from trl_weighted_dpo.journal import file_digest
+from trl_weighted_dpo.core.journal import file_digest
 from trl_weighted_dpo.verifier import VERIFIER_VERSION
 
 DEFAULT_FOLDER = "last_run_prepared"

@@ -8,8 +8,8 @@ from typing import Any
 from axolotl.prompt_tokenizers import PromptTokenizingStrategy
 from axolotl.prompters import IGNORE_TOKEN_ID
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.mining.tokens import tokenize_completions
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.tokens import tokenize_completions
 
 
 class CompletionStrategy(PromptTokenizingStrategy):

@@ -17,13 +17,15 @@ from axolotl.utils.data.shared import load_dataset_with_config
 from axolotl.utils.logging import get_logger
 from datasets import Dataset, DatasetDict, Features, Value
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo.axolotl.args import WeightedDPOSettings
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import SchemaError, check_pair_row, row_error
+from trl_weighted_dpo.core.files import read_jsonl
+from trl_weighted_dpo.core.rendering import render_pair
 from trl_weighted_dpo.mining.assessing import check_row, row_digest
 from trl_weighted_dpo.mining.batches import pair_schema
 from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.journal import mine_into, mining_key
-from trl_weighted_dpo.mining.rendering import render_pair
 from trl_weighted_dpo.mining.selection import PAIR_COLUMNS, REFERENCE_COLUMNS
 from trl_weighted_dpo.weighting import check_loss_columns, check_signals, check_weights
 
@@ -45,7 +47,7 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
         The row function and its arguments for `datasets.map`.
 
     Raises:
-        [`~schema.SchemaError`]: If a row is neither a pool row nor a pair.
+        [`~core.checks.SchemaError`]: If a row is neither a pool row nor a pair.
         `ValueError`: If mining leaves no pair.
     """
     settings = WeightedDPOSettings(**(cfg.get("weighted_dpo") or {}))
@@ -76,7 +78,7 @@ def check_local_data(cfg: Any) -> None:
     """Check the rows of local pools, and of local pairs without a `type`.
 
     Raises:
-        [`~schema.SchemaError`]: Names file, row, column and value.
+        [`~core.checks.SchemaError`]: Names file, row, column and value.
     """
     for dataset_config in [*(cfg.get("datasets") or ()), *(cfg.get("test_datasets") or ())]:
         kind = dataset_config.get("type")
@@ -89,7 +91,7 @@ def check_local_data(cfg: Any) -> None:
                 check_row(row, index, source)
             continue
         if kind == TYPE and schema.CHOSEN not in rows.column_names:
-            raise schema.SchemaError(
+            raise SchemaError(
                 f"{source}: `type: {TYPE}` takes pools, with {schema.PROBLEM!r} and {schema.CANDIDATES!r}, or pairs, "
                 f"with {schema.PROMPT!r}, {schema.CHOSEN!r} and {schema.REJECTED!r}; there are: "
                 f"{', '.join(rows.column_names)}."
@@ -100,14 +102,14 @@ def check_local_data(cfg: Any) -> None:
         check_signals({name: rows[name][:] for name in schema.SIGNALS if name in rows.column_names}, source)
         check_loss_columns({name: rows[name][:] for name in schema.LOSS_COLUMNS if name in rows.column_names}, source)
         for index, row in enumerate(rows):
-            schema.check_pair_row(row, index, source)
+            check_pair_row(row, index, source)
             for column in (schema.PROMPT, schema.CHOSEN, schema.REJECTED):
                 if kind is None and not isinstance(row.get(column), str):
                     hint = (
                         "Without a `type`, Axolotl needs text in prompt, chosen and rejected: set "
                         f"`type: {TYPE}`, which renders conversations, or `type: chat_template.default`."
                     )
-                    raise schema.row_error(source, index, column, row.get(column), hint)
+                    raise row_error(source, index, column, row.get(column), hint)
 
 
 def _load(dataset_config: Any, auth_token: Any) -> Dataset:
@@ -153,7 +155,7 @@ def _mine(pool: Dataset, pairing: PairingConfig, path: Path, source: str, worker
 
 @functools.cache
 def _pairs_by_row(files: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
-    return {entry["row"]: entry["pairs"] for file in files for entry in schema.read_jsonl(file)}
+    return {entry["row"]: entry["pairs"] for file in files for entry in read_jsonl(file)}
 
 
 def rows_to_pairs(

@@ -73,7 +73,7 @@ class WeightedDPOPlugin(BasePlugin):
         Returns nothing: Axolotl then loads the data as ever.
 
         Raises:
-            [`~schema.SchemaError`]: If a row is not a pool row or a pair; names file, row, column and value.
+            [`~core.checks.SchemaError`]: If a row is not a pool row or a pair; names file, row, column and value.
         """
         if is_active(cfg):
             from trl_weighted_dpo.axolotl.datasets import check_local_data

@@ -63,7 +63,7 @@ def audit(
     """
     from trl_weighted_dpo.audit.report import Severity
     from trl_weighted_dpo.cli.paths import check_paths
-    from trl_weighted_dpo.rows import RowFile, check_suffix
+    from trl_weighted_dpo.core.files import RowFile, check_suffix
 
     inputs = [path for path in (pairs, reference, *(evaluation or ())) if path is not None]
     severity = Severity.WARNING if fail_on is FailOn.WARNING else Severity.ERROR
@@ -96,7 +96,7 @@ def _config(
     examples: int,
 ) -> "AuditConfig":
     from trl_weighted_dpo.audit import AuditConfig
-    from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
+    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
     from trl_weighted_dpo.weighting import WeightingConfig
 
     if not render and (prompt_template is not None or system_prompt is not None):
@@ -131,7 +131,7 @@ def _audited(
     journal: Path | None,
 ) -> "AuditReport":
     from trl_weighted_dpo.audit import audit_pairs
-    from trl_weighted_dpo.rows import RowFile
+    from trl_weighted_dpo.core.files import RowFile
     from trl_weighted_dpo.verifier import MathVerifier
 
     loaded: Any = None
@@ -174,7 +174,7 @@ def _show(report: "AuditReport", as_json: bool) -> None:
 
 
 def _drop(pairs: Any, report: "AuditReport", severity: "Severity", output: Path) -> int:
-    from trl_weighted_dpo.rows import write_rows
+    from trl_weighted_dpo.core.files import write_rows
 
     bad = report.bad_rows(severity)
     kept = report.pairs - len(bad)

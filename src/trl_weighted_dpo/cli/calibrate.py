@@ -44,6 +44,6 @@ def calibrate(
     console = Console()
     for table in calibration_tables(content):
         console.print(table)
-    if content["never_judged"]:
-        typer.echo(f"Never judged in this data, so without weight: {', '.join(content['never_judged'])}")
+    if content["never_checked"]:
+        typer.echo(f"Never checked in this data, so without weight: {', '.join(content['never_checked'])}")
     typer.echo(f"Weights written to {output}")

@@ -55,10 +55,10 @@ def mine(
     from rich.console import Console
 
     from trl_weighted_dpo.cli.paths import check_paths
+    from trl_weighted_dpo.core.files import RowFile, check_suffix, write_rows
     from trl_weighted_dpo.mining.config import PairingConfig
     from trl_weighted_dpo.mining.journal import MinedPairs, mine_into
     from trl_weighted_dpo.report.mining import mining_table
-    from trl_weighted_dpo.rows import RowFile, check_suffix, write_rows
 
     try:
         config = PairingConfig(

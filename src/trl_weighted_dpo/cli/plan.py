@@ -88,9 +88,9 @@ def _machine(gpus: int, gpu: str, memory: float | None, tflops: float | None, mf
 
 def _pairs(pairs: str, prompt: float, completion: float, settings: "RunSettings") -> "Pairs":
     from trl_weighted_dpo.cli.paths import check_paths
-    from trl_weighted_dpo.mining.loading import load_tokenizer
+    from trl_weighted_dpo.core.files import RowFile
+    from trl_weighted_dpo.core.models import load_tokenizer
     from trl_weighted_dpo.planning.pairs import assumed_pairs, measured_pairs
-    from trl_weighted_dpo.rows import RowFile
 
     if pairs.isdecimal():
         if not int(pairs):

@@ -35,9 +35,9 @@ def problems(
     from trl_weighted_dpo.cli.paths import check_paths
     from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
     from trl_weighted_dpo.cli.sampling import problem_source
-    from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
+    from trl_weighted_dpo.core.files import check_suffix, write_rows
+    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
     from trl_weighted_dpo.problems import load_problems
-    from trl_weighted_dpo.rows import check_suffix, write_rows
 
     try:
         check_suffix(output)
@@ -47,7 +47,7 @@ def problems(
         check_paths([Path(source)] if Path(source).is_file() else [], output)
         rows = load_problems(source, **problem_source(preset, column, split, limit))
         if completions_for is not None:
-            from trl_weighted_dpo.mining.loading import load_tokenizer
+            from trl_weighted_dpo.core.models import load_tokenizer
 
             tokenizer = load_tokenizer(completions_for)
             tell_what_is_not_used(bool(tokenizer.chat_template), prompt_template, system_prompt)
@@ -76,9 +76,9 @@ def completion_rows(
     Raises:
         `ValueError`: If no problem has a reference solution, or it cannot be rendered.
     """
-    from trl_weighted_dpo import schema
-    from trl_weighted_dpo.mining.reference import without_calculator
-    from trl_weighted_dpo.mining.rendering import render_completions
+    from trl_weighted_dpo.core import schema
+    from trl_weighted_dpo.core.rendering import render_completions
+    from trl_weighted_dpo.scoring.reference_solution import without_calculator
 
     found = []
     for row in rows:

@@ -60,9 +60,9 @@ def sample(
     from trl_weighted_dpo.cli.processes import start_processes
     from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
     from trl_weighted_dpo.cli.sampling import backend_options, problem_source, sampling_config
+    from trl_weighted_dpo.core.files import check_suffix
     from trl_weighted_dpo.problems import load_problems
     from trl_weighted_dpo.report.sampling import sampling_table
-    from trl_weighted_dpo.rows import check_suffix
     from trl_weighted_dpo.sampling.files import check_problems, sample_file
 
     try:

@@ -25,7 +25,7 @@ def sampling_config(
     **settings: Any,
 ) -> "SamplingConfig":
     """The settings of sampling; `settings` are those that the options have the values of."""
-    from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
+    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
     from trl_weighted_dpo.sampling import SamplingConfig, read_few_shot
 
     return SamplingConfig(

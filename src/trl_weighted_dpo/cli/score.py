@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from trl_weighted_dpo.rows import RowFile
+    from trl_weighted_dpo.core.files import RowFile
 
 
 def score(
@@ -51,13 +51,13 @@ def score(
     from trl_weighted_dpo.cli.paths import check_paths
     from trl_weighted_dpo.cli.processes import start_processes
     from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
-    from trl_weighted_dpo.mining.loading import load_model, load_tokenizer
-    from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
-    from trl_weighted_dpo.mining.scored_files import ScoredRows, journal_paths, remove_journals, score_into
-    from trl_weighted_dpo.mining.scoring import Scorer, ScoringConfig
-    from trl_weighted_dpo.mining.vllm_scoring import VLLMModel
+    from trl_weighted_dpo.core.files import RowFile, check_rows, check_suffix, write_rows
+    from trl_weighted_dpo.core.models import load_model, load_tokenizer
+    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
     from trl_weighted_dpo.report.scoring import scoring_table
-    from trl_weighted_dpo.rows import RowFile, check_rows, check_suffix, write_rows
+    from trl_weighted_dpo.scoring.files import ScoredRows, journal_paths, remove_journals, score_into
+    from trl_weighted_dpo.scoring.scoring import Scorer, ScoringConfig
+    from trl_weighted_dpo.scoring.vllm_scorer import VLLMModel
 
     try:
         check_suffix(output)
@@ -105,8 +105,8 @@ def score(
 
 def _checked(rows: "RowFile") -> int:
     """How many rows there are: a bad one is told before a model is loaded."""
-    from trl_weighted_dpo import schema
-    from trl_weighted_dpo.mining.scoring import check_row
+    from trl_weighted_dpo.core import schema
+    from trl_weighted_dpo.scoring.scoring import check_row
 
     total = candidates = 0
     for row in rows:

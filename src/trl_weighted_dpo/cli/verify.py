@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier
     from trl_weighted_dpo.verifier.many import VerificationReport
-    from trl_weighted_dpo.verifier.verifier import Judge
+    from trl_weighted_dpo.verifier.verifier import DimensionCheck
 
 _Explained = tuple[dict[str, int], dict[str, Any], "ErrorProfile"]
 """Where a solution stands in its file, its solution row and its profile."""
@@ -34,7 +34,7 @@ def verify(
         Path | None, typer.Option(help="Weights of wrongness, as `weighted-dpo calibrate` writes them.")
     ] = None,
     dimension: Annotated[
-        list[str] | None, typer.Option(help="Judge this dimension of a plugin too; may be given several times.")
+        list[str] | None, typer.Option(help="Check this dimension of a plugin too; may be given several times.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show what was found in one row's solutions.")] = False,
     row: Annotated[int | None, typer.Option(min=0, help="The row to explain, counted from 0; 0 if left out.")] = None,
@@ -51,8 +51,8 @@ def verify(
 
     Can be stopped and run again: what was verified lies in OUTPUT.journal until all is done.
     """
-    from trl_weighted_dpo import schema
     from trl_weighted_dpo.cli.paths import check_paths
+    from trl_weighted_dpo.core import schema
     from trl_weighted_dpo.verifier import MathVerifier
 
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -66,9 +66,9 @@ def verify(
         _refuse({"--row": row, "--candidate": candidate}, is_single or not explain, "a file and --explain")
         _refuse({"--workers": workers, "--limit": limit}, output is None, "a file and -o OUT.jsonl")
         check_paths([path for path in (file, calibration) if path is not None], output)
-        judges = _judges(dimension or ())
+        checks = _checks(dimension or ())
         with (
-            MathVerifier.from_calibration(calibration, judges=judges) if calibration else MathVerifier(judges=judges)
+            MathVerifier.from_calibration(calibration, checks=checks) if calibration else MathVerifier(checks=checks)
         ) as verifier:
             if problem is not None and solution is not None:
                 text = sys.stdin.read() if solution == "-" else solution
@@ -107,8 +107,8 @@ def _check_mode(
         raise ValueError("say what is to be done: -o OUT.jsonl writes profiles, --explain shows one.")
 
 
-def _judges(names: Sequence[str]) -> "dict[str, Judge] | None":
-    """The judges of dimensions that plugins bring."""
+def _checks(names: Sequence[str]) -> "dict[str, DimensionCheck] | None":
+    """The checks of dimensions that plugins bring."""
     if not names:
         return None
     from trl_weighted_dpo import plugins
@@ -116,7 +116,7 @@ def _judges(names: Sequence[str]) -> "dict[str, Judge] | None":
 
     for name in names:
         if name in DIMENSIONS:
-            raise ValueError(f"--dimension {name}: this is one of the six, which are always judged. Leave it out.")
+            raise ValueError(f"--dimension {name}: this is one of the six, which are always checked. Leave it out.")
     return {name: plugins.find("dimensions", name) for name in names}
 
 
@@ -129,8 +129,8 @@ def _refuse(options: dict[str, Any], when: bool, needs: str) -> None:
 def _verify_file(
     file: Path, output: Path, verifier: "MathVerifier", workers: int, limit: int | None
 ) -> "VerificationReport":
-    from trl_weighted_dpo import schema
-    from trl_weighted_dpo.rows import RowFile, check_rows, write_rows
+    from trl_weighted_dpo.core import schema
+    from trl_weighted_dpo.core.files import RowFile, check_rows, write_rows
     from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 
     rows = RowFile(file, limit)
@@ -148,16 +148,17 @@ def _verify_file(
 
 
 def _explain_row(file: Path, index: int, candidate: int | None, verifier: "MathVerifier") -> Iterator[_Explained]:
-    from trl_weighted_dpo import schema
-    from trl_weighted_dpo.rows import RowFile
+    from trl_weighted_dpo.core import schema
+    from trl_weighted_dpo.core.checks import check_pool_row, check_solution_row, solution_rows
+    from trl_weighted_dpo.core.files import RowFile
 
     row = next(itertools.islice(RowFile(file), index, None), None)
     if row is None:
         raise ValueError(f"{file}: there is no row {index}; rows are counted from 0.")
     is_pool = schema.CANDIDATES in row
-    check = schema.check_pool_row if is_pool else schema.check_solution_row
+    check = check_pool_row if is_pool else check_solution_row
     check(row, index, str(file))
-    solutions = schema.solution_rows(row)
+    solutions = solution_rows(row)
     if candidate is not None and (not is_pool or candidate >= len(solutions)):
         there = f"{len(solutions)} candidates, counted from 0" if is_pool else "no candidates but one solution"
         raise ValueError(f"{file}: row {index} has {there}; got --candidate {candidate}.")
@@ -178,7 +179,7 @@ def _explained(place: dict[str, int], row: dict[str, Any], verifier: "MathVerifi
 def _show(report: "VerificationReport | None", seconds: float, explained: list[_Explained], as_json: bool) -> None:
     from rich.console import Console
 
-    from trl_weighted_dpo import schema
+    from trl_weighted_dpo.core import schema
     from trl_weighted_dpo.report.explain import explanation
     from trl_weighted_dpo.report.tables import verification_table
     from trl_weighted_dpo.verifier.many import verify_arguments

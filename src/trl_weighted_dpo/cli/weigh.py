@@ -36,7 +36,7 @@ def weigh(
 ) -> None:
     """Show the weights that pairs would be trained with."""
     from trl_weighted_dpo.cli.paths import check_paths
-    from trl_weighted_dpo.rows import check_suffix, write_rows
+    from trl_weighted_dpo.core.files import check_suffix, write_rows
     from trl_weighted_dpo.weighting import WeightingConfig
     from trl_weighted_dpo.weighting.files import WeighedRows
 
@@ -79,7 +79,7 @@ def _weigh(path: Path, configs: "list[WeightingConfig]", top: int) -> tuple[list
     """What is shown of each weighting, in plain types, and the weights of the first."""
     from dataclasses import asdict
 
-    from trl_weighted_dpo import schema
+    from trl_weighted_dpo.core import schema
     from trl_weighted_dpo.weighting import compute_weights
     from trl_weighted_dpo.weighting.diagnostics import rank_correlation
     from trl_weighted_dpo.weighting.files import file_columns, heaviest_and_lightest, values_at

@@ -7,14 +7,14 @@ from importlib.metadata import version
 from math import isfinite
 from typing import Any
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo._version import __version__
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.journal import digest
 from trl_weighted_dpo.evaluation import slices
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES, Measure, Model, measures
 from trl_weighted_dpo.evaluation.outcomes import MEANING, NEAR, modal_class
 from trl_weighted_dpo.evaluation.pools import Answered, check_same_problems
 from trl_weighted_dpo.evaluation.statistics import CONFIDENCE, RESAMPLES, difference, estimate, with_holm
-from trl_weighted_dpo.journal import digest
 from trl_weighted_dpo.verifier.verifier import VERIFIER_VERSION
 
 SCHEMA_NAME = "trl-weighted-dpo/evaluation"

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trl_weighted_dpo.core.files import write_jsonl, write_whole
+from trl_weighted_dpo.core.journal import file_digest
 from trl_weighted_dpo.evaluation.evaluating import Evaluation, EvaluationConfig
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES, Model
 from trl_weighted_dpo.evaluation.pools import Answered, read_answered
-from trl_weighted_dpo.journal import file_digest
-from trl_weighted_dpo.rows import write_whole
-from trl_weighted_dpo.schema import write_jsonl
 
 REPORT = "evaluation.json"
 PROBLEMS = "problems.jsonl"
@@ -71,7 +70,7 @@ def evaluate_files(
         The report, as it is written.
 
     Raises:
-        [`~schema.SchemaError`]: If a row is not what it should be.
+        [`~core.checks.SchemaError`]: If a row is not what it should be.
         `ValueError`: If the models cannot be compared (see [`~evaluation.evaluating.Evaluation`]).
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.evaluation.outcomes import Outcome, majority
 from trl_weighted_dpo.evaluation.pools import Answered
 from trl_weighted_dpo.evaluation.statistics import pass_at_k

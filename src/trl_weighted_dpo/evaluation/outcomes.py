@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.verifier.profile import Verdict
 
 _Value = TypeVar("_Value")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import check_pool_row, check_profile_row, row_error
+from trl_weighted_dpo.core.files import RowFile
 from trl_weighted_dpo.evaluation.outcomes import Outcome, outcome
-from trl_weighted_dpo.rows import RowFile
 from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 from trl_weighted_dpo.verifier.verifier import MathVerifier
 
@@ -64,7 +65,7 @@ def read_answered(pool: Path, journal: Path, workers: int = 1) -> Answered:
         workers (`int`, *optional*, defaults to `1`): Processes to verify in.
 
     Raises:
-        [`~schema.SchemaError`]: If a row is no pool row, has no candidates, or is there twice.
+        [`~core.checks.SchemaError`]: If a row is no pool row, has no candidates, or is there twice.
         `ValueError`: If there are no rows, or there is nothing to verify by (see [`check_references`]).
     """
     rows = RowFile(pool)
@@ -103,21 +104,21 @@ def _check(rows: RowFile) -> tuple[int, bool]:
     total, has_profiles, seen = 0, True, dict[str, int]()
     for index, row in enumerate(rows):
         source = str(rows)
-        schema.check_pool_row(row, index, source)
+        check_pool_row(row, index, source)
         if not row[schema.CANDIDATES]:
             hint = "A problem without candidates has no accuracy: sample it, or remove the row from all pools."
-            raise schema.row_error(source, index, schema.CANDIDATES, [], hint)
+            raise row_error(source, index, schema.CANDIDATES, [], hint)
         key = _key(row)
         if key in seen:
             column = schema.PROBLEM if row.get(schema.ID) is None else schema.ID
             hint = f"It is that of row {seen[key]} too, and each problem counts once: give one id to each problem."
-            raise schema.row_error(source, index, column, key, hint)
+            raise row_error(source, index, column, key, hint)
         seen[key] = index
         for position, candidate in enumerate(row[schema.CANDIDATES]):
             if candidate.get(schema.PROFILE) is None:
                 has_profiles = False
             else:
-                schema.check_profile_row(candidate[schema.PROFILE], index, f"{source}, candidate {position}")
+                check_profile_row(candidate[schema.PROFILE], index, f"{source}, candidate {position}")
         total += 1
     if not total:
         raise ValueError(f"{rows}: the file is empty, so there is nothing to evaluate.")

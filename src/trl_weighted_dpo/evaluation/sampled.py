@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from trl_weighted_dpo._version import __version__
+from trl_weighted_dpo.core.files import write_whole
+from trl_weighted_dpo.core.journal import digest, file_digest
 from trl_weighted_dpo.evaluation.files import ModelFiles, check_name
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES
-from trl_weighted_dpo.journal import digest, file_digest
 from trl_weighted_dpo.plugins.hookspecs import Sampler, SamplerFactory
-from trl_weighted_dpo.rows import write_whole
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.files import sample_file
 

@@ -4,11 +4,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.journal import digest
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import check_pool_row, check_profile_row, check_score
+from trl_weighted_dpo.core.journal import digest
+from trl_weighted_dpo.core.processes import Processes, unpacked
 from trl_weighted_dpo.mining.assessment import Assessed, AssessmentConfig, assess_row
 from trl_weighted_dpo.verifier.many import ROW_SECONDS
-from trl_weighted_dpo.verifier.processes import Processes, unpacked
 from trl_weighted_dpo.verifier.verifier import MathVerifier
 
 CHUNK_ROWS = 16
@@ -48,15 +49,15 @@ def check_row(row: Mapping[str, Any], index: int, source: str) -> None:
     """Check a pool row, and the profiles and scores of its candidates that are there.
 
     Raises:
-        [`~schema.SchemaError`]: Names source, row, column and value.
+        [`~core.checks.SchemaError`]: Names source, row, column and value.
     """
-    schema.check_pool_row(row, index, source)
+    check_pool_row(row, index, source)
     for position, candidate in enumerate(row[schema.CANDIDATES]):
         where = f"{source}, row {index}, candidate {position}"
         if candidate.get(schema.PROFILE) is not None:
-            schema.check_profile_row(candidate[schema.PROFILE], index, where)
+            check_profile_row(candidate[schema.PROFILE], index, where)
         if candidate.get(schema.SCORE) is not None:
-            schema.check_score(candidate[schema.SCORE], index, where)
+            check_score(candidate[schema.SCORE], index, where)
 
 
 def assess_rows(
@@ -78,7 +79,7 @@ def assess_rows(
         first (`int`, *optional*, defaults to `0`): Position of the first row, for messages.
 
     Raises:
-        [`~schema.SchemaError`]: If a row is not a pool row; those before it come first.
+        [`~core.checks.SchemaError`]: If a row is not a pool row; those before it come first.
         `ChildProcessError`: If the processes cannot start.
     """
     if workers < 1:

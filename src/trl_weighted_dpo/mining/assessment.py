@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.mining.hardness import severity
-from trl_weighted_dpo.mining.outline import Nearness, nearness, read_outline, why_alike
-from trl_weighted_dpo.mining.reference import render_reference
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import is_encodable, solution_rows
+from trl_weighted_dpo.mining.outline import ProximityParts, proximity_parts, read_outline, why_alike
+from trl_weighted_dpo.scoring.reference_solution import render_reference
+from trl_weighted_dpo.verifier.aggregates import severity
 from trl_weighted_dpo.verifier.many import verify_many
 from trl_weighted_dpo.verifier.profile import DIMENSIONS, Verdict
 from trl_weighted_dpo.verifier.verifier import MathVerifier
@@ -69,7 +70,7 @@ class Assessed:
         length (`int`): Completion tokens if it is scored, else characters.
         confidence, nll (`float`, *optional*): Mean token probability and mean negative log-prob in nats, if it is
             scored.
-        nearness (`Mapping[int, Nearness]`): To each correct one, by index; of negatives only.
+        proximity (`Mapping[int, ProximityParts]`): To each correct one, by index; of negatives only.
         alike (`Mapping[int, str]`): Why it is too much like a correct one, by that one's index; of negatives only.
     """
 
@@ -86,7 +87,7 @@ class Assessed:
     length: int
     confidence: float | None
     nll: float | None
-    nearness: Mapping[int, Nearness]
+    proximity: Mapping[int, ProximityParts]
     alike: Mapping[int, str]
 
     @property
@@ -104,15 +105,15 @@ class Assessed:
         parts = {name: getattr(self, name) for name in self.__slots__}
         return parts | {
             "found": list(self.found),
-            "nearness": [[index, *asdict(parts).values()] for index, parts in self.nearness.items()],
+            "proximity": [[index, *asdict(parts).values()] for index, parts in self.proximity.items()],
             "alike": list(self.alike.items()),
         }
 
     @classmethod
     def from_dict(cls, parts: Mapping[str, Any]) -> Self:
         """What [`to_dict`] wrote."""
-        nearness = {index: Nearness(*values) for index, *values in parts["nearness"]}
-        return cls(**{**parts, "found": tuple(parts["found"]), "nearness": nearness, "alike": dict(parts["alike"])})
+        proximity = {index: ProximityParts(*values) for index, *values in parts["proximity"]}
+        return cls(**{**parts, "found": tuple(parts["found"]), "proximity": proximity, "alike": dict(parts["alike"])})
 
 
 def order_key(seed: int, problem: str, *texts: str) -> bytes:
@@ -177,7 +178,7 @@ def _unusable(row: Mapping[str, Any], config: AssessmentConfig) -> list[str | No
     for candidate, text in zip(row[schema.CANDIDATES], texts, strict=True):
         spaced = " ".join(text.split())
         why = None
-        if not schema.is_encodable(text):
+        if not is_encodable(text):
             why = "no valid Unicode"
         elif not spaced:
             why = "empty"
@@ -197,7 +198,7 @@ def _unusable(row: Mapping[str, Any], config: AssessmentConfig) -> list[str | No
 
 def _profiles(row: Mapping[str, Any], indices: Sequence[int], verifier: MathVerifier) -> list[Mapping[str, Any]]:
     candidates = row[schema.CANDIDATES]
-    solutions = schema.solution_rows(row)
+    solutions = solution_rows(row)
     missing = [index for index in indices if candidates[index].get(schema.PROFILE) is None]
     fresh = dict(zip(missing, verify_many(verifier, [solutions[index] for index in missing]), strict=True))
     return [fresh[index].to_dict() if index in fresh else candidates[index][schema.PROFILE] for index in indices]
@@ -212,9 +213,9 @@ def _why_not_scored(score: Mapping[str, Any] | None) -> str | None:
 def _assessed(
     index: int, text: str, profile: Mapping[str, Any] | None, score: Mapping[str, Any] | None, unusable: str | None
 ) -> Assessed:
-    judged: Mapping[str, float | None] = (profile["scores"] or {}) if profile is not None else {}
+    checked: Mapping[str, float | None] = (profile["scores"] or {}) if profile is not None else {}
     # Dimensions that plugins add are for reading: what they find is not known to tell right from wrong.
-    scores = {name: judged.get(name) for name in DIMENSIONS}
+    scores = {name: checked.get(name) for name in DIMENSIONS}
     process = [value for name, value in scores.items() if value is not None and name != "final_answer"]
     return Assessed(
         index=index,
@@ -226,11 +227,11 @@ def _assessed(
         severity=severity(scores),
         flagged=max(process, default=0.0) >= FLAGGED,
         first_faulty_step=profile["first_faulty_step"] if profile is not None else None,
-        found=tuple(name for name, value in judged.items() if value),
+        found=tuple(name for name, value in checked.items() if value),
         length=score["tokens"] if score is not None else len(text),
         confidence=score["confidence"] if score is not None else None,
         nll=-score["mean_logp"] if score is not None and score["tokens"] else None,
-        nearness={},
+        proximity={},
         alike={},
     )
 
@@ -244,7 +245,7 @@ def _assessed_reference(row: Mapping[str, Any], verifier: MathVerifier, is_score
     profile = next(verify_many(verifier, [{**solution, schema.SOLUTION: text}])).to_dict()
     if profile["verdict"] != Verdict.CORRECT.value:
         return None
-    # Its process is not judged: without another reference, a dimension may take what it does not know for an error.
+    # Its process is not checked: without another reference, a dimension may take what it does not know for an error.
     sound = {**profile, "scores": {}, "first_faulty_step": None}
     return text, _assessed(schema.REFERENCE_INDEX, text, sound, score, None)
 
@@ -261,9 +262,9 @@ def _compared(assessed: list[Assessed], texts: Mapping[int, str]) -> list[Assess
     for one in assessed:
         if one.negative_kind is not None:
             others = [other for other in correct if other.index != one.index]
-            near = {other.index: nearness(outlines[one.index], outlines[other.index]) for other in others}
+            near = {other.index: proximity_parts(outlines[one.index], outlines[other.index]) for other in others}
             reasons = {other.index: why_alike(outlines[other.index], outlines[one.index]) for other in others}
             alike = {index: reason for index, reason in reasons.items() if reason is not None}
-            one = replace(one, nearness=near, alike=alike)
+            one = replace(one, proximity=near, alike=alike)
         result.append(one)
     return result

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import row_error
 from trl_weighted_dpo.mining.assessing import check_row
 from trl_weighted_dpo.mining.assessment import Assessed, assess_row
 from trl_weighted_dpo.mining.config import PairingConfig
@@ -56,8 +57,8 @@ class AssessBatch:
         verifier ([`MathVerifier`], *optional*):
             For candidates without a profile; a default one if `None`.
 
-    Calling it raises [`~schema.SchemaError`] if a row is no pool row, or has no `id`: a batch does not know the row's
-    position, which would be the pairs' `problem_id` instead.
+    Calling it raises [`~core.checks.SchemaError`] if a row is no pool row, or has no `id`: a batch does not know the
+    row's position, which would be the pairs' `problem_id` instead.
     """
 
     def __init__(self, config: PairingConfig | None = None, verifier: MathVerifier | None = None) -> None:
@@ -74,7 +75,7 @@ class AssessBatch:
         for index, row in enumerate(table.to_pylist()):
             check_row(row, index, "batch")
             if not row.get(schema.ID):
-                raise schema.row_error("batch", index, schema.ID, row.get(schema.ID), "Give each problem an id.")
+                raise row_error("batch", index, schema.ID, row.get(schema.ID), "Give each problem an id.")
             assessed = assess_row(row, self._verifier, self._config.assessment)
             texts.append(json.dumps([one.to_dict() for one in assessed]))
             hardness.append([negative.hardness for negative in negatives(assessed, self._config)])

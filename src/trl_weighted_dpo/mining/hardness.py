@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
-from trl_weighted_dpo.mining.outline import Nearness
+from trl_weighted_dpo.mining.outline import ProximityParts
 
 PROXIMITY_PARTS = ("steps", "equations", "prefix", "answer")
 FLAW_PARTS = ("wrongness", "severity", "absurdity")
@@ -66,7 +66,7 @@ class HardnessSignals:
         confidence (`float`, *optional*): Its confidence, not below the floor, to its power; `None` without scores.
         proximity (`float`): Of the nearest correct candidate, in [0, 1], to its power.
         flaw (`float`): In [0, 1], to its power.
-        wrongness, absurdity, severity (`float`, *optional*): Of its profile; `None` where nothing was judged.
+        wrongness, absurdity, severity (`float`, *optional*): Of its profile; `None` where nothing was checked.
     """
 
     confidence: float | None
@@ -90,18 +90,7 @@ HARDNESSES: dict[str, HardnessFunction] = {"product": product}
 """Hardness functions that come with the package, by name."""
 
 
-def severity(scores: Mapping[str, float | None]) -> float | None:
-    """How much of a profile shows an error: the mean of the scores that were judged, in [0, 1]; `None` if none was.
-
-    Ours. The verifier's wrongness is a probability, and near 1 for every candidate with a wrong answer; this is graded:
-    a wrong answer alone gives 1/6, a wrong answer after a false equation and a contradiction 1/2. Each dimension counts
-    the same, since nothing labelled says otherwise.
-    """
-    judged = [score for score in scores.values() if score is not None]
-    return sum(judged) / len(judged) if judged else None
-
-
-def proximity(parts: Nearness, config: HardnessConfig) -> float:
+def proximity(parts: ProximityParts, config: HardnessConfig) -> float:
     """Weighted mean of the parts that are known, in [0, 1]."""
     known = {name: value for name in PROXIMITY_PARTS if (value := getattr(parts, name)) is not None}
     return _weighted_mean(known, config, parts.steps)
@@ -125,7 +114,7 @@ def _weighted_mean(known: Mapping[str, float], config: HardnessConfig, otherwise
 
 def hardness_signals(
     confidence: float | None,
-    nearest: Nearness,
+    nearest: ProximityParts,
     wrongness: float | None,
     absurdity: float | None,
     severity: float | None,

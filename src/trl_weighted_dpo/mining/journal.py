@@ -8,9 +8,9 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo._version import __version__
-from trl_weighted_dpo.journal import Journal
+from trl_weighted_dpo.core.files import read_jsonl, write_jsonl
+from trl_weighted_dpo.core.journal import Journal
 from trl_weighted_dpo.mining.assessing import assess_rows, check_row, row_digest
 from trl_weighted_dpo.mining.assessment import Assessed
 from trl_weighted_dpo.mining.config import PairingConfig
@@ -55,7 +55,7 @@ def mine_into(
             As for [`~mining.pairing.mine_pairs`].
 
     Raises:
-        [`~schema.SchemaError`]: If a row is not a pool row; what was done until then stays in the journal.
+        [`~core.checks.SchemaError`]: If a row is not a pool row; what was done until then stays in the journal.
         `ValueError`: If the rows are others when they are read again.
     """
     verifier, config, report = verifier or MathVerifier(), config or PairingConfig(), MiningReport()
@@ -67,7 +67,7 @@ def mine_into(
         new: list[Mapping[str, Any]] = []
         for row in todo:
             check_row(row, done, source)
-            entry = entries.taken_up({"row": row_digest(row)})
+            entry = entries.resumed({"row": row_digest(row)})
             if entry is None:
                 new = [row]
                 break
@@ -89,10 +89,10 @@ def mine_into(
         {"row": identity, "pairs": choose_pairs(index, row, assessed, config, scale, report)}
         for index, (identity, row, assessed) in known
     )
-    schema.write_jsonl(chosen.path, chosen.record(mined))
+    write_jsonl(chosen.path, chosen.record(mined))
     keep = chosen.keep()
     report.dropped["to match lengths"] += chosen.count - sum(keep) if keep is not None else 0
-    schema.write_jsonl(pairs, _kept(chosen.path, keep, report.add_pair))
+    write_jsonl(pairs, _kept(chosen.path, keep, report.add_pair))
     chosen.path.unlink()
     return report
 
@@ -100,7 +100,7 @@ def mine_into(
 def _assessed_rows(
     rows: Iterable[Mapping[str, Any]], journal: Path
 ) -> Iterator[tuple[str, Mapping[str, Any], list[Assessed]]]:
-    for row, entry in itertools.zip_longest(rows, itertools.islice(schema.read_jsonl(journal), 1, None)):
+    for row, entry in itertools.zip_longest(rows, itertools.islice(read_jsonl(journal), 1, None)):
         if row is None or entry is None or entry["row"] != row_digest(row):
             raise ValueError("the rows have changed while they were mined. Run again: what was done is kept.")
         yield entry["row"], row, [Assessed.from_dict(parts) for parts in entry["candidates"]]
@@ -129,7 +129,7 @@ class _Chosen:
 
 def _kept(path: Path, keep: list[bool] | None, count: Callable[[dict[str, Any]], None]) -> Iterator[dict[str, Any]]:
     place = 0
-    for row in schema.read_jsonl(path):
+    for row in read_jsonl(path):
         kept = [pair for at, pair in enumerate(row["pairs"], place) if keep is None or keep[at]]
         place += len(row["pairs"])
         for pair in kept:
@@ -145,4 +145,4 @@ class MinedPairs:
         self.path = path
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (pair for row in schema.read_jsonl(self.path) for pair in row["pairs"])
+        return (pair for row in read_jsonl(self.path) for pair in row["pairs"])

@@ -89,7 +89,7 @@ def _plain_number(match: re.Match[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Nearness:
+class ProximityParts:
     """How near a solution is to another one; each part in [0, 1], 1 for the same.
 
     Args:
@@ -108,21 +108,21 @@ class Nearness:
     answer: float | None
 
 
-def nearness(one: Outline, other: Outline) -> Nearness:
+def proximity_parts(one: Outline, other: Outline) -> ProximityParts:
     """How near two solutions are to each other. Ours: parts that a person compares, of which no single one is enough:
     another wording leaves the equations, a slip at the end leaves all but the answer."""
     has_equations = bool(one.equations or other.equations)
     longest = max(len(one.routes), len(other.routes))
     shared = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(one.routes, other.routes, strict=False))))
-    return Nearness(
+    return ProximityParts(
         steps=Indel.normalized_similarity(one.words, other.words),
         equations=Indel.normalized_similarity(one.equations, other.equations) if has_equations else None,
         prefix=shared / longest if longest else 1.0,
-        answer=None if one.value is None or other.value is None else _numeric_nearness(one.value, other.value),
+        answer=None if one.value is None or other.value is None else _numeric_proximity(one.value, other.value),
     )
 
 
-def _numeric_nearness(a: Fraction, b: Fraction) -> float:
+def _numeric_proximity(a: Fraction, b: Fraction) -> float:
     if a == b:
         return 1.0
     return 1.0 - float(abs(a - b) / (abs(a) + abs(b)))

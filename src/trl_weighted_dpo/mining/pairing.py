@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.mining.assessing import assess_rows
 from trl_weighted_dpo.mining.assessment import Assessed, order_key
 from trl_weighted_dpo.mining.config import PairingConfig
@@ -32,7 +32,7 @@ def mine_pairs(
 
     Args:
         rows (`Iterable[Mapping[str, Any]]`):
-            Pool rows (see [`schema.check_pool_row`]), their candidates with or without `profile` and `score`.
+            Pool rows (see [`check_pool_row`]), their candidates with or without `profile` and `score`.
         verifier ([`MathVerifier`], *optional*):
             A default one if `None`.
         config ([`PairingConfig`], *optional*):
@@ -46,10 +46,10 @@ def mine_pairs(
 
     Returns:
         Pair rows, in the order of the pool, and the report. A pair's `prompt` is the bare problem: see
-        [`~mining.rendering.render_pair`].
+        [`~core.rendering.render_pair`].
 
     Raises:
-        [`~schema.SchemaError`]: If a row is not a pool row; names source, row and column.
+        [`~core.checks.SchemaError`]: If a row is not a pool row; names source, row and column.
         `ValueError`: If the settings ask for scores that are not there.
     """
     rows, config, report = list(rows), config or PairingConfig(), MiningReport()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.mining.assessment import Assessed
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)

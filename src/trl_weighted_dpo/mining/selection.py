@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from rapidfuzz.distance import Prefix
 
-from trl_weighted_dpo import plugins, schema
+from trl_weighted_dpo import plugins
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.mining.assessment import (
     FLAWED_REASONING,
     WRONG_ANSWER,
@@ -82,9 +83,9 @@ def negatives(assessed: Iterable[Assessed], config: PairingConfig) -> list[Negat
     found = []
     for one in assessed:
         kind = one.negative_kind
-        if kind is None or not quotas[kind] or not one.nearness:
+        if kind is None or not quotas[kind] or not one.proximity:
             continue
-        nearest = max(one.nearness.values(), key=lambda parts: proximity(parts, settings))
+        nearest = max(one.proximity.values(), key=lambda parts: proximity(parts, settings))
         signals = hardness_signals(one.confidence, nearest, one.wrongness, one.absurdity, one.severity, settings)
         found.append(Negative(one, kind, checked_hardness(function, signals, settings.function), signals))
     return found
@@ -161,7 +162,7 @@ def _chosen_order(
     problem: str, rejected: Assessed, texts: Mapping[int, str], config: PairingConfig
 ) -> Callable[[Assessed], tuple[Any, ...]]:
     def order(one: Assessed) -> tuple[Any, ...]:
-        near = proximity(rejected.nearness[one.index], config.hardness)
+        near = proximity(rejected.proximity[one.index], config.hardness)
         preferences: dict[str, tuple[float, ...]] = {
             "cleanest": (one.severity or 0.0, -near),
             "nearest": (-near, one.severity or 0.0),

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from trl_weighted_dpo._version import __version__
-from trl_weighted_dpo.fingerprint import weight_files
-from trl_weighted_dpo.journal import file_digest
-from trl_weighted_dpo.rows import SUFFIXES, RowFile, write_whole
+from trl_weighted_dpo.core.files import SUFFIXES, RowFile, write_whole
+from trl_weighted_dpo.core.fingerprint import weight_files
+from trl_weighted_dpo.core.journal import file_digest
 
 _PACKAGES = ("trl", "transformers", "torch", "axolotl")
 _MODEL_FILES = (

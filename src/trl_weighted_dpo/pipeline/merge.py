@@ -22,7 +22,7 @@ def merge(
     import torch
     from peft import PeftModel
 
-    from trl_weighted_dpo.mining.loading import load_model, load_tokenizer
+    from trl_weighted_dpo.core.models import load_model, load_tokenizer
 
     try:
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from trl_weighted_dpo.core.files import SUFFIXES
 from trl_weighted_dpo.pipeline.options import Options
 from trl_weighted_dpo.pipeline.recipe import (
     DATA_STAGES,
@@ -23,7 +24,6 @@ from trl_weighted_dpo.pipeline.recipe import (
     has_own_data,
     recipe_block,
 )
-from trl_weighted_dpo.rows import SUFFIXES
 
 _TOP = (
     "output_dir", "seed", "model", "format", "prompt_template", "system_prompt", "problems", "evaluation", "sft",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo.rows import SUFFIXES
+from trl_weighted_dpo.core.files import SUFFIXES
 
 ENGINES = ("axolotl", "trl")
 DATA_STAGES = ("sample", "verify", "score", "mine")

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.rows import RowFile, check_suffix, write_rows
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.files import RowFile, check_suffix, write_rows
 
 
 def joined_rows(

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo.journal import digest
+from trl_weighted_dpo.core.files import write_whole
+from trl_weighted_dpo.core.journal import digest
 from trl_weighted_dpo.pipeline.manifest import (
     Contents,
     Manifest,
@@ -23,7 +24,6 @@ from trl_weighted_dpo.pipeline.manifest import (
 from trl_weighted_dpo.pipeline.processes import alone, environment, execute, signals
 from trl_weighted_dpo.pipeline.recipe import Recipe
 from trl_weighted_dpo.pipeline.stages import Stage, plan_stages
-from trl_weighted_dpo.rows import write_whole
 
 
 class StageError(Exception):

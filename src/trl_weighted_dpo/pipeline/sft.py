@@ -23,7 +23,7 @@ from trl import (
     get_quantization_config,
 )
 
-from trl_weighted_dpo.rows import SUFFIXES, RowFile
+from trl_weighted_dpo.core.files import SUFFIXES, RowFile
 
 
 def parse(arguments: list[str]) -> tuple[Any, ...]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import check_pair_row
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,15 @@ def measured_pairs(rows: Iterable[Mapping[str, Any]], tokenizer: Any, max_length
         shared (`bool`): Whether the prompt is computed once.
 
     Raises:
-        [`~schema.SchemaError`]: If a row is no pair; names it.
+        [`~core.checks.SchemaError`]: If a row is no pair; names it.
         `ValueError`: If there are no rows.
     """
-    from trl_weighted_dpo.mining.rendering import render_pair
+    from trl_weighted_dpo.core.rendering import render_pair
 
     lengths = []
     references = 0
     for index, row in enumerate(rows):
-        schema.check_pair_row(row, index, str(rows))
+        check_pair_row(row, index, str(rows))
         references += row.get(schema.REF_CHOSEN_LOGPS) is not None and row.get(schema.REF_REJECTED_LOGPS) is not None
         texts = render_pair(row, tokenizer)
         prompt, chosen, rejected = (

@@ -10,7 +10,7 @@ from trl_weighted_dpo.planning.pairs import PairLength, Pairs
 from trl_weighted_dpo.planning.rehearsal import BatchShape, Rehearsal, batch_shape, rehearse
 from trl_weighted_dpo.planning.settings import RunSettings
 from trl_weighted_dpo.planning.timing import TimePlan, plan_time
-from trl_weighted_dpo.training.obstacles import sharing_obstacle
+from trl_weighted_dpo.training.paths import why_not_shared
 
 DEFAULT_UTILIZATION = 0.3
 """Ours. Long sequences on many GPUs reach 0.38 to 0.43 (Llama 3, arXiv 2407.21783, table 4) and more (0.42 to 0.56,
@@ -180,7 +180,7 @@ class Planner:
     def _can_share(self, settings: RunSettings) -> bool:
         model = build_model(self._config, replace(settings, lora=None, load_in_4bit=False))
         model.config.get_text_config()._attn_implementation = settings.attention
-        return sharing_obstacle(model, settings.max_length) is None
+        return why_not_shared(model, settings.max_length) is None
 
     def _rehearsal(self, settings: RunSettings, pair: PairLength) -> Rehearsal:
         key = (

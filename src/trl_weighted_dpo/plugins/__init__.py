@@ -13,7 +13,7 @@ from trl_weighted_dpo.plugins.manager import Plugin, PluginError, Registry
 
 if TYPE_CHECKING:
     from trl_weighted_dpo.mining.hardness import HardnessFunction
-    from trl_weighted_dpo.verifier.verifier import Judge
+    from trl_weighted_dpo.verifier.verifier import DimensionCheck
     from trl_weighted_dpo.weighting import RawWeightFunction
 
 __all__ = [
@@ -37,8 +37,8 @@ __all__ = [
 _registry = Registry()
 
 
-def dimensions() -> "Mapping[str, Judge]":
-    """The functions that judge dimensions, by name: the package's own first, then those of plugins."""
+def dimensions() -> "Mapping[str, DimensionCheck]":
+    """The functions that check dimensions, by name: the package's own first, then those of plugins."""
     return _registry.get("dimensions")
 
 

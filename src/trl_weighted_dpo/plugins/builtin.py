@@ -7,16 +7,16 @@ from trl_weighted_dpo.plugins.hookspecs import SamplerFactory, hookimpl
 
 if TYPE_CHECKING:
     from trl_weighted_dpo.mining.hardness import HardnessFunction
-    from trl_weighted_dpo.verifier.verifier import Judge
+    from trl_weighted_dpo.verifier.verifier import DimensionCheck
     from trl_weighted_dpo.weighting import RawWeightFunction
 
 
 @hookimpl
-def weighted_dpo_dimensions() -> "Mapping[str, Judge]":
+def weighted_dpo_dimensions() -> "Mapping[str, DimensionCheck]":
     """The six dimensions."""
-    from trl_weighted_dpo.verifier.verifier import JUDGES
+    from trl_weighted_dpo.verifier.verifier import DIMENSION_CHECKS
 
-    return JUDGES
+    return DIMENSION_CHECKS
 
 
 @hookimpl

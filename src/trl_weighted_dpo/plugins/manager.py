@@ -12,9 +12,9 @@ from typing import Any
 import pluggy
 
 from trl_weighted_dpo._version import __version__
+from trl_weighted_dpo.core.checks import NAME_HINT, is_name
 from trl_weighted_dpo.plugins import hookspecs
 from trl_weighted_dpo.plugins.hookspecs import PROJECT
-from trl_weighted_dpo.schema import NAME_HINT, is_name
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class _Kind:
 
 
 KINDS: dict[str, _Kind] = {
-    "dimensions": _Kind("dimension", ("facts",), "judge(facts: Facts) -> Judgement"),
+    "dimensions": _Kind("dimension", ("facts",), "check(facts: Facts) -> DimensionResult"),
     "hardnesses": _Kind("hardness", ("signals",), "hardness(signals: HardnessSignals) -> float"),
     "raw_weights": _Kind(
         "raw weight", ("columns", "config"), "raw(columns: Mapping[str, Array], config: WeightingConfig) -> Array"

@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import check_pool_row, is_encodable, row_error
 from trl_weighted_dpo.problems.presets import PRESETS, Preset
 from trl_weighted_dpo.problems.sources import source_rows
 
@@ -51,8 +52,8 @@ def load_problems(
 
     Raises:
         `ValueError`: If the source cannot be read, a preset or column is not there, or no row is.
-        [`~schema.SchemaError`]: If a problem is empty or no valid Unicode, an id is there twice, or a value has a wrong
-            type.
+        [`~core.checks.SchemaError`]: If a problem is empty or no valid Unicode, an id is there twice, or a value has a
+            wrong type.
     """
     source = str(source)
     if limit is not None and limit < 1:
@@ -114,7 +115,7 @@ def _distinct(
             yield problem
         elif has_id:
             earlier = f"Row {first[problem[schema.ID]]} has this id, too. Ids tell problems apart: give each its own."
-            raise schema.row_error(source, index, schema.ID, problem[schema.ID], earlier)
+            raise row_error(source, index, schema.ID, problem[schema.ID], earlier)
         else:
             repeated += 1
     if repeated:
@@ -128,23 +129,23 @@ def _mapped(
     for column in (*needs, *columns.values()):
         if column not in row:
             there = ", ".join(map(str, row)) or "none"
-            raise schema.row_error(source, index, column, None, f"The column is missing; there are: {there}.")
+            raise row_error(source, index, column, None, f"The column is missing; there are: {there}.")
     taken = {*preset.reads, *columns.values(), *_OF_POOLS}
     problem = {schema.ID: row.get(schema.ID), **preset.map(row), **{ours: row[name] for ours, name in columns.items()}}
     for column in _TEXTS:
         value = problem[column]
         if isinstance(value, int | float) and not isinstance(value, bool):
             if not math.isfinite(value):
-                raise schema.row_error(source, index, column, value, "It is no number: give a text, a number or null.")
+                raise row_error(source, index, column, value, "It is no number: give a text, a number or null.")
             problem[column] = str(value)
     problem |= {name: value for name, value in row.items() if name not in taken and name not in problem}
-    schema.check_pool_row({**problem, schema.CANDIDATES: []}, index, source)
-    if not schema.is_encodable(problem[schema.PROBLEM]):
+    check_pool_row({**problem, schema.CANDIDATES: []}, index, source)
+    if not is_encodable(problem[schema.PROBLEM]):
         hint = "The text holds a broken surrogate, which no tokenizer reads: drop it."
-        raise schema.row_error(source, index, schema.PROBLEM, problem[schema.PROBLEM], hint)
+        raise row_error(source, index, schema.PROBLEM, problem[schema.PROBLEM], hint)
     for name, value in problem.items():
         if not _is_json(value):
-            raise schema.row_error(source, index, name, value, "It is nothing that JSON can hold: convert or drop it.")
+            raise row_error(source, index, name, value, "It is nothing that JSON can hold: convert or drop it.")
     return problem
 
 

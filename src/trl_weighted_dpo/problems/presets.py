@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
 
 Row = Mapping[str, Any]
 _THEIRS = ("problem", "solution", "answer")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.rows import RowFile
+from trl_weighted_dpo.core.checks import row_error
+from trl_weighted_dpo.core.files import RowFile, jsonl_rows
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".csv")
 _LIKE_FILES = (*SUFFIXES, ".json", ".gz", ".txt", ".tsv")
@@ -31,7 +31,7 @@ def source_rows(source: str, split: str | None) -> Iterator[Mapping[str, Any]]:
 
     Raises:
         `ValueError`: If there is no such source, it cannot be read, or has several splits and none is named.
-        [`~schema.SchemaError`]: If a file holds what is no row.
+        [`~core.checks.SchemaError`]: If a file holds what is no row.
     """
     path = Path(source)
     if path.is_file():
@@ -57,7 +57,7 @@ def _file_rows(path: Path) -> Iterator[Mapping[str, Any]]:
 def _gzip_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         with gzip.open(path) as lines:
-            yield from schema.jsonl_rows(lines, str(path))
+            yield from jsonl_rows(lines, str(path))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: this is no whole gzip file ({error}). Get it again, or unpack it.") from error
 
@@ -67,7 +67,7 @@ def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for index, row in enumerate(csv.DictReader(file, strict=True)):
                 if None in row or None in row.values():
-                    raise schema.row_error(
+                    raise row_error(
                         str(path), index, "(whole row)", [*row.values()],
                         "It has more or fewer fields than the first line, which names the columns. Quote commas.",
                     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""One profile for a person: the solution with what was found in it, the scores, and what could not be judged."""
+"""One profile for a person: the solution with what was found in it, the scores, and what could not be checked."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ def explanation(
     parts.append(Text.assemble(("Solution", "bold"), ("  (steps are counted from 0)", "dim")))
     parts.extend(_solution(solution, profile, with_brackets))
     parts.extend((Text("Scores", "bold"), _scores(profile)))
-    parts.extend(_judgement(profile))
+    parts.extend(_verdict(profile))
     return Group(*parts)
 
 
@@ -117,13 +117,13 @@ def _scores(profile: ErrorProfile) -> RenderableType:
 
 def _bar(score: float | None) -> tuple[Text, str]:
     if score is None:
-        return Text("·" * _BAR, "dim"), "not judged"
+        return Text("·" * _BAR, "dim"), "not checked"
     full = round(_BAR * score)
     colour = "green" if score < 1 / 3 else "yellow" if score < 2 / 3 else "red"
     return Text.assemble(("█" * full, colour), ("░" * (_BAR - full), "dim")), f"{score:.2f}"
 
 
-def _judgement(profile: ErrorProfile) -> Iterator[Text]:
+def _verdict(profile: ErrorProfile) -> Iterator[Text]:
     verdict = Text.assemble(
         ("Verdict: ", "bold"), (profile.verdict.value, _VERDICT_STYLES[profile.verdict.value]),
         f" ({one_line(profile.reason)})",

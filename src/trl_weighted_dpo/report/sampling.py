@@ -17,8 +17,8 @@ def sampling_table(report: "SamplingReport") -> Table:
 
     table.add_row("problems", f"{report.problems}")
     table.add_row("samples", f"{report.samples}")
-    if report.taken_up:
-        add("  of an earlier run", report.taken_up)
+    if report.resumed:
+        add("  of an earlier run", report.resumed)
     add("  distinct", report.distinct)
     add("  truncated", report.truncated)
     table.add_row("tokens", f"{report.tokens} ({report.tokens / report.samples:.0f} each)")

@@ -6,7 +6,7 @@ import numpy as np
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from trl_weighted_dpo.mining.scored_files import ScoringReport
+    from trl_weighted_dpo.scoring.files import ScoringReport
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -15,7 +15,7 @@ def scoring_table(report: "ScoringReport", tokens_read: int, seconds: float) -> 
     """What became of a pool, and how fast.
 
     Args:
-        report ([`~mining.scored_files.ScoringReport`]):
+        report ([`~scoring.files.ScoringReport`]):
             Counts over all rows.
         tokens_read (`int`):
             Tokens that went through the model in this run, in all processes; prompts included, padding not.

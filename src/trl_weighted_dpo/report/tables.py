@@ -52,17 +52,17 @@ def verification_table(report: Mapping[str, Any], seconds: float) -> Table:
         table.add_row(Text(name), f"{count} ({count / of:.1%})" if of else "0")
 
     table.add_row("solutions", f"{solutions}")
-    if report["taken_up"]:
-        add("  of an earlier run", report["taken_up"], solutions)
+    if report["resumed"]:
+        add("  of an earlier run", report["resumed"], solutions)
     for verdict, count in report["verdicts"].items():
         add(f"  {verdict}", count, solutions)
     for reason, count in report["undecided"].items():
         add(f"    {one_line(reason)}", count, solutions)
-    table.add_row("with evidence, of those judged", "")
+    table.add_row("with evidence, of those checked", "")
     for dimension, count in report["found"].items():
-        judged = report["judged"][dimension]
-        table.add_row(f"  {dimension}", f"{count} of {judged} ({count / judged:.1%})" if judged else "not judged")
-    fresh = solutions - report["taken_up"]
+        checked = report["checked"][dimension]
+        table.add_row(f"  {dimension}", f"{count} of {checked} ({count / checked:.1%})" if checked else "not checked")
+    fresh = solutions - report["resumed"]
     if fresh:
         table.add_row("speed", f"{fresh / seconds:.0f} solutions/s")
     return table

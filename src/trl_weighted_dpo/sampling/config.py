@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import SchemaError, row_error
+from trl_weighted_dpo.core.files import read_jsonl
+from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
 
 SEEDS = 2**32
 """A seed is at least 0 and less than this."""
@@ -34,7 +36,7 @@ class SamplingConfig:
         seed (`int`, *optional*, defaults to `0`):
             The noise of a token depends on it, on the problem's id, on the number of the sample and on the position.
         prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*):
-            How problems are rendered (see [`~mining.rendering.render_completions`]).
+            How problems are rendered (see [`~core.rendering.render_completions`]).
         few_shot (`Sequence[tuple[str, str]]`, *optional*):
             Problems with solutions that come before, from [`read_few_shot`].
         batch_tokens (`int`, *optional*, defaults to `65536`, on a CPU `32768`):
@@ -90,12 +92,12 @@ def read_few_shot(path: Path) -> tuple[tuple[str, str], ...]:
         path (`Path`): Rows with `problem` and `solution`, or `reference_solution` in place of that.
 
     Raises:
-        [`~schema.SchemaError`]: If a row has no problem or no solution, or there is no row.
+        [`~core.checks.SchemaError`]: If a row has no problem or no solution, or there is no row.
         `FileNotFoundError`: If there is no such file.
     """
-    shots = tuple(_shot(row, index, str(path)) for index, row in enumerate(schema.read_jsonl(path)))
+    shots = tuple(_shot(row, index, str(path)) for index, row in enumerate(read_jsonl(path)))
     if not shots:
-        raise schema.SchemaError(f"{path}: there is no row. Give at least one problem with a solution, or no file.")
+        raise SchemaError(f"{path}: there is no row. Give at least one problem with a solution, or no file.")
     return shots
 
 
@@ -104,5 +106,5 @@ def _shot(row: Mapping[str, Any], index: int, source: str) -> tuple[str, str]:
     for name in (schema.PROBLEM, column):
         value = row.get(name)
         if not isinstance(value, str) or not value.strip():
-            raise schema.row_error(source, index, name, value, "Give the text of a problem and of its solution.")
+            raise row_error(source, index, name, value, "Give the text of a problem and of its solution.")
     return row[schema.PROBLEM], row[column]

@@ -10,15 +10,16 @@ from typing import Any, BinaryIO
 
 from tqdm.auto import tqdm
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo._version import __version__
-from trl_weighted_dpo.journal import Journal, digest
-from trl_weighted_dpo.mining.scored_files import journal_paths, journals_of, remove_journals
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import check_pool_row, row_error
+from trl_weighted_dpo.core.files import check_rows, write_rows
+from trl_weighted_dpo.core.journal import Journal, digest
 from trl_weighted_dpo.plugins.hookspecs import Sampler
-from trl_weighted_dpo.rows import check_rows, write_rows
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.prompts import render_prompt
 from trl_weighted_dpo.sampling.requests import SampleRequest, sample_seed
+from trl_weighted_dpo.scoring.files import journal_paths, journals_of, remove_journals
 
 WINDOW_REQUESTS = 4096
 """Samples are asked for in windows, within which a backend may batch them as it likes."""
@@ -33,7 +34,7 @@ class SamplingReport:
 
     Args:
         problems, samples (`int`): How many there are.
-        taken_up (`int`): Samples of an earlier run.
+        resumed (`int`): Samples of an earlier run.
         distinct (`int`): Samples less those that repeat another one of the same problem, letter for letter.
         truncated (`int`): Samples that were cut at `max_new_tokens`.
         tokens (`int`): Tokens of all samples.
@@ -42,7 +43,7 @@ class SamplingReport:
 
     problems: int
     samples: int
-    taken_up: int
+    resumed: int
     distinct: int
     truncated: int
     tokens: int
@@ -62,21 +63,19 @@ def check_problems(problems: Sequence[Mapping[str, Any]], output: Path, source: 
             Where they come from, for messages.
 
     Raises:
-        [`~schema.SchemaError`]: If a row is no problem, ids are missing or there twice, or the output cannot hold a
-            value.
+        [`~core.checks.SchemaError`]: If a row is no problem, ids are missing or there twice, or the output cannot hold
+            a value.
         `ValueError`: If there is no problem, or the output has another suffix.
     """
     if not problems:
         raise ValueError(f"{source}: there is no problem, so there is nothing to sample and nothing was written.")
     first: dict[str, int] = {}
     for index, row in enumerate(problems):
-        schema.check_pool_row({**row, schema.CANDIDATES: []}, index, source)
+        check_pool_row({**row, schema.CANDIDATES: []}, index, source)
         name = row.get(schema.ID)
         if name is None or first.setdefault(name, index) != index:
             what = f"Row {first[name]} has it, too: an" if name is not None else "An"
-            raise schema.row_error(
-                source, index, schema.ID, name, f"{what} id tells problems apart: give each its own."
-            )
+            raise row_error(source, index, schema.ID, name, f"{what} id tells problems apart: give each its own.")
     candidate = {schema.SOLUTION: "", schema.TRUNCATED: False}
     check_rows(output, [{**row, schema.CANDIDATES: [candidate]} for row in problems])
 
@@ -118,8 +117,8 @@ def sample_file(
     are still there are taken up; the number of processes, `completions` and `batch_tokens` may change.
 
     Raises:
-        [`~schema.SchemaError`], `ValueError`: As [`check_problems`] and [`~sampling.prompts.render_prompt`], and what
-            the sampler raises. What was sampled until then stays in the journals.
+        [`~core.checks.SchemaError`], `ValueError`: As [`check_problems`] and [`~sampling.prompts.render_prompt`], and
+            what the sampler raises. What was sampled until then stays in the journals.
     """
     from accelerate import PartialState
     from accelerate.utils import gather_object
@@ -131,12 +130,12 @@ def sample_file(
     started = time.perf_counter()
     paths = journal_paths(output, state.num_processes)
     counts = [work.sample_into(paths[state.process_index], output, sampler, state.process_index, state.num_processes)]
-    taken_up, new_tokens = (sum(values) for values in zip(*gather_object(counts), strict=True))
+    resumed, new_tokens = (sum(values) for values in zip(*gather_object(counts), strict=True))
     seconds = time.perf_counter() - started
     report: SamplingReport | None = None
     if state.is_main_process:
         rows = _SampledRows(work, output, generator)
-        report = rows.report(taken_up, new_tokens, seconds)
+        report = rows.report(resumed, new_tokens, seconds)
         write_rows(output, rows)
         remove_journals(output)
     # The others wait here for the first one.
@@ -164,7 +163,7 @@ class _Work:
         share = range(process, len(self.problems), processes)
         places = [(at, index) for at in share for index in range(self.config.completions)]
         with Journal(path, self.key) as journal:
-            while journal.taken_up({}) is not None:
+            while journal.resumed({}) is not None:
                 pass
             done = self.found(output)
             missing = [place for place in places if place not in done]
@@ -252,7 +251,7 @@ class _SampledRows:
                     entries.append(json.loads(files[path].readline()))
                 yield entries
 
-    def report(self, taken_up: int, new_tokens: int, seconds: float) -> SamplingReport:
+    def report(self, resumed: int, new_tokens: int, seconds: float) -> SamplingReport:
         samples = distinct = truncated = tokens = 0
         for entries in self._samples():
             samples += len(entries)
@@ -260,7 +259,7 @@ class _SampledRows:
             truncated += sum(entry["truncated"] for entry in entries)
             tokens += sum(entry["tokens"] for entry in entries)
         problems = len(self._work.problems)
-        return SamplingReport(problems, samples, taken_up, distinct, truncated, tokens, new_tokens, seconds)
+        return SamplingReport(problems, samples, resumed, distinct, truncated, tokens, new_tokens, seconds)
 
 
 def _key(sampler: Sampler, config: SamplingConfig) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trl_weighted_dpo.mining.rendering import render_completions
+from trl_weighted_dpo.core.rendering import render_completions
 from trl_weighted_dpo.sampling.config import SamplingConfig
 
 
@@ -21,7 +21,7 @@ def render_prompt(problem: str, tokenizer: Any, config: SamplingConfig) -> str:
             Its template, system prompt and examples are used.
 
     Raises:
-        `ValueError`: As [`~mining.rendering.render_completions`].
+        `ValueError`: As [`~core.rendering.render_completions`].
     """
     if getattr(tokenizer, "chat_template", None):
         turns = [

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from trl_weighted_dpo.mining.loading import load_tokenizer
+from trl_weighted_dpo.core.models import load_tokenizer
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList, StopStringCriteria
 
-from trl_weighted_dpo.fingerprint import compute_dtype, fingerprint
-from trl_weighted_dpo.mining.loading import load_model, load_tokenizer
+from trl_weighted_dpo.core.fingerprint import compute_dtype, fingerprint
+from trl_weighted_dpo.core.models import load_model, load_tokenizer
 from trl_weighted_dpo.sampling.choosing import Ending, TokenChoice
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
@@ -179,7 +179,7 @@ class TransformersSampler:
 
 @dataclass(frozen=True)
 class TransformersOptions:
-    """Options of the backend, as for [`~mining.loading.load_model`].
+    """Options of the backend, as for [`~core.models.load_model`].
 
     Args:
         tokenizer (`str`, *optional*):

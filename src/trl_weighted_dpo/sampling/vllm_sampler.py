@@ -14,8 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from trl_weighted_dpo.fingerprint import fingerprint
-from trl_weighted_dpo.mining.loading import import_vllm, load_tokenizer
+from trl_weighted_dpo.core.fingerprint import fingerprint
+from trl_weighted_dpo.core.models import import_vllm, load_tokenizer
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest

@@ -11,8 +11,8 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 from trl import DatasetMixtureConfig, DPOConfig, ModelConfig, ScriptArguments, TrlParser
 
-from trl_weighted_dpo.mining.rendering import DEFAULT_PROMPT_TEMPLATE
-from trl_weighted_dpo.rows import SUFFIXES
+from trl_weighted_dpo.core.files import SUFFIXES
+from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
 from trl_weighted_dpo.training.config import WeightedDPOConfig, WeightingArguments
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -37,7 +37,7 @@ class PairArguments(ScriptArguments):
             Which pairs of texts are rendered by the chat template or `prompt_template`: those that mining left
             (`"auto"`), `"always"` all, also conversations, or `"never"`.
         prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*):
-            As for [`~mining.rendering.render_completions`].
+            As for [`~core.rendering.render_completions`].
 
     Raises:
         `ValueError`: If a value is none of these.

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.training.layout import LEAST_ROW_MULTIPLE, lay_out
 from trl_weighted_dpo.weighting.columns import read_column
 
@@ -31,7 +32,7 @@ class WeightedPreferenceCollator(DataCollatorForPreference):
             What the length of shared rows is a multiple of. The trainer sets it.
 
     Raises:
-        [`~schema.SchemaError`]: If a weight is missing, not finite or negative, or a `dpo_margin` or `dpo_beta` is
+        [`~core.checks.SchemaError`]: If a weight is missing, not finite or negative, or a `dpo_margin` or `dpo_beta` is
             missing in some of the pairs or out of its range.
     """
 
@@ -56,7 +57,7 @@ class WeightedPreferenceCollator(DataCollatorForPreference):
 def _weight(example: dict[str, Any]) -> float:
     weight = example.get(schema.PAIR_WEIGHT)
     if weight is None or not math.isfinite(weight) or weight < 0:
-        raise schema.SchemaError(
+        raise SchemaError(
             f"A pair reached the collator with column {schema.PAIR_WEIGHT!r}: {weight!r}. A weight is a finite number "
             ">= 0; let WeightedDPOTrainer prepare the dataset."
         )

@@ -3,7 +3,7 @@
 Two layouts. *Separate*: chosen over rejected, a row each, as TRL's collator stacks them. *Shared*: what the two
 sequences of a pair begin with goes through the model once,
 
-    trunk (all shared tokens but the last) · chosen from the last shared token on · rejected from the last shared token
+    prefix (all shared tokens but the last) · chosen from the last shared token on · rejected from the last shared token
     on
 
 with positions that restart in the second branch, and a mask that keeps the branches apart. Each branch has its own
@@ -28,7 +28,7 @@ SHARED_POSITIONS = "shared_position_ids"
 SHARED_SEGMENTS = "shared_segments"
 _SHARED_ROWS = (SHARED_IDS, SHARED_POSITIONS, SHARED_SEGMENTS)
 
-TRUNK, CHOSEN, REJECTED = 0, 1, 2
+PREFIX, CHOSEN, REJECTED = 0, 1, 2
 BRANCHES = 3
 _PADDING = -1
 ROW_MULTIPLE = {"cuda": 64}
@@ -64,8 +64,8 @@ def lay_out(
         * `score_index` (2B, T−1): which of the N scores token t + 1 of each sequence; N where none does.
 
         If shared, the same of the shared layout under `shared_score_positions` and so on, and its R rows of length S:
-        `shared_input_ids`, `shared_position_ids` and `shared_segments`, each (R, S). A segment is 3·pair + 0 (trunk), 1
-        (chosen) or 2 (rejected); −1 is padding.
+        `shared_input_ids`, `shared_position_ids` and `shared_segments`, each (R, S). A segment is 3·pair + 0 (prefix),
+        1 (chosen) or 2 (rejected); −1 is padding.
     """
     ids, attended, completion = (batch[name].numpy() for name in ("input_ids", "attention_mask", "completion_mask"))
     scored = (completion[:, 1:] > 0) & (attended[:, 1:] > 0)
@@ -79,7 +79,7 @@ def lay_out(
 
 
 def segment_branch(segments: Tensor) -> Tensor:
-    """Whether each token of `shared_segments` is in a trunk (0), a chosen (1) or a rejected branch (2)."""
+    """Whether each token of `shared_segments` is in a prefix (0), a chosen (1) or a rejected branch (2)."""
     return segments % BRANCHES
 
 
@@ -109,21 +109,23 @@ def _shared(
     ids: NDArray[np.int64], lengths: NDArray[np.int64], scored: NDArray[np.bool_], pad_token_id: int, multiple: int
 ) -> dict[str, Tensor]:
     pairs = len(ids) // 2
-    trunks = [_trunk(ids[pair, : lengths[pair]], ids[pairs + pair, : lengths[pairs + pair]]) for pair in range(pairs)]
-    # Tokens of each sequence that something is predicted from, past its trunk.
-    branches = np.maximum(lengths - 1 - np.tile(trunks, 2), 0)
-    sizes = [trunks[pair] + branches[pair] + branches[pairs + pair] for pair in range(pairs)]
+    prefixes = [
+        _shared_prefix(ids[pair, : lengths[pair]], ids[pairs + pair, : lengths[pairs + pair]]) for pair in range(pairs)
+    ]
+    # Tokens of each sequence that something is predicted from, past its prefix.
+    branches = np.maximum(lengths - 1 - np.tile(prefixes, 2), 0)
+    sizes = [prefixes[pair] + branches[pair] + branches[pairs + pair] for pair in range(pairs)]
     places, count, width = _pack(sizes, multiple)
 
     rows = np.full((count, width), pad_token_id, dtype=np.int64)
     positions = np.zeros((count, width), dtype=np.int64)
     segments = np.full((count, width), _PADDING, dtype=np.int64)
-    # Flat place of each token of each sequence that something is predicted from; a trunk's are those of both.
+    # Flat place of each token of each sequence that something is predicted from; a prefix's are those of both.
     slots = np.full((2 * pairs, ids.shape[1]), _PADDING, dtype=np.int64)
     for pair, (row, start) in enumerate(places):
-        trunk = trunks[pair]
-        parts = ((TRUNK, pair, 0, trunk), *(
-            (branch, sequence, trunk, trunk + branches[sequence])
+        prefix = prefixes[pair]
+        parts = ((PREFIX, pair, 0, prefix), *(
+            (branch, sequence, prefix, prefix + branches[sequence])
             for branch, sequence in ((CHOSEN, pair), (REJECTED, pairs + pair))
         ))  # fmt: skip
         for branch, sequence, begin, end in parts:
@@ -131,13 +133,13 @@ def _shared(
             rows[row, target] = ids[sequence, begin:end]
             positions[row, target] = np.arange(begin, end)
             segments[row, target] = BRANCHES * pair + branch
-            owners = (pair, pairs + pair) if branch == TRUNK else (sequence,)
+            owners = (pair, pairs + pair) if branch == PREFIX else (sequence,)
             for owner in owners:
                 slots[owner, begin:end] = row * width + np.arange(target.start, target.stop)
             start = target.stop
 
     sequences, columns = np.nonzero(scored)
-    # A trunk's position that scores a shared completion token does so once, for both sequences.
+    # A prefix's position that scores a shared completion token does so once, for both sequences.
     flat, first, inverse = np.unique(slots[sequences, columns], return_index=True, return_inverse=True)
     index = np.full(scored.shape, len(flat))
     index[sequences, columns] = inverse
@@ -145,7 +147,7 @@ def _shared(
     return scores | _tensors(_SHARED_ROWS, rows, positions, segments)
 
 
-def _trunk(chosen: NDArray[np.int64], rejected: NDArray[np.int64]) -> int:
+def _shared_prefix(chosen: NDArray[np.int64], rejected: NDArray[np.int64]) -> int:
     """How many tokens two sequences share at their beginning, less the last of them."""
     shorter = min(len(chosen), len(rejected))
     differ = np.flatnonzero(chosen[:shorter] != rejected[:shorter])

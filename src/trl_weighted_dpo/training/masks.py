@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trl_weighted_dpo.training.layout import BRANCHES, TRUNK, segment_branch
+from trl_weighted_dpo.training.layout import BRANCHES, PREFIX, segment_branch
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 
@@ -59,7 +59,7 @@ def attention_masks(segments: Tensor, positions: Tensor, kinds: LayerKinds, dtyp
     pair, branch = segments // BRANCHES, segment_branch(segments)
     key_pair, key_branch = pair.unsqueeze(1), branch.unsqueeze(1)
     order = torch.arange(segments.size(1), device=segments.device)
-    seen = (key_pair == pair.unsqueeze(2)) & ((key_branch == TRUNK) | (key_branch == branch.unsqueeze(2)))
+    seen = (key_pair == pair.unsqueeze(2)) & ((key_branch == PREFIX) | (key_branch == branch.unsqueeze(2)))
     seen &= order.unsqueeze(0) <= order.unsqueeze(1)
     full = _additive(seen, dtype)
     if kinds.window is None:

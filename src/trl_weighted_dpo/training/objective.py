@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trl_weighted_dpo.schema import DPO_MARGIN
+from trl_weighted_dpo.core.schema import DPO_MARGIN
 
 F_DIVERGENCES = ("reverse_kl", "forward_kl", "js_divergence", "alpha_divergence")
 
@@ -126,7 +126,7 @@ class Objective:
         absolute = [name for name in self.loss_types if name not in DIFFERENCE_LOSSES]
         if absolute or not set(self.loss_types) & set(MARGIN_LOSSES):
             reason = (
-                "it judges a completion alone, without a margin to subtract from"
+                "it checks a completion alone, without a margin to subtract from"
                 if absolute
                 else "it has no margin to subtract from, so that nothing would change"
             )

@@ -11,9 +11,10 @@ from datasets import Dataset, DatasetDict, Features, Value, load_dataset, load_f
 from datasets.exceptions import DatasetGenerationError
 from trl import DatasetMixtureConfig, get_dataset
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.mining.rendering import render_pair
-from trl_weighted_dpo.rows import RowFile, row_types
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import SchemaError, check_pair_row
+from trl_weighted_dpo.core.files import RowFile, row_types
+from trl_weighted_dpo.core.rendering import render_pair
 from trl_weighted_dpo.training.arguments import PairArguments, given_paths
 
 logger = get_logger(__name__)
@@ -46,7 +47,7 @@ def load_pairs(
         A `Dataset` or a stream; and such a one, a dictionary of them by name, or `None`.
 
     Raises:
-        [`~schema.SchemaError`]: If a row of a file is no pair; names file, row, column and value.
+        [`~core.checks.SchemaError`]: If a row of a file is no pair; names file, row, column and value.
         `ValueError`: If data cannot be found or does not go together.
     """
     streaming = mixture.streaming or pairs.dataset_streaming
@@ -88,7 +89,7 @@ def check_rows(pairs: PairArguments, mixture: DatasetMixtureConfig) -> None:
     """Check the rows of every file of pairs.
 
     Raises:
-        [`~schema.SchemaError`]: If a row is no pair; names file, row, column and value.
+        [`~core.checks.SchemaError`]: If a row is no pair; names file, row, column and value.
     """
     for name in given_paths(pairs, mixture):
         if Path(name).is_file():
@@ -99,12 +100,12 @@ def _check_file(rows: RowFile) -> None:
     index = -1
     for index, row in enumerate(rows):
         if schema.CANDIDATES in row:
-            raise schema.SchemaError(
+            raise SchemaError(
                 f"{rows}: this is a pool of candidates. Make pairs of it: weighted-dpo mine {rows} -o pairs.parquet"
             )
-        schema.check_pair_row(row, index, str(rows))
+        check_pair_row(row, index, str(rows))
     if index < 0:
-        raise schema.SchemaError(f"{rows}: the file is empty.")
+        raise SchemaError(f"{rows}: the file is empty.")
 
 
 def _as_files(path: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datasets import Dataset, IterableDataset
 from datasets.fingerprint import Hasher
 from trl import DPOTrainer
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.training import record, support
 from trl_weighted_dpo.training.collator import CARRIED
 from trl_weighted_dpo.training.objective import Objective

@@ -16,7 +16,7 @@ from datasets import Dataset
 from transformers import TrainerCallback
 
 from trl_weighted_dpo._version import __version__
-from trl_weighted_dpo.schema import LOSS_COLUMNS, PAIR_WEIGHT
+from trl_weighted_dpo.core.schema import LOSS_COLUMNS, PAIR_WEIGHT
 from trl_weighted_dpo.training.objective import Objective
 from trl_weighted_dpo.weighting import FORMULA_VERSION, WeightingConfig, WeightStatistics, WeightSummary
 

@@ -17,8 +17,8 @@ from datasets import Dataset, IterableDataset
 from tqdm import tqdm
 from trl.models.utils import prepare_deepspeed
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.fingerprint import Fingerprint, compute_dtype, fingerprint, token_digest
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.fingerprint import Fingerprint, compute_dtype, fingerprint, token_digest
 from trl_weighted_dpo.training import support
 
 logger = get_logger(__name__)
@@ -28,7 +28,7 @@ LOGP_COLUMNS = (schema.REF_CHOSEN_LOGPS, schema.REF_REJECTED_LOGPS)
 PROVENANCE_COLUMNS = (schema.REF_FINGERPRINT, schema.REF_DIGEST)
 COLUMNS = (*LOGP_COLUMNS, *PROVENANCE_COLUMNS)
 _MODEL_PARTS = ("model", "adapter", "quantization", "dtype")
-"""Parts of the fingerprint that must agree. The others say how tokens are made, which the digests judge exactly: a
+"""Parts of the fingerprint that must agree. The others say how tokens are made, which the digests check exactly: a
 longer `max_length` that cuts nothing more changes no token."""
 
 SPOT_CHECKS = 8

@@ -11,7 +11,7 @@ from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from trl import get_peft_config, get_quantization_config
 
-from trl_weighted_dpo.mining.loading import load_tokenizer
+from trl_weighted_dpo.core.models import load_tokenizer
 from trl_weighted_dpo.report.weighting import weights_table
 from trl_weighted_dpo.training.arguments import TrainParser, check
 from trl_weighted_dpo.training.card import CARD_FILE

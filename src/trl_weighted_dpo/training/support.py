@@ -13,7 +13,8 @@ from packaging.version import Version
 from transformers import ProcessorMixin
 from trl.trainer.utils import get_config_model_id
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import check_pair_row
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightingArguments
 from trl_weighted_dpo.training.objective import Objective
@@ -152,14 +153,14 @@ def check_pairs(dataset: Any, source: str) -> None:
     """Check every row of a map-style dataset, and say how many pairs have two equal completions.
 
     Raises:
-        [`~schema.SchemaError`]: Names the row, the column and the value.
+        [`~core.checks.SchemaError`]: Names the row, the column and the value.
     """
     columns = [name for name in (schema.PROMPT, schema.CHOSEN, schema.REJECTED) if name in dataset.column_names]
     if {schema.CHOSEN, schema.REJECTED}.issubset(columns):
         dataset = dataset.select_columns(columns)
     equal = 0
     for index, row in enumerate(dataset):
-        schema.check_pair_row(row, index, source)
+        check_pair_row(row, index, source)
         equal += row[schema.CHOSEN] == row[schema.REJECTED]
     if equal:
         logger.warning("%d pairs of %s have two equal completions and teach nothing: drop them.", equal, source)
@@ -169,7 +170,7 @@ def check_weights_and_signals(dataset: Any, scheme: str, source: str) -> None:
     """Check the columns that the weights of a map-style dataset come from.
 
     Raises:
-        [`~schema.SchemaError`]: Names the row, the column and the value.
+        [`~core.checks.SchemaError`]: Names the row, the column and the value.
     """
     if scheme == "column" and schema.WEIGHT in dataset.column_names:
         check_weights(dataset[schema.WEIGHT][:], source)
@@ -191,7 +192,7 @@ def check_columns_of_the_loss(dataset: Any, objective: Objective, known: list[st
         Those of the two that this dataset has.
 
     Raises:
-        [`~schema.SchemaError`]: Names the row, the column and the value.
+        [`~core.checks.SchemaError`]: Names the row, the column and the value.
         `ValueError`: If `dpo_margin` does not go with the losses.
     """
     names = column_names(dataset)

@@ -14,7 +14,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import get_config_model_id, use_adapter
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.training import record, support
 from trl_weighted_dpo.training.card import extend_card
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
@@ -75,7 +75,7 @@ class WeightedDPOTrainer(PairPreparation):
 
     Raises:
         `ValueError`: If an option is not supported; the message says what to do instead.
-        [`~schema.SchemaError`]: If a weight or a signal is not a finite number ≥ 0; names the row and value.
+        [`~core.checks.SchemaError`]: If a weight or a signal is not a finite number ≥ 0; names the row and value.
 
     Example:
 
@@ -157,7 +157,7 @@ class WeightedDPOTrainer(PairPreparation):
         if data_collator is None:
             self.data_collator: Any = WeightedPreferenceCollator(**vars(self.data_collator))
         support.check_sharing(self._share, self.aux_loss_enabled)
-        self.data_collator.share_prompt = "shared" in self._paths.ways(self.model)
+        self.data_collator.share_prompt = "shared" in self._paths.open_paths(self.model)
         self.data_collator.row_multiple = row_multiple(self.accelerator.device.type)
         support.warn_about_doubled_bos(self.train_dataset, self._tokenizer)
         if ref_model is None and self.ref_model is not None and not isinstance(model, str):

@@ -2,7 +2,7 @@
 
 from trl_weighted_dpo.verifier.answers.equivalence import compare
 from trl_weighted_dpo.verifier.answers.scalars import Decision
-from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.dimensions import DimensionResult
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.many import VerificationReport
 from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Evidence, Verdict
@@ -12,10 +12,10 @@ __all__ = [
     "DIMENSIONS",
     "VERIFIER_VERSION",
     "Decision",
+    "DimensionResult",
     "ErrorProfile",
     "Evidence",
     "Facts",
-    "Judgement",
     "MathVerifier",
     "Verdict",
     "VerificationReport",

@@ -62,7 +62,7 @@ class Weights:
     """The weights of wrongness where the same is known.
 
     Args:
-        bias (`float`): Log-odds of a wrong solution before anything is judged.
+        bias (`float`): Log-odds of a wrong solution before anything is checked.
         dimensions (`Mapping[str, Weight]`): Of each of the six dimensions.
 
     Raises:
@@ -108,48 +108,48 @@ class Calibration:
 def wrongness(scores: Mapping[str, float | None], weights: Weights) -> float | None:
     """How probably the answer or a step is wrong: `σ(bias + Σ_d (present_d · s_d - absent_d · (1 - s_d)))`.
 
-    The sum is over those of the six dimensions `d` that were judged, with scores `s_d`; `None` if none was. Dimensions
+    The sum is over those of the six dimensions `d` that were checked, with scores `s_d`; `None` if none was. Dimensions
     that were added have no fitted weights and are left out. Ours, because
 
     * with `present, absent ≥ 0` it never falls when a score rises, and lies in (0, 1);
     * each term can be read: a full sign of an error adds `present_d` to the log-odds, its absence takes off `absent_d`;
-    * a dimension that was not judged has no term at all. If dimensions were independent, each term would be the
-      logarithm of a likelihood ratio, and leaving it out would be exact; a mean over the judged ones would instead call
-      a solution that nothing speaks against as surely right without a reference answer as with one that agrees;
+    * a dimension that was not checked has no term at all. If dimensions were independent, each term would be the
+      logarithm of a likelihood ratio, and leaving it out would be exact; a mean over the checked ones would instead
+      call a solution that nothing speaks against as surely right without a reference answer as with one that agrees;
     * it is a logistic regression, so its weights are fitted by a convex problem (see [`~verifier.calibration`]) and its
       values are probabilities that can be checked.
 
     Args:
-        scores (`Mapping[str, float | None]`): Score in [0, 1] of each dimension, `None` where it was not judged.
+        scores (`Mapping[str, float | None]`): Score in [0, 1] of each dimension, `None` where it was not checked.
         weights (`Weights`): Bias and weights.
     """
-    log_odds, is_judged = weights.bias, False
+    log_odds, is_checked = weights.bias, False
     for dimension in DIMENSIONS:
         if (score := scores.get(dimension)) is not None:
             weight = weights.dimensions[dimension]
             log_odds += weight.present * score - weight.absent * (1.0 - score)
-            is_judged = True
-    return sigmoid(log_odds) if is_judged else None
+            is_checked = True
+    return sigmoid(log_odds) if is_checked else None
 
 
 def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Evidence]) -> float | None:
     """How unreasonable a solution is in itself: `1 - (1 - c) · Π_d (1 - a_d · s_d)` with the constants `a_d` of
     `ABSURDITIES`, and with `c = FROM_NOWHERE` if a number comes from nowhere, else 0.
 
-    The product is over the dimensions `d` that were judged, with scores `s_d`; `None` if none was. Dimensions that were
-    added are left out: nothing says how unreasonable what they find is. Ours: a solution is absurd as soon as one thing
-    in it is, and five reasonable dimensions do not make up for that, so this is no mean. A dimension that was not
-    judged leaves the product as it is; one that comes in never lowers it, as a mean would be by dimensions in which
+    The product is over the dimensions `d` that were checked, with scores `s_d`; `None` if none was. Dimensions that
+    were added are left out: nothing says how unreasonable what they find is. Ours: a solution is absurd as soon as one
+    thing in it is, and five reasonable dimensions do not make up for that, so this is no mean. A dimension that was not
+    checked leaves the product as it is; one that comes in never lowers it, as a mean would be by dimensions in which
     nothing was found.
 
     Args:
-        scores (`Mapping[str, float | None]`): Score in [0, 1] of each dimension, `None` where it was not judged.
+        scores (`Mapping[str, float | None]`): Score in [0, 1] of each dimension, `None` where it was not checked.
         evidence (`Iterable[Evidence]`): What was found.
     """
-    judged = [constant * score for name, constant in ABSURDITIES.items() if (score := scores[name]) is not None]
+    checked = [constant * score for name, constant in ABSURDITIES.items() if (score := scores[name]) is not None]
     if scores["semantic_alignment"] is not None:
-        judged.append(FROM_NOWHERE if any(_is_from_nowhere(item) for item in evidence) else 0.0)
-    return 1.0 - math.prod(1.0 - part for part in judged) if judged else None
+        checked.append(FROM_NOWHERE if any(_is_from_nowhere(item) for item in evidence) else 0.0)
+    return 1.0 - math.prod(1.0 - part for part in checked) if checked else None
 
 
 def _is_from_nowhere(item: Evidence) -> bool:
@@ -227,3 +227,14 @@ def _short(value: object) -> str:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def severity(scores: Mapping[str, float | None]) -> float | None:
+    """How much of a profile shows an error: the mean of the scores that were checked, in [0, 1]; `None` if none was.
+
+    Ours. The verifier's wrongness is a probability, and near 1 for every candidate with a wrong answer; this is graded:
+    a wrong answer alone gives 1/6, a wrong answer after a false equation and a contradiction 1/2. Each dimension counts
+    the same, since nothing labelled says otherwise.
+    """
+    checked = [score for score in scores.values() if score is not None]
+    return sum(checked) / len(checked) if checked else None

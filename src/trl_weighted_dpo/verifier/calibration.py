@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.journal import file_digest
-from trl_weighted_dpo.verifier import metrics
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import check_pool_row, check_solution_row, row_error
+from trl_weighted_dpo.core.files import read_jsonl
+from trl_weighted_dpo.core.journal import file_digest
+from trl_weighted_dpo.verifier import probabilities as metrics
 from trl_weighted_dpo.verifier.aggregates import CASES, FORMAT_VERSION, Calibration, Weight, Weights, wrongness
 from trl_weighted_dpo.verifier.profile import DIMENSIONS
 from trl_weighted_dpo.verifier.verifier import VERIFIER_VERSION, MathVerifier
@@ -54,7 +56,7 @@ class Example:
     """Scores to learn from.
 
     Args:
-        problem (`str`): The problem, which must not be learned from and judged at once.
+        problem (`str`): The problem, which must not be learned from and checked at once.
         view (`str`): What is known of the solution, one of `VIEWS`.
         scores (`Mapping[str, float | None]`): Score of each dimension.
         is_wrong (`bool`): What is to be predicted.
@@ -73,18 +75,18 @@ def labelled(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[Labelle
     and wrong if one of the two says so; a candidate of a pool by `is_correct` (true, false or null).
 
     Raises:
-        [`~schema.SchemaError`]: If a column is missing or of another type.
+        [`~core.checks.SchemaError`]: If a column is missing or of another type.
     """
     for index, row in enumerate(rows):
         if schema.CANDIDATES in row:
-            schema.check_pool_row(row, index, source)
+            check_pool_row(row, index, source)
             for position, candidate in enumerate(row[schema.CANDIDATES]):
                 column = f"{schema.CANDIDATES}[{position}].{schema.IS_CORRECT}"
                 is_right = _label(candidate.get(schema.IS_CORRECT), bool, index, column, source)
                 if is_right is not None:
                     yield _solution(row, candidate[schema.SOLUTION], not is_right)
             continue
-        schema.check_solution_row(row, index, source)
+        check_solution_row(row, index, source)
         is_right = _label(row.get(schema.IS_CORRECT_ANSWER), bool, index, schema.IS_CORRECT_ANSWER, source)
         first_error = _label(row.get(schema.FIRST_ERROR_STEP), int, index, schema.FIRST_ERROR_STEP, source)
         if is_right is not None or first_error is not None:
@@ -95,7 +97,7 @@ def labelled(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[Labelle
 def _label(value: Any, kind: type, index: int, column: str, source: str) -> Any:
     if value is not None and type(value) is not kind:
         hint = "Give true, false or null." if kind is bool else "Give the 0-based step, -1 for none, or null."
-        raise schema.row_error(source, index, column, value, hint)
+        raise row_error(source, index, column, value, hint)
     return value
 
 
@@ -106,7 +108,7 @@ def _solution(row: Mapping[str, Any], solution: Any, is_wrong: bool) -> Labelled
 
 def examples(item: Labelled, verifier: MathVerifier) -> Iterator[Example]:
     """What is learned from one solution: its scores by each of `VIEWS`, so that the weights fit with references and
-    without; none where nothing was judged, or where the view would be another one.
+    without; none where nothing was checked, or where the view would be another one.
     """
     answer, solution = item.reference_answer, item.reference_solution
     views = {ANSWER: (answer, None), NOTHING: (None, None)}
@@ -116,13 +118,13 @@ def examples(item: Labelled, verifier: MathVerifier) -> Iterator[Example]:
         if has_verdict == (view != NOTHING) and any(score is not None for score in scores.values()):
             yield Example(item.problem, view, scores, item.is_wrong)
         if view == EVERYTHING:
-            unjudged = {**scores, "final_answer": None}
-            if any(score is not None for score in unjudged.values()):
-                yield Example(item.problem, NO_VERDICT, unjudged, item.is_wrong)
+            unchecked = {**scores, "final_answer": None}
+            if any(score is not None for score in unchecked.values()):
+                yield Example(item.problem, NO_VERDICT, unchecked, item.is_wrong)
 
 
 def features(scores: Mapping[str, float | None]) -> list[float]:
-    """What the log-odds are linear in: of each dimension `s` and `s - 1`, or 0 and 0 if it was not judged."""
+    """What the log-odds are linear in: of each dimension `s` and `s - 1`, or 0 and 0 if it was not checked."""
     values: list[float] = []
     for dimension in DIMENSIONS:
         score = scores[dimension]
@@ -158,7 +160,7 @@ def fit(data: Sequence[Example], l2: float = L2) -> Weights:
 
     labels = np.array([example.is_wrong for example in data], dtype=np.float64)
     if len(labels) == 0:
-        raise ValueError("no dimension could be judged in any solution, so there is nothing to fit.")
+        raise ValueError("no dimension could be checked in any solution, so there is nothing to fit.")
     _check_both(labels.tolist(), "all labelled solutions are")
     inputs = np.array([features(example.scores) for example in data])
     count = inputs.shape[1]
@@ -244,7 +246,7 @@ def predicted(data: Sequence[Example], folds: int) -> list[float]:
         weights = fitted[fold_of[example.problem]].weights(VIEWS[example.view] == CASES[0])
         probability = wrongness(example.scores, weights)
         if probability is None:
-            raise ValueError("an example has no score that was judged, and so no wrongness")
+            raise ValueError("an example has no score that was checked, and so no wrongness")
         probabilities.append(probability)
     return probabilities
 
@@ -269,7 +271,7 @@ def calibrate(
 
     Args:
         paths (`Sequence[Path]`): JSONL files of labelled solutions or pools.
-        verifier (`MathVerifier`): Judges them; its own weights do not matter.
+        verifier (`MathVerifier`): Checks them; its own weights do not matter.
         folds (`int`, *optional*, defaults to `5`): Folds of the cross-validation, at least 2.
         command (`str`, *optional*): The command that this is, for the record.
         progress (`bool`, *optional*, defaults to `False`): Whether to show progress on a terminal.
@@ -278,7 +280,7 @@ def calibrate(
         `dict[str, Any]`: What a calibration file holds; `MathVerifier.from_calibration` reads it.
 
     Raises:
-        [`~schema.SchemaError`]: If a row is not as [`labelled`] describes it.
+        [`~core.checks.SchemaError`]: If a row is not as [`labelled`] describes it.
         `ValueError`: If there is nothing to fit, or only one kind of label.
         `OSError`: If a file cannot be read.
     """
@@ -286,9 +288,9 @@ def calibrate(
     sources = []
     are_wrong: list[bool] = []
     for path in paths:
-        items = list(labelled(schema.read_jsonl(path), str(path)))
+        items = list(labelled(read_jsonl(path), str(path)))
         if not items:
-            if next(schema.read_jsonl(path), None) is None:
+            if next(read_jsonl(path), None) is None:
                 raise ValueError(f"{path}: the file is empty. Give labelled solutions, one JSON object on each line.")
             raise ValueError(
                 f"{path}: no row has a label. Label solutions by {schema.IS_CORRECT_ANSWER!r} or "
@@ -310,13 +312,13 @@ def calibrate(
         members = [index for index, example in enumerate(data) if example.view == view]
         if members:
             views[view] = figures([probabilities[index] for index in members], [labels[index] for index in members])
-    judged = Counter(name for example in data for name, score in example.scores.items() if score is not None)
+    checked = Counter(name for example in data for name, score in example.scores.items() if score is not None)
     return {
         "format_version": FORMAT_VERSION,
         "verifier_version": VERIFIER_VERSION,
         CASES[0]: _written(fitted.with_solution),
         CASES[1]: _written(fitted.without_solution),
-        "never_judged": [name for name in DIMENSIONS if not judged[name]],
+        "never_checked": [name for name in DIMENSIONS if not checked[name]],
         "l2": L2,
         "data": sources,
         "cross_validation": {"folds": folds, "all": figures(probabilities, labels), "views": views},

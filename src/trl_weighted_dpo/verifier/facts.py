@@ -1,4 +1,4 @@
-"""What the dimensions judge from: a solution, its problem and its reference, read once."""
+"""What the dimensions check from: a solution, its problem and its reference, read once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def read_passage(solution: str | Sequence[str]) -> Passage:
 
 @lru_cache(maxsize=256)
 def read_problem(text: str) -> tuple[Passage, frozenset[Fraction]]:
-    """Reads a problem, whose statements nobody judges, and the values that it gives."""
+    """Reads a problem, whose statements nobody checks, and the values that it gives."""
     text, steps = split_steps(text)
     readable = plain(text[:MAX_READ])
     passage = Passage(text, readable, steps, read_mentions(readable), (), len(text) > MAX_READ)

@@ -11,9 +11,11 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo._version import __version__
-from trl_weighted_dpo.journal import Journal, digest
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import check_pool_row, check_solution_row, solution_rows
+from trl_weighted_dpo.core.files import read_jsonl
+from trl_weighted_dpo.core.journal import Journal, digest
 from trl_weighted_dpo.verifier.many import VerificationReport
 from trl_weighted_dpo.verifier.profile import ErrorProfile
 from trl_weighted_dpo.verifier.verifier import MathVerifier
@@ -51,8 +53,8 @@ def verify_into(
         The report over all rows, those of earlier runs included.
 
     Raises:
-        [`~schema.SchemaError`]: If a row is neither a pool row nor a solution row; what was verified until then stays
-            in the journal.
+        [`~core.checks.SchemaError`]: If a row is neither a pool row nor a solution row; what was verified until then
+            stays in the journal.
     """
     verifier, report = verifier or MathVerifier(), VerificationReport()
     bar = tqdm(desc=f"Verifying {source}", unit=" rows", total=total)
@@ -60,14 +62,14 @@ def verify_into(
         todo = _checked(rows, source)
         new: list[_Row] = []
         for identity, solutions in todo:
-            entry = entries.taken_up({"row": identity})
+            entry = entries.resumed({"row": identity})
             if entry is None:
                 new = [(identity, solutions)]
                 break
             for fields in entry["profiles"]:
                 report.add(ErrorProfile.from_dict(fields))
             bar.update()
-        report.taken_up = report.solutions
+        report.resumed = report.solutions
         for identity, profiles in _verified(itertools.chain(new, todo), verifier, workers, source, report):
             entries.write({"row": identity, "profiles": [profile.to_dict() for profile in profiles]})
             bar.update()
@@ -92,9 +94,9 @@ class RowsWithProfiles:
         self.rows, self.journal = rows, journal
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        entries = itertools.islice(schema.read_jsonl(self.journal), 1, None)
+        entries = itertools.islice(read_jsonl(self.journal), 1, None)
         for row, entry in itertools.zip_longest(self.rows, entries):
-            if row is None or entry is None or entry["row"] != _identity(schema.solution_rows(row)):
+            if row is None or entry is None or entry["row"] != _identity(solution_rows(row)):
                 raise ValueError("the rows have changed while they were verified. Run again: what was done is kept.")
             if schema.CANDIDATES in row:
                 candidates = zip(row[schema.CANDIDATES], entry["profiles"], strict=True)
@@ -117,9 +119,9 @@ def _identity(solutions: list[dict[str, Any]]) -> str:
 
 def _checked(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[_Row]:
     for index, row in enumerate(rows):
-        check = schema.check_pool_row if schema.CANDIDATES in row else schema.check_solution_row
+        check = check_pool_row if schema.CANDIDATES in row else check_solution_row
         check(row, index, source)
-        solutions = schema.solution_rows(row)
+        solutions = solution_rows(row)
         yield _identity(solutions), solutions
 
 

@@ -7,7 +7,7 @@ right answer by another route than the reference's is no error.
 
 from collections.abc import Iterable
 
-from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.dimensions import DimensionResult
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.routes.reach import reached_at, source_of
@@ -16,10 +16,10 @@ _EXACT = frozenset({"numerical_validity", "logical_consistency"})
 _TELLING = frozenset({"misquoted_quantity"})
 
 
-def first_faulty_step(facts: Facts, judgements: Iterable[Judgement]) -> int | None:
+def first_faulty_step(facts: Facts, results: Iterable[DimensionResult]) -> int | None:
     """Returns the 0-based index of the first step with an error; `None` if none is known."""
-    judgements = list(judgements)
-    placed = [(item, item.step) for judgement in judgements for item in judgement.evidence if item.step is not None]
+    results = list(results)
+    placed = [(item, item.step) for result in results for item in result.evidence if item.step is not None]
     exact = [step for item, step in placed if item.dimension in _EXACT and item.channel == "rule"]
     if facts.decision.verdict is Verdict.CORRECT:
         return min(exact, default=None)
@@ -29,8 +29,8 @@ def first_faulty_step(facts: Facts, judgements: Iterable[Judgement]) -> int | No
     found = exact + [step for item, step in placed if item.kind in telling]
     if facts.decision.verdict is Verdict.UNDECIDED:
         return min(found, default=None)
-    suspects = [step for judgement in judgements for step in judgement.suspects]
-    doubts = [] if found else [step for judgement in judgements for step in judgement.doubts]
+    suspects = [step for result in results for step in result.suspects]
+    doubts = [] if found else [step for result in results for step in result.doubts]
     if doubts and not suspects and (traced := _traced(facts)) is not None:
         return traced
     found += suspects + doubts

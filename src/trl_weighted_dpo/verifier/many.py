@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.verifier.processes import Processes, unpacked
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import check_solution_row
+from trl_weighted_dpo.core.processes import Processes, unpacked
+from trl_weighted_dpo.core.workers import START_SECONDS
 from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Verdict
-from trl_weighted_dpo.verifier.workers import START_SECONDS
 
 if TYPE_CHECKING:
     from trl_weighted_dpo.verifier.verifier import MathVerifier
@@ -38,17 +39,17 @@ class VerificationReport:
         solutions (`int`): How many there are.
         verdicts (`Counter[str]`): How many have each verdict.
         undecided (`Counter[str]`): How many are undecided for each reason, `"timeout"` and `"worker died"` among them.
-        judged (`Counter[str]`): In how many each dimension was judged.
+        checked (`Counter[str]`): In how many each dimension was checked.
         found (`Counter[str]`): In how many each dimension has evidence.
-        taken_up (`int`): How many of them an earlier run had verified.
+        resumed (`int`): How many of them an earlier run had verified.
     """
 
     solutions: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     undecided: Counter[str] = field(default_factory=Counter)
-    judged: Counter[str] = field(default_factory=Counter)
+    checked: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
-    taken_up: int = 0
+    resumed: int = 0
 
     def add(self, profile: ErrorProfile) -> None:
         """Counts one more profile."""
@@ -56,20 +57,20 @@ class VerificationReport:
         self.verdicts[profile.verdict.value] += 1
         if profile.verdict is Verdict.UNDECIDED:
             self.undecided[profile.reason] += 1
-        # A dimension that was never judged is counted too, with 0: those that were added are known from here only.
-        self.judged.update({dimension: score is not None for dimension, score in profile.scores.items()})
+        # A dimension that was never checked is counted too, with 0: those that were added are known from here only.
+        self.checked.update({dimension: score is not None for dimension, score in profile.scores.items()})
         self.found.update({item.dimension for item in profile.evidence})
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as plain JSON types: every verdict and dimension, and reasons from the most frequent on."""
-        dimensions = dict.fromkeys((*DIMENSIONS, *self.judged))
+        dimensions = dict.fromkeys((*DIMENSIONS, *self.checked))
         return {
             "solutions": self.solutions,
             "verdicts": {verdict: self.verdicts[verdict] for verdict in schema.VERDICTS},
             "undecided": dict(sorted(self.undecided.items(), key=lambda item: (-item[1], item[0]))),
-            "judged": {dimension: self.judged[dimension] for dimension in dimensions},
+            "checked": {dimension: self.checked[dimension] for dimension in dimensions},
             "found": {dimension: self.found[dimension] for dimension in dimensions},
-            "taken_up": self.taken_up,
+            "resumed": self.resumed,
         }
 
 
@@ -97,7 +98,7 @@ def verify_many(
 
 def _checked(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[_Solution]:
     for index, row in enumerate(rows):
-        schema.check_solution_row(row, index, source)
+        check_solution_row(row, index, source)
         yield verify_arguments(row)
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from trl_weighted_dpo import schema
 from trl_weighted_dpo._version import __version__
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import check_pool_row, check_solution_row, solution_rows
 from trl_weighted_dpo.verifier.many import verify_many
 from trl_weighted_dpo.verifier.profile import DIMENSIONS
 
@@ -20,7 +21,7 @@ class VerifyBatch:
 
     Args:
         verifier ([`~verifier.MathVerifier`]):
-            Judges the solutions; each process of `map(num_proc=...)` gets a copy.
+            Checks the solutions; each process of `map(num_proc=...)` gets a copy.
         version (`str`):
             Names its behaviour. `datasets` caches what a function with the same attributes made.
 
@@ -41,7 +42,7 @@ class VerifyBatch:
         counts it; without them it is counted from the start of the batch.
 
         Raises:
-            [`~schema.SchemaError`]: If a row is neither a solution row nor a pool row.
+            [`~core.checks.SchemaError`]: If a row is neither a solution row nor a pool row.
         """
         if isinstance(batch.get(schema.PROBLEM), str):
             raise ValueError("The function takes batches: pass batched=True to map.")
@@ -50,12 +51,12 @@ class VerifyBatch:
         if schema.CANDIDATES in batch:
             return {schema.CANDIDATES: [self._candidates(row, n) for row, n in zip(rows, numbers, strict=True)]}
         for row, number in zip(rows, numbers, strict=True):
-            schema.check_solution_row(row, number, "dataset")
+            check_solution_row(row, number, "dataset")
         return {schema.PROFILE: list(self._profiles(rows))}
 
     def _candidates(self, row: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
-        schema.check_pool_row(row, number, "dataset")
-        profiles = self._profiles(schema.solution_rows(row))
+        check_pool_row(row, number, "dataset")
+        profiles = self._profiles(solution_rows(row))
         return [
             {**candidate, schema.PROFILE: profile}
             for candidate, profile in zip(row[schema.CANDIDATES], profiles, strict=True)

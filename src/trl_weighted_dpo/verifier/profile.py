@@ -1,4 +1,4 @@
-"""The error profile: what was judged, what was found, and the two aggregates."""
+"""The error profile: what was checked, what was found, and the two aggregates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Self
 
-from trl_weighted_dpo.schema import NAME_HINT, check_profile_row, is_name
+from trl_weighted_dpo.core.checks import NAME_HINT, check_profile_row, is_name
 
 
 class Verdict(StrEnum):
@@ -75,14 +75,14 @@ class ErrorProfile:
         answer_is_weak (`bool`, defaults to `False`):
             Whether the answer was guessed from the text because no answer line gives it.
         scores (`Mapping[str, float | None]`):
-            One score in [0, 1] per dimension, 0 for no sign of an error, `None` where nothing could be judged: the six,
-            then those that were added. One of the six that is left out counts as not judged.
+            One score in [0, 1] per dimension, 0 for no sign of an error, `None` where nothing could be checked: the
+            six, then those that were added. One of the six that is left out counts as not checked.
         evidence (`tuple[Evidence, ...]`):
             What was found, in the order of the text; what is in no step comes last.
         first_faulty_step (`int`, *optional*):
             0-based index of the first step with an error; `None` if there is none or none is known.
         wrongness (`float`, *optional*):
-            How far from right, in [0, 1], over the dimensions that were judged (see [`~aggregates`]); `None` if none
+            How far from right, in [0, 1], over the dimensions that were checked (see [`~aggregates`]); `None` if none
             was.
         absurdity (`float`, *optional*):
             How unreasonable in itself, in [0, 1], likewise.
@@ -153,7 +153,7 @@ class ErrorProfile:
             source (`str`, *optional*): That file, for the message.
 
         Raises:
-            [`~schema.SchemaError`]: If a column is missing or not what [`to_dict`] writes.
+            [`~core.checks.SchemaError`]: If a column is missing or not what [`to_dict`] writes.
         """
         check_profile_row(fields, index, source)
         return cls(

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from trl_weighted_dpo.schema import NAME_HINT, is_name
+from trl_weighted_dpo.core.checks import NAME_HINT, is_name
+from trl_weighted_dpo.core.workers import WorkerError, Workers
 from trl_weighted_dpo.verifier.aggregates import (
     Calibration,
     absurdity,
@@ -18,7 +19,7 @@ from trl_weighted_dpo.verifier.aggregates import (
 from trl_weighted_dpo.verifier.answers.equivalence import compare, compare_answer, reference_text
 from trl_weighted_dpo.verifier.answers.scalars import Decision, undecided
 from trl_weighted_dpo.verifier.dimensions import (
-    Judgement,
+    DimensionResult,
     final_answer,
     logical_consistency,
     numerical_validity,
@@ -41,15 +42,14 @@ from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Evidence
 from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ
 from trl_weighted_dpo.verifier.routes.tracing import read_trace
-from trl_weighted_dpo.verifier.workers import WorkerError, Workers
 
 VERIFIER_VERSION = "3"
 """Names the verifier's behaviour in caches; it changes whenever a profile may."""
 
-Judge = Callable[[Facts], Judgement]
+DimensionCheck = Callable[[Facts], DimensionResult]
 
-JUDGES: dict[str, Judge] = {
-    module.DIMENSION: module.judge
+DIMENSION_CHECKS: dict[str, DimensionCheck] = {
+    module.DIMENSION: module.check
     for module in (
         semantic_alignment,
         structural_integrity,
@@ -62,7 +62,7 @@ JUDGES: dict[str, Judge] = {
 
 
 class MathVerifier:
-    """Judges solutions of math problems by rules, without a judge model.
+    """Checks solutions of math problems by rules, without a judge model.
 
     Safe to share between threads and to pickle; the same solution gets the same profile in every process, unless a
     clock cut it, which its `reason` then says. Model text is never executed, imported or evaluated.
@@ -79,16 +79,16 @@ class MathVerifier:
             symbolic mathematics; plain numbers never do.
         calibration (`Calibration`, *optional*):
             The weights of wrongness; those that come with the package by default. [`from_calibration`] reads others.
-        judges (`Mapping[str, Callable[[Facts], Judgement]]`, *optional*):
-            Functions that judge dimensions, by dimension: one of the six in place of the package's own, or one more,
+        checks (`Mapping[str, Callable[[Facts], DimensionResult]]`, *optional*):
+            Functions that check dimensions, by dimension: one of the six in place of the package's own, or one more,
             named by a lower-case identifier. Its score and evidence stand in the profile after those of the six, and
             wrongness and absurdity leave it out. For several processes they have to be functions of a module, which
-            can be pickled. With a judge in place of one of the six the weights of wrongness are no longer calibrated.
+            can be pickled. With a check in place of one of the six the weights of wrongness are no longer calibrated.
 
     Raises:
-        `ValueError`: If an argument is out of its range, or `judges` names what can be no dimension, or has the name of
+        `ValueError`: If an argument is out of its range, or `checks` names what can be no dimension, or has the name of
             one of the six misspelt.
-        `TypeError`: If one of `judges` cannot be called.
+        `TypeError`: If one of `checks` cannot be called.
 
     Example:
 
@@ -105,7 +105,7 @@ class MathVerifier:
         memory_mib: int = 2048,
         max_workers: int = 1,
         calibration: Calibration | None = None,
-        judges: Mapping[str, Judge] | None = None,
+        checks: Mapping[str, DimensionCheck] | None = None,
     ) -> None:
         if not timeout > 0:
             raise ValueError(f"timeout is {timeout}, but a comparison needs some seconds: pass a number above 0.")
@@ -113,20 +113,20 @@ class MathVerifier:
             raise ValueError(f"memory_mib is {memory_mib}, but a worker cannot load below 512 MiB.")
         if max_workers < 1:
             raise ValueError(f"max_workers is {max_workers}, but symbolic comparisons need at least 1.")
-        for dimension, judge in (judges or {}).items():
+        for dimension, check in (checks or {}).items():
             _check_dimension(dimension)
-            if not callable(judge):
+            if not callable(check):
                 raise TypeError(
-                    f"judges[{dimension!r}] is {_shown(judge)}, but it is a function from Facts to Judgement."
+                    f"checks[{dimension!r}] is {_shown(check)}, but it is a function from Facts to DimensionResult."
                 )
         self.timeout = timeout
         self.memory_mib = memory_mib
         self._workers = Workers("trl_weighted_dpo.verifier.answers.symbolic", timeout, memory_mib, max_workers)
         self._calibration = calibration if calibration is not None else default_calibration()
         # Only what others wrote is checked at each solution.
-        own = {dimension: partial(_checked_judgement, dimension, judge) for dimension, judge in (judges or {}).items()}
-        self._judges: dict[str, Judge] = {**JUDGES, **own}
-        self._own = dict(judges or {})
+        own = {dimension: partial(_checked_result, dimension, check) for dimension, check in (checks or {}).items()}
+        self._checks: dict[str, DimensionCheck] = {**DIMENSION_CHECKS, **own}
+        self._own = dict(checks or {})
 
     @classmethod
     def from_calibration(cls, path: str | Path, **options: Any) -> Self:
@@ -144,18 +144,18 @@ class MathVerifier:
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """The dimensions that it judges: the six, then those that were added."""
-        return tuple(self._judges)
+        """The dimensions that it checks: the six, then those that were added."""
+        return tuple(self._checks)
 
     @property
     def version(self) -> str:
-        """Names its behaviour in caches: the package's version of it, and the versions of plugins that it judges by."""
+        """Names its behaviour in caches: the package's version of it, and the versions of plugins that it checks by."""
         if not self._own:
             return VERIFIER_VERSION
         from trl_weighted_dpo import plugins
 
         installed = plugins.dimensions()
-        of_plugins = [name for name, judge in self._own.items() if installed.get(name) == judge]
+        of_plugins = [name for name, check in self._own.items() if installed.get(name) == check]
         return "; ".join((VERIFIER_VERSION, *(plugins.identity("dimensions", name) for name in of_plugins)))
 
     def verify(
@@ -179,9 +179,9 @@ class MathVerifier:
                 A worked solution.
 
         Raises:
-            `TypeError`: If an argument is of another type, or a judge of one's own gives something else than a
-                [`Judgement`].
-            `ValueError`: If such a judge gives a score outside [0, 1], or evidence for another dimension.
+            `TypeError`: If an argument is of another type, or a check of one's own gives something else than a
+                [`DimensionResult`].
+            `ValueError`: If such a check gives a score outside [0, 1], or evidence for another dimension.
         """
         _check_arguments(problem, solution, reference_answer, reference_solution)
         passage = read_passage(solution)
@@ -202,11 +202,11 @@ class MathVerifier:
             target=target,
             decision=self._decide(expected, answer),
         )
-        judgements = {dimension: judge(facts) for dimension, judge in self._judges.items()}
-        scores = {dimension: judgement.score for dimension, judgement in judgements.items()}
-        found = (item for judgement in judgements.values() for item in judgement.evidence)
+        results = {dimension: check(facts) for dimension, check in self._checks.items()}
+        scores = {dimension: result.score for dimension, result in results.items()}
+        found = (item for result in results.values() for item in result.evidence)
         evidence = tuple(sorted(found, key=_place))
-        unavailable = dict.fromkeys(item for judgement in judgements.values() for item in judgement.unavailable)
+        unavailable = dict.fromkeys(item for result in results.values() for item in result.unavailable)
         if passage.was_cut:
             unavailable[f"text after {MAX_READ} characters"] = None
         return ErrorProfile(
@@ -216,7 +216,7 @@ class MathVerifier:
             answer_is_weak=answer is not None and answer.is_weak,
             scores=scores,
             evidence=evidence,
-            first_faulty_step=first_faulty_step(facts, judgements.values()),
+            first_faulty_step=first_faulty_step(facts, results.values()),
             wrongness=wrongness(scores, self._calibration.weights(reference is not None)),
             absurdity=absurdity(scores, evidence),
             unavailable=tuple(unavailable),
@@ -253,7 +253,7 @@ class MathVerifier:
 
         Args:
             rows (`Iterable[Mapping[str, Any]]`):
-                Solution rows (see [`schema.check_solution_row`]).
+                Solution rows (see [`check_solution_row`]).
             workers (`int`, *optional*, defaults to `1`):
                 Processes to verify in, at least 1; 1 is this process.
             source (`str`, *optional*, defaults to `"rows"`):
@@ -262,7 +262,7 @@ class MathVerifier:
                 Brought up to date with every profile.
 
         Raises:
-            [`~schema.SchemaError`]: If a row is not a solution row; the profiles before it come first.
+            [`~core.checks.SchemaError`]: If a row is not a solution row; the profiles before it come first.
             `ChildProcessError`: If the processes cannot start.
             `TypeError`, `ValueError`: If `workers` is no whole number, or out of its range.
         """
@@ -312,27 +312,27 @@ def _check_dimension(name: Any) -> None:
         return
     there = f"the dimensions are {', '.join(DIMENSIONS)}"
     if not is_name(name):
-        raise ValueError(f"judges has {name!r}, but {there}, or one more. {NAME_HINT}")
+        raise ValueError(f"checks has {name!r}, but {there}, or one more. {NAME_HINT}")
     meant = difflib.get_close_matches(name, DIMENSIONS, 1, 0.9)
     if meant:
-        raise ValueError(f"judges has {name!r}, but {there}: write {meant[0]!r}, or call one more something else.")
+        raise ValueError(f"checks has {name!r}, but {there}: write {meant[0]!r}, or call one more something else.")
 
 
-def _checked_judgement(dimension: str, judge: Judge, facts: Facts) -> Judgement:
-    judgement: object = judge(facts)
-    name = f"the judge {getattr(judge, '__qualname__', repr(judge))!r} of {dimension}"
-    if not isinstance(judgement, Judgement):
-        raise TypeError(f"{name} gave {_shown(judgement)}, but a judge gives a Judgement.")
-    evidence: object = judgement.evidence
+def _checked_result(dimension: str, check: DimensionCheck, facts: Facts) -> DimensionResult:
+    result: object = check(facts)
+    name = f"the check {getattr(check, '__qualname__', repr(check))!r} of {dimension}"
+    if not isinstance(result, DimensionResult):
+        raise TypeError(f"{name} gave {_shown(result)}, but a check gives a DimensionResult.")
+    evidence: object = result.evidence
     if not isinstance(evidence, tuple) or not all(isinstance(item, Evidence) for item in evidence):
         raise TypeError(f"{name} gave the evidence {_shown(evidence)}, but it is a tuple of Evidence.")
-    for item in judgement.evidence:
+    for item in result.evidence:
         if item.dimension != dimension:
             raise ValueError(f"{name} gave evidence for {_shown(item.dimension)}: write {dimension!r} there.")
-    score: object = judgement.score
+    score: object = result.score
     if score is not None and (not isinstance(score, int | float) or not 0 <= score <= 1):
         raise ValueError(f"{name} gave the score {_shown(score)}, but a score is a number in [0, 1], or None.")
-    return judgement
+    return result
 
 
 def _place(item: Evidence) -> tuple[bool, int, bool, tuple[int, int]]:

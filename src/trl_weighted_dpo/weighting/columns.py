@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import row_error
 from trl_weighted_dpo.weighting.config import SCHEMES, WeightingConfig
 
 Column = Sequence[Any] | NDArray[Any]
@@ -77,7 +78,8 @@ def check_weights(values: Column, source: str = "dataset") -> Array:
         source (`str`, *optional*): Name of the dataset or file, for the message.
 
     Raises:
-        [`~schema.SchemaError`]: If a weight is missing, not a number, not finite or negative; names the row and value.
+        [`~core.checks.SchemaError`]: If a weight is missing, not a number, not finite or negative; names the row and
+            value.
     """
     return read_column(values, schema.WEIGHT, source)
 
@@ -86,7 +88,7 @@ def check_signals(columns: Mapping[str, Column], source: str = "dataset") -> Non
     """Check the signal columns that are there, and the reward margins.
 
     Raises:
-        [`~schema.SchemaError`]: If a value is neither null nor a number in its range; names the row and value.
+        [`~core.checks.SchemaError`]: If a value is neither null nor a number in its range; names the row and value.
     """
     for name in (*schema.SIGNALS, schema.REWARD_MARGIN):
         if name in columns:
@@ -97,7 +99,8 @@ def check_loss_columns(columns: Mapping[str, Column], source: str = "dataset") -
     """Check the columns that change the loss of single pairs, `dpo_margin` and `dpo_beta`, where they are there.
 
     Raises:
-        [`~schema.SchemaError`]: If a value is missing or not a finite number, or a β not > 0; names the row and value.
+        [`~core.checks.SchemaError`]: If a value is missing or not a finite number, or a β not > 0; names the row and
+            value.
     """
     for name in schema.LOSS_COLUMNS:
         if name in columns:
@@ -115,7 +118,7 @@ def read_column(values: Column, name: str, source: str, first_row: int = 0) -> A
         first_row (`int`, *optional*, defaults to `0`): Row of the first value, for messages.
 
     Raises:
-        [`~schema.SchemaError`]: If a value is neither null nor a number in its range; names the row and value.
+        [`~core.checks.SchemaError`]: If a value is neither null nor a number in its range; names the row and value.
     """
     array = _arrow(values)
     if array is None:
@@ -124,7 +127,7 @@ def read_column(values: Column, name: str, source: str, first_row: int = 0) -> A
         result = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         bad = _first_bad(array, result, name)
     if bad is not None:
-        raise schema.row_error(source, first_row + bad, name, _plain(values[bad]), _hint(name))
+        raise row_error(source, first_row + bad, name, _plain(values[bad]), _hint(name))
     return result
 
 

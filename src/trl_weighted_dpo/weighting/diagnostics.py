@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.weighting.columns import Array
 from trl_weighted_dpo.weighting.config import WeightingConfig
 from trl_weighted_dpo.weighting.schemes import NEEDED, RAW_WEIGHTS

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trl_weighted_dpo import schema
-from trl_weighted_dpo.rows import RowFile
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import SchemaError, check_pair_row
+from trl_weighted_dpo.core.files import RowFile, read_jsonl
 from trl_weighted_dpo.weighting.columns import COLUMNS, OtherNumbers, read_column, takes_any, weight_columns
 from trl_weighted_dpo.weighting.config import WeightingConfig
 
@@ -26,7 +27,7 @@ def file_columns(path: Path, configs: Sequence[WeightingConfig]) -> tuple[dict[s
         configs (`Sequence[WeightingConfig]`): Settings to be compared.
 
     Raises:
-        [`~schema.SchemaError`]: If a row is no pair or a value no number in its range; names the row and value.
+        [`~core.checks.SchemaError`]: If a row is no pair or a value no number in its range; names the row and value.
         `ValueError`: If there are no pairs.
     """
     if path.suffix == ".parquet":
@@ -69,9 +70,9 @@ def _jsonl_columns(path: Path, configs: Sequence[WeightingConfig]) -> tuple[dict
 
 def _batches(path: Path) -> Iterator[list[Mapping[str, Any]]]:
     batch: list[Mapping[str, Any]] = []
-    for index, row in enumerate(schema.read_jsonl(path)):
+    for index, row in enumerate(read_jsonl(path)):
         if schema.CHOSEN not in row or schema.REJECTED not in row:
-            schema.check_pair_row(row, index, str(path))
+            check_pair_row(row, index, str(path))
         batch.append(row)
         if len(batch) == _BATCH_ROWS:
             yield batch
@@ -83,7 +84,7 @@ def _batches(path: Path) -> Iterator[list[Mapping[str, Any]]]:
 def _check_names(names: Collection[str], path: Path) -> None:
     missing = [name for name in (schema.CHOSEN, schema.REJECTED) if name not in names]
     if missing:
-        raise schema.SchemaError(
+        raise SchemaError(
             f"{path}: these are no pairs: the column {missing[0]!r} is missing; there are: {', '.join(names)}. "
             "`weighted-dpo mine` makes pairs of a pool."
         )
@@ -113,7 +114,7 @@ def values_at(path: Path, column: str, rows: Collection[int]) -> dict[int, Any]:
 
 def _column(path: Path, column: str) -> Iterator[Any]:
     if path.suffix != ".parquet":
-        yield from (row.get(column) for row in schema.read_jsonl(path))
+        yield from (row.get(column) for row in read_jsonl(path))
         return
     with pq.ParquetFile(path) as file:
         if column in file.schema_arrow.names:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.weighting.config import CONTROLS, SCHEMES, WeightingConfig
 from trl_weighted_dpo.weighting.schemes import NEEDED, RAW_WEIGHTS, RawWeightFunction
 

@@ -1,11 +1,12 @@
-"""Weights of a set of pairs: raw weights → clip → temper → mean 1."""
+"""Weights of a set of pairs: raw weights → clip → interpolate → mean 1."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trl_weighted_dpo import schema
+from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.checks import row_error
 from trl_weighted_dpo.weighting.columns import LARGEST, Array, Column, check_weights, read_column
 from trl_weighted_dpo.weighting.config import WeightingConfig
 from trl_weighted_dpo.weighting.diagnostics import (
@@ -106,7 +107,7 @@ def compute_weights(
         The weights (shape (size,), finite, ≥ 0), the statistics used, and a summary.
 
     Raises:
-        [`~schema.SchemaError`]: If a weight or a signal is not a number in its range; names the row and value.
+        [`~core.checks.SchemaError`]: If a weight or a signal is not a number in its range; names the row and value.
         `ValueError`: If there are no pairs, or the scheme needs columns that are not there.
     """
     if size == 0:
@@ -215,11 +216,11 @@ def _signal_weights(
             statistics = replace(statistics, inverse_mean=float(turned.mean()))
         normalised = turned / statistics.inverse_mean
     u = np.clip(normalised, config.clip_min, config.clip_max)
-    tempered = 1.0 + config.lambda_ * (u - 1.0)
+    interpolated = 1.0 + config.lambda_ * (u - 1.0)
     if training:
-        statistics = replace(statistics, final_mean=float(tempered.mean()))
+        statistics = replace(statistics, final_mean=float(interpolated.mean()))
         notes += notes_on_u(u, config, _at_bounds(u, config))
-    weights = tempered / statistics.final_mean
+    weights = interpolated / statistics.final_mean
     if scheme == "shuffled":
         # RandomState, not Generator: its stream is promised never to change.
         order = np.random.RandomState(config.shuffle_seed).permutation(size)
@@ -255,7 +256,7 @@ def _raw_weights(formula: str, signals: Mapping[str, Array], size: int, config: 
     if len(bad):
         row = int(bad[0])
         values = {name: float(column[row]) for name, column in signals.items()}
-        raise schema.row_error(
+        raise row_error(
             source,
             row,
             f"raw weight of the scheme {formula}",

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from trl_weighted_dpo.core.schema import REJECTED_SEVERITY
 from trl_weighted_dpo.mining.hardness import HardnessFunction, HardnessSignals
 from trl_weighted_dpo.plugins import hookimpl
-from trl_weighted_dpo.schema import REJECTED_SEVERITY
-from trl_weighted_dpo.verifier.verifier import Judge
+from trl_weighted_dpo.verifier.verifier import DimensionCheck
 from trl_weighted_dpo.weighting import RawWeightFunction, WeightingConfig
 from weighted_dpo_units import answer_unit
 
@@ -29,8 +29,8 @@ def root_severity(columns: Mapping[str, Array], config: WeightingConfig) -> Arra
 
 
 @hookimpl
-def weighted_dpo_dimensions() -> Mapping[str, Judge]:
-    return {answer_unit.DIMENSION: answer_unit.judge}
+def weighted_dpo_dimensions() -> Mapping[str, DimensionCheck]:
+    return {answer_unit.DIMENSION: answer_unit.check}
 
 
 @hookimpl

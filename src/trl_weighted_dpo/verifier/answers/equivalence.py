@@ -41,7 +41,7 @@ def compare(reference: str, found: str, symbolic: Symbolic | None = None) -> Dec
         reference (`str`):
             The reference answer, or a text that ends in it.
         found (`str`):
-            The answer to judge, or a text that ends in it.
+            The answer to check, or a text that ends in it.
         symbolic (`Callable[[str, str], Decision]`, *optional*):
             Decides two answer texts that need symbolic mathematics, in a process of its own. Without it they stay
             undecided.

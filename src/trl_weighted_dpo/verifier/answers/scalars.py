@@ -180,7 +180,7 @@ def rounding(written: Number, value: Fraction, places: int | None = None) -> Dec
 
     A tail of binary floating point (14 or more digits written, off by less than one in 10^14) is no difference. A
     fraction or an irrational number may be given as a decimal of six or more significant digits, correctly rounded. A
-    coarser rounding of either side by the other is not for us to judge, as the problem may ask for it or not.
+    coarser rounding of either side by the other is not for us to decide, as the problem may ask for it or not.
 
     Args:
         written (`Number`): The decimal.

@@ -1,7 +1,7 @@
 """The symbolic decision: what a worker process computes, for expressions that are no rational functions.
 
-Two independent judges must agree before two expressions count as equal: a numerical one (80 digits, at random points)
-and math-verify. The numerical judge alone can say that they differ. math-verify sees LaTeX that is printed here from
+Two independent checks must agree before two expressions count as equal: a numerical one (80 digits, at random points)
+and math-verify. The numerical check alone can say that they differ. math-verify sees LaTeX that is printed here from
 our own tree, never text that a model wrote, so nothing of that text reaches the `eval` inside sympy's number parser.
 """
 
@@ -41,7 +41,7 @@ def decide(reference: str, found: str) -> tuple[str, str]:
 
 
 def same_symbolically(reference: Node, found: Node) -> Decision:
-    """Decides whether two trees are equal, exactly if possible, else by both judges."""
+    """Decides whether two trees are equal, exactly if possible, else by both checks."""
     decision = same_value(reference, found)
     if not decision.pending:
         return decision

@@ -100,7 +100,7 @@ class System:
 
         Returns:
             `None` if it was taken up or passed over; else by how much it fails, and the largest term that went into it,
-            to judge the failure by.
+            to check the failure by.
         """
         reduced: Form = {}
         scale = Fraction(0)

@@ -1,4 +1,4 @@
-"""One module per dimension of the error profile, all of one shape: [`~facts.Facts`] in, a [`Judgement`] out."""
+"""One module per dimension of the error profile, all of one shape: [`~facts.Facts`] in, a [`DimensionResult`] out."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from trl_weighted_dpo.verifier.profile import Evidence
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class DimensionResult:
     """What a dimension has to say.
 
     Args:
-        score (`float`, *optional*): In [0, 1], 0 for no sign of an error; `None` if it could not be judged.
+        score (`float`, *optional*): In [0, 1], 0 for no sign of an error; `None` if it could not be checked.
         evidence (`tuple[Evidence, ...]`): What was found.
         unavailable (`tuple[str, ...]`): What would have been looked at but was not there, such as
             `"reference solution"`.

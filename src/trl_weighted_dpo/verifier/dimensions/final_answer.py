@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.dimensions import Judgement
+from trl_weighted_dpo.verifier.dimensions import DimensionResult
 from trl_weighted_dpo.verifier.facts import Facts, answer_value
 from trl_weighted_dpo.verifier.profile import Evidence, Verdict
 
@@ -36,23 +36,23 @@ def score(verdict: Verdict, expected: str | None, found: str | None) -> float | 
     return 0.5 + 0.5 * float(distance)
 
 
-def judge(facts: Facts) -> Judgement:
-    """Judges the final answer by its verdict; undecided ones have no score."""
+def check(facts: Facts) -> DimensionResult:
+    """Checks the final answer by its verdict; undecided ones have no score."""
     verdict = facts.decision.verdict
     found = facts.answer.text if facts.answer is not None else None
     unavailable = ("reference answer",) if facts.expected is None else ()
     value = score(verdict, facts.expected, found)
     if verdict is not Verdict.INCORRECT:
-        return Judgement(value, (), unavailable)
+        return DimensionResult(value, (), unavailable)
     if facts.answer is None or found is None:
         message = f"The solution ends without a final answer; it should be {_short(facts.expected)}."
         finding = Evidence(DIMENSION, "no_answer", "rule", None, None, facts.expected, None, message)
-        return Judgement(value, (finding,), unavailable)
+        return DimensionResult(value, (finding,), unavailable)
     kind, how = _how_far(facts, facts.target, answer_value(found))
     message = f"The final answer is {_short(found)}, but it should be {_short(facts.expected)}{how}."
     span = facts.answer.span
     step = facts.solution.step_at(span[0])
-    return Judgement(
+    return DimensionResult(
         value, (Evidence(DIMENSION, kind, "rule", step, span, facts.expected, found, message),), unavailable
     )
 

@@ -1,16 +1,16 @@
-"""What the two dimensions that judge by the form of a text have in common."""
+"""What the two dimensions that check by the form of a text have in common."""
 
 from collections.abc import Iterable, Mapping
 
-from trl_weighted_dpo.verifier.dimensions import Judgement, combined
+from trl_weighted_dpo.verifier.dimensions import DimensionResult, combined
 from trl_weighted_dpo.verifier.profile import Evidence
 from trl_weighted_dpo.verifier.reading.fault import Fault
 from trl_weighted_dpo.verifier.reading.passage import Passage
 
 
-def judge_faults(
+def check_faults(
     dimension: str, kinds: Mapping[str, tuple[str, float]], solution: Passage, faults: Iterable[Fault]
-) -> Judgement:
+) -> DimensionResult:
     """Returns what the faults of a solution say for a dimension.
 
     Args:
@@ -32,4 +32,4 @@ def judge_faults(
         )
         for fault in faults
     )
-    return Judgement(combined(kinds[item.kind][1] for item in found), found)
+    return DimensionResult(combined(kinds[item.kind][1] for item in found), found)

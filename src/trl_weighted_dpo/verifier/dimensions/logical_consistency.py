@@ -1,4 +1,4 @@
-"""The dimension `logical_consistency`: whether a solution agrees with itself, judged without the reference.
+"""The dimension `logical_consistency`: whether a solution agrees with itself, checked without the reference.
 
 A derived value carried on as another one, a name with two values, a stated answer that was not derived, and values that
 cannot be. Wrong solutions are mostly computed consistently from a wrong set-up, so this dimension fires seldom; when it
@@ -13,7 +13,7 @@ from fractions import Fraction
 from trl_weighted_dpo.verifier.checks.carrying import ROUNDING, Clash, excerpt, misquoted, shown, wrongly_put_in
 from trl_weighted_dpo.verifier.checks.impossible import impossible_values
 from trl_weighted_dpo.verifier.checks.names import contradictions
-from trl_weighted_dpo.verifier.dimensions import Judgement, combined
+from trl_weighted_dpo.verifier.dimensions import DimensionResult, combined
 from trl_weighted_dpo.verifier.facts import Facts, answer_value
 from trl_weighted_dpo.verifier.profile import Evidence
 
@@ -57,10 +57,10 @@ _ANSWER_LINE = re.compile(r"(?:####|(?:^|\n)[\s*]{0,4}A\**[ ]?:)[\s*$\\]{0,6}$")
 _HOW_MANY = re.compile(r"\bhow many\b", re.IGNORECASE)
 
 
-def judge(facts: Facts) -> Judgement:
-    """Judges whether the solution agrees with itself; `None` if it has no numbers."""
+def check(facts: Facts) -> DimensionResult:
+    """Checks whether the solution agrees with itself; `None` if it has no numbers."""
     if not facts.solution.mentions:
-        return Judgement(None, (), ("numbers in the solution",))
+        return DimensionResult(None, (), ("numbers in the solution",))
     clashes: list[Clash] = []
     for clash in itertools.islice(_clashes(facts), _MAX_FINDINGS):
         if not any(clash.kind == other.kind and _within(clash.span, other.span) for other in clashes):
@@ -78,7 +78,7 @@ def judge(facts: Facts) -> Judgement:
         )
         for clash in clashes
     )
-    return Judgement(combined(SEVERITY[item.kind, item.channel] for item in evidence), evidence)
+    return DimensionResult(combined(SEVERITY[item.kind, item.channel] for item in evidence), evidence)
 
 
 def _clashes(facts: Facts) -> Iterator[Clash]:

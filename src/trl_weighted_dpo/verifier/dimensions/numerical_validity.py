@@ -7,7 +7,7 @@ from fractions import Fraction
 from trl_weighted_dpo.verifier.checks.conversions import size
 from trl_weighted_dpo.verifier.checks.readings import Pair, is_about, is_hypothetical, may_equal, pair
 from trl_weighted_dpo.verifier.checks.rewriting import Solution, are_identical, broken_step, restated, rewritten
-from trl_weighted_dpo.verifier.dimensions import Judgement, combined
+from trl_weighted_dpo.verifier.dimensions import DimensionResult, combined
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.profile import Evidence
 from trl_weighted_dpo.verifier.reading.grammar import Node, Number, Operation
@@ -45,11 +45,11 @@ _EQUAL = frozenset({"=", "is", "approx", "<=", ">="})
 _SAID = {"<": "less than", ">": "more than", "<=": "at most", ">=": "at least", "!=": "different from"}
 
 
-def judge(facts: Facts) -> Judgement:
-    """Judges every two sides that the solution equates or compares; `None` if it does so nowhere."""
+def check(facts: Facts) -> DimensionResult:
+    """Checks every two sides that the solution equates or compares; `None` if it does so nowhere."""
     passage = facts.solution
     findings: list[Evidence] = []
-    judged = False
+    checked = False
     checks = 0
     earlier: Statement | None = None
     before: Statement | None = None
@@ -63,27 +63,27 @@ def judge(facts: Facts) -> Judgement:
             # Equal values are mostly one object, and comparing fractions is slow.
             is_equal = left.value is not None and (left.value is right.value or left.value == right.value)
             if is_equal and sign in _EQUAL:
-                judged = True
+                checked = True
                 continue
             sides = pair(passage.plain, left, right)
             if sides is not None:
-                judged = True
+                checked = True
                 checks += 1
                 if not _is_style(statement, index) and not _TAKEN_BACK.match(passage.plain, statement.span[1]):
                     _add(findings, _check(passage, sides, sign))
         if statement.source != "calculator":
             for left, right in _said_again(passage, before, statement):
-                judged = True
+                checked = True
                 _add(findings, _check_again(passage, left, right))
             if before is not None and (broken := broken_step(passage, earlier, before, statement)) is not None:
-                judged = True
+                checked = True
                 _add(findings, _broken(passage, before, statement, *broken))
             earlier, before = before, statement
         if len(findings) >= MAX_FINDINGS or checks >= MAX_CHECKS:
             break
-    if not judged:
-        return Judgement(None, (), ("equations to compute",))
-    return Judgement(combined(SEVERITIES[item.kind] for item in findings), tuple(findings))
+    if not checked:
+        return DimensionResult(None, (), ("equations to compute",))
+    return DimensionResult(combined(SEVERITIES[item.kind] for item in findings), tuple(findings))
 
 
 def _said_again(passage: Passage, before: Statement | None, statement: Statement) -> Iterator[tuple[Side, Side]]:
@@ -102,7 +102,7 @@ def _add(findings: list[Evidence], finding: Evidence | None) -> None:
 
 
 def _check(passage: Passage, sides: Pair, sign: str) -> Evidence | None:
-    """Judges two sides whose values differ, or that are compared."""
+    """Checks two sides whose values differ, or that are compared."""
     first, second = sides.values
     if sign in ("=", "is"):
         if may_equal(sides):
@@ -127,7 +127,7 @@ def _check(passage: Passage, sides: Pair, sign: str) -> Evidence | None:
 
 
 def _check_again(passage: Passage, left: Side, right: Side) -> Evidence | None:
-    """Judges two sides that must be the same though no sign joins them, or though they have names."""
+    """Checks two sides that must be the same though no sign joins them, or though they have names."""
     if left.value is not None and left.value == right.value:
         return None
     sides = pair(passage.plain, left, right)

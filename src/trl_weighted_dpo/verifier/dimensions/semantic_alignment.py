@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.dimensions import Judgement, combined
+from trl_weighted_dpo.verifier.dimensions import DimensionResult, combined
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.profile import Evidence, Verdict
 from trl_weighted_dpo.verifier.reading.mentions import is_multiple
@@ -68,13 +68,13 @@ _KINDS_OF_UNITS = (
 )
 
 
-def judge(facts: Facts) -> Judgement:
-    """Judges what the solution works with by where it comes from and where it leads."""
+def check(facts: Facts) -> DimensionResult:
+    """Checks what the solution works with by where it comes from and where it leads."""
     has_problem = bool(facts.problem.plain.strip())
     has_reference = facts.route is not None and bool(facts.route.results)
     unavailable = (() if has_problem else ("problem",)) + (() if has_reference else ("reference solution",))
     if not has_problem and not has_reference:
-        return Judgement(None, (), unavailable)
+        return DimensionResult(None, (), unavailable)
     route, trace = facts.route, facts.trace
     strange: list[int] = []
     is_reached = _is_reached(facts)
@@ -87,7 +87,7 @@ def judge(facts: Facts) -> Judgement:
         misquoted = {item.expected for item in findings if item.kind == "misquoted_quantity"}
         findings += [*_unused(facts, misquoted), *_other_unit(facts)]
     score = combined([SEVERITY[item.kind] for item in findings])
-    return Judgement(score, tuple(findings), unavailable, *_suspects(facts, strange))
+    return DimensionResult(score, tuple(findings), unavailable, *_suspects(facts, strange))
 
 
 def _suspects(facts: Facts, strange: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:

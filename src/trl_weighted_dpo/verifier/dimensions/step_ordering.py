@@ -7,8 +7,8 @@ from fractions import Fraction
 from trl_weighted_dpo.verifier.answers.equivalence import compare_texts
 from trl_weighted_dpo.verifier.answers.scalars import names
 from trl_weighted_dpo.verifier.checks.carrying import Ratio, ratios
-from trl_weighted_dpo.verifier.dimensions import Judgement
-from trl_weighted_dpo.verifier.dimensions.form import judge_faults
+from trl_weighted_dpo.verifier.dimensions import DimensionResult
+from trl_weighted_dpo.verifier.dimensions.form import check_faults
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.endings import given_answers
@@ -33,16 +33,16 @@ _SMALL = 5
 _MAX_RESULTS = 12
 
 
-def judge(facts: Facts) -> Judgement:
-    """Judges the order of a solution; `None` if it is a single step, which has none."""
+def check(facts: Facts) -> DimensionResult:
+    """Checks the order of a solution; `None` if it is a single step, which has none."""
     solution = facts.solution
     markers = read_markers(solution.plain)
     if len(solution.steps) < 2 and len(markers) < 2:
-        return Judgement(None, (), ("a second step",))
+        return DimensionResult(None, (), ("a second step",))
     faults = [fault for fault in numbering_faults(solution.plain, markers) if fault.kind in KINDS]
     faults += _early_values(facts, markers)
     faults += _early_answer(facts)
-    return judge_faults(DIMENSION, KINDS, solution, faults)
+    return check_faults(DIMENSION, KINDS, solution, faults)
 
 
 def _early_values(facts: Facts, markers: tuple[Marker, ...]) -> Iterator[Fault]:

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from trl_weighted_dpo.verifier.dimensions import Judgement
-from trl_weighted_dpo.verifier.dimensions.form import judge_faults
+from trl_weighted_dpo.verifier.dimensions import DimensionResult
+from trl_weighted_dpo.verifier.dimensions.form import check_faults
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.reading.debris import debris_faults
 from trl_weighted_dpo.verifier.reading.delimiters import delimiter_faults
@@ -56,9 +56,9 @@ _REVIEWS = re.compile(
 """Words after an answer that announce a check of it, its reason, or it once more."""
 
 
-def judge(facts: Facts) -> Judgement:
-    """Judges the form of a solution; there always is one to judge."""
-    return judge_faults(DIMENSION, KINDS, facts.solution, _faults(facts))
+def check(facts: Facts) -> DimensionResult:
+    """Checks the form of a solution; there always is one to check."""
+    return check_faults(DIMENSION, KINDS, facts.solution, _faults(facts))
 
 
 def _faults(facts: Facts) -> Iterator[Fault]:

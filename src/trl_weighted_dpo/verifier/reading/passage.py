@@ -7,7 +7,7 @@ from fractions import Fraction
 from trl_weighted_dpo.verifier.reading.grammar import Node
 
 MAX_READ = 20_000
-"""Characters of a text that are read; what comes after is not judged, and the profile says so."""
+"""Characters of a text that are read; what comes after is not checked, and the profile says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Answer text to tokens: plain and LaTeX notation in one linear pass, without judging what they mean."""
+"""Answer text to tokens: plain and LaTeX notation in one linear pass, without checking what they mean."""
 
 import re
 from dataclasses import dataclass

@@ -1,0 +1,1 @@
+"""Pool → scores: what a model thinks of each candidate."""

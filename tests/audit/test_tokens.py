@@ -1,0 +1,36 @@
+"""An audit counts the tokens that TRL's trainer trains on."""
+
+import pytest
+from datasets import Dataset
+from trl import DPOConfig, DPOTrainer
+
+from tests.audit.test_audit import clean_pairs
+from tests.tiny import tiny_model, tiny_tokenizer
+from trl_weighted_dpo.audit import AuditConfig, audit_pairs
+from trl_weighted_dpo.audit.pairs import read_pair
+from trl_weighted_dpo.audit.truncation import TruncationChecks
+from trl_weighted_dpo.core.checks import SchemaError
+
+
+def test_completion_lengths_are_those_of_the_trainer(tmp_path):
+    tokenizer = tiny_tokenizer()
+    rows = [{name: row[name] for name in ("prompt", "chosen", "rejected")} for row in clean_pairs(8)]
+    arguments = DPOConfig(str(tmp_path), bf16=False, use_cpu=True, report_to=[], gradient_checkpointing=False)
+    trainer = DPOTrainer(
+        tiny_model(), args=arguments, ref_model=tiny_model(), processing_class=tokenizer,
+        train_dataset=Dataset.from_list(rows),
+    )  # fmt: skip
+    expected = [(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in trainer.train_dataset]
+    checks = TruncationChecks(AuditConfig(), tokenizer, "pairs")
+    assert [checks.lengths(read_pair(row, index, True)) for index, row in enumerate(rows)] == expected
+
+
+def test_a_conversation_needs_a_chat_template():
+    rows = clean_pairs(3)
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = None
+    parts = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+    rows[1] |= {name: [{"role": role, "content": rows[1][name]}] for name, role in parts.items()}
+    message = r"pairs\.jsonl: row 1, column 'prompt': .*conversation, but the tokenizer has no chat template"
+    with pytest.raises(SchemaError, match=message):
+        audit_pairs(rows, AuditConfig(max_length=99), tokenizer=tokenizer, source="pairs.jsonl", progress=False)
