@@ -6,11 +6,12 @@ NEWEST_VENV ?= .venv-newest-trl
 NEWEST_CONSTRAINTS ?= constraints-newest-trl.txt
 EXTRAS ?= axolotl,deepspeed,quantization,plots,ray,dev
 DATASETS ?=
+PROFILES_OPTIONS ?=
 
 INSTALLED := $(VENV)/.installed
 NEWEST_INSTALLED := $(NEWEST_VENV)/.installed
 
-.PHONY: quickstart test test-newest-trl lint types format install clean
+.PHONY: quickstart test test-newest-trl profiles lint types format install clean
 
 quickstart: $(INSTALLED)  ## run the main job on a CPU: the whole method in the tiny world, with weighted DPO in Axolotl
 	$(VENV)/bin/python examples/quickstart.py $(if $(DATASETS),--datasets $(DATASETS))
@@ -20,6 +21,9 @@ test: $(INSTALLED)  ## run all tests, with the trl that Axolotl pins
 
 test-newest-trl: $(NEWEST_INSTALLED)  ## run the tests that need no Axolotl, with the newest trl supported
 	$(NEWEST_VENV)/bin/python -m pytest --ignore=tests/axolotl --ignore=tests/integration
+
+profiles: $(INSTALLED)  ## store the verifier's profiles of tests/verifier/corpus, and print what changed
+	$(VENV)/bin/python -m tests.verifier.corpus $(PROFILES_OPTIONS)
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

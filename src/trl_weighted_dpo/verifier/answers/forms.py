@@ -264,10 +264,6 @@ def _intervals(reference: Form, found: Form, decide: Decide) -> Decision:
         if not ends:
             return incorrect("ends of the interval differ")
         return _ordered((reference.left, reference.right), (found.left, found.right), decide)
-    if (isinstance(reference, Many) and reference.kind == "union") or (
-        isinstance(found, Many) and found.kind == "union"
-    ):
-        return undecided("union and interval")
     return incorrect("forms differ")
 
 
