@@ -5,22 +5,27 @@ CONSTRAINTS ?= constraints.txt
 NEWEST_VENV ?= .venv-newest-trl
 NEWEST_CONSTRAINTS ?= constraints-newest-trl.txt
 EXTRAS ?= axolotl,deepspeed,quantization,plots,ray,dev
+WORKERS ?= auto
+TRL_TESTS ?= tests/parity tests/training tests/scoring tests/core tests/planning tests/audit tests/sampling tests/benchmarks/test_training.py tests/cli/test_score.py tests/cli/test_sample.py tests/cli/test_train.py tests/cli/test_train_run.py
 DATASETS ?=
 PROFILES_OPTIONS ?=
 
 INSTALLED := $(VENV)/.installed
 NEWEST_INSTALLED := $(NEWEST_VENV)/.installed
 
-.PHONY: quickstart test test-newest-trl profiles lint types format install clean
+.PHONY: quickstart test test-fast test-newest-trl profiles lint types format install clean
 
 quickstart: $(INSTALLED)  ## run the main job on a CPU: the whole method in the tiny world, with weighted DPO in Axolotl
 	$(VENV)/bin/python examples/quickstart.py $(if $(DATASETS),--datasets $(DATASETS))
 
-test: $(INSTALLED)  ## run all tests, with the trl that Axolotl pins
-	$(VENV)/bin/python -m pytest
+test: $(INSTALLED)  ## run all tests in as many processes as there are cores, with the trl that Axolotl pins
+	$(VENV)/bin/python -m pytest -n $(WORKERS)
 
-test-newest-trl: $(NEWEST_INSTALLED)  ## run the tests that need no Axolotl, with the newest trl supported
-	$(NEWEST_VENV)/bin/python -m pytest --ignore=tests/axolotl --ignore=tests/integration
+test-fast: $(INSTALLED)  ## run the tests that need no torch: minutes
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --without-torch
+
+test-newest-trl: $(NEWEST_INSTALLED)  ## run the tests of what touches trl, with the newest trl supported
+	$(NEWEST_VENV)/bin/python -m pytest -n $(WORKERS) $(TRL_TESTS)
 
 profiles: $(INSTALLED)  ## store the verifier's profiles of tests/verifier/corpus, and print what changed
 	$(VENV)/bin/python -m tests.verifier.corpus $(PROFILES_OPTIONS)

@@ -1,6 +1,9 @@
 """Tiny real models, tokenizers and data, made on the spot. Importing this loads no torch."""
 
 import os
+import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,37 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("AXOLOTL_DO_NOT_TRACK", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several workers with as many threads as cores each get in each other's way.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+_USES_TORCH = re.compile(
+    r"^\s*(?:from|import) (?:torch|transformers|trl|peft|datasets|accelerate|axolotl)\b|tests\.(?:tiny|arena)\b|tiny_model_dir",
+    re.MULTILINE,
+)
+_LOADS_TORCH = ("tests/integration", "tests/axolotl")
+"""Folders whose tests load torch in other processes, or by what they call."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without-torch", action="store_true", help="run the test files that need no torch: minutes")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--without-torch`, leave out the files that use it; that the others do not is checked below."""
+    if not config.getoption("without_torch") or not collection_path.name.startswith("test_"):
+        return None
+    if str(collection_path.relative_to(REPOSITORY)).startswith(_LOADS_TORCH):
+        return True
+    return True if _USES_TORCH.search(collection_path.read_text(encoding="utf-8")) else None
+
+
+@pytest.fixture(autouse=True)
+def _no_torch(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With `--without-torch`, a test that loads it after all fails, and is then to be left out by name."""
+    yield
+    if request.config.getoption("without_torch"):
+        assert "torch" not in sys.modules, f"{request.node.nodeid} loads torch: name its file in tests/conftest.py"
 
 
 @pytest.fixture(scope="session")
