@@ -19,7 +19,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _USES_TORCH = re.compile(
-    r"^\s*(?:from|import) (?:torch|transformers|trl|peft|datasets|accelerate|axolotl)\b|tests\.(?:tiny|arena)\b|tiny_model_dir",
+    r"^\s*(?:from|import) (?:torch|transformers|trl|peft|datasets|accelerate|axolotl)\b|"
+    r"tests\.(?:tiny|arena)\b|tiny_model_dir",
     re.MULTILINE,
 )
 _LOADS_TORCH = ("tests/integration", "tests/axolotl")
@@ -45,6 +46,25 @@ def _no_torch(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.config.getoption("without_torch"):
         assert "torch" not in sys.modules, f"{request.node.nodeid} loads torch: name its file in tests/conftest.py"
+
+
+_LONGEST_FIRST = [
+    f"tests/{start}"
+    for start in (
+        "integration/test_quickstart",
+        "integration/",
+        "pipeline/",
+        "benchmarks/",
+        "cli/test_train_run",
+        "training/",
+        "",
+    )
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start processes come first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: next(i for i, start in enumerate(_LONGEST_FIRST) if item.nodeid.startswith(start)))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from tests.tiny import tiny_pool, tiny_tokenizer
 from trl_weighted_dpo import HardnessConfig, PairingConfig, mine_pairs
 from trl_weighted_dpo.axolotl import datasets as ours
 from trl_weighted_dpo.core.checks import SchemaError
+from trl_weighted_dpo.core.files import read_jsonl
 from trl_weighted_dpo.mining import assessing
 
 
@@ -89,7 +90,7 @@ def test_an_interrupted_mining_is_resumed(pool, tmp_path, monkeypatch):
     )
     function, _ = ours.hard_negatives(config(pool, tmp_path), dataset_idx=0)
     assert mined == [row["problem"] for row in tiny_pool(12)]
-    assert len(list(ours.schema.read_jsonl(function.keywords["files"][0]))) == 9
+    assert len(list(read_jsonl(function.keywords["files"][0]))) == 9
     assert not list((tmp_path / "prepared").glob("*.journal"))
 
 
