@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from trl_weighted_dpo.verifier import DIMENSIONS, ErrorProfile, MathVerifier, Verdict
-from trl_weighted_dpo.verifier.dimensions import DimensionResult
 from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier.findings import DimensionResult
 
 from . import baselines
 from .data import File, Solution, profile_of

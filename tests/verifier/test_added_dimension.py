@@ -13,8 +13,8 @@ from trl_weighted_dpo.verifier import (
     VERIFIER_VERSION,
     DimensionResult,
     ErrorProfile,
-    Evidence,
     Facts,
+    Finding,
     MathVerifier,
     VerificationReport,
 )
@@ -30,7 +30,7 @@ def brevity(facts: Facts) -> DimensionResult:
     if len(facts.solution.text) > 40:
         return DimensionResult(0.0)
     # Of the kind that would make one of the six absurd.
-    finding = Evidence("brevity", "unknown_quantity", "heuristic", 0, (0, 5), None, None, "This is short.")
+    finding = Finding("brevity", "unknown_quantity", "heuristic", 0, (0, 5), None, None, "This is short.")
     return DimensionResult(1.0, (finding,))
 
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from trl_weighted_dpo.verifier import ErrorProfile, Evidence, MathVerifier, Verdict
-from trl_weighted_dpo.verifier.dimensions import DimensionResult
+from trl_weighted_dpo.verifier import ErrorProfile, Finding, MathVerifier, Verdict
 from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier.findings import DimensionResult
 
 SURDS = (r"\frac{1}{\sqrt{2}}", r"The answer is $\frac{\sqrt{2}}{2}$.")
 
@@ -162,7 +162,7 @@ def no_hurry(facts: Facts) -> DimensionResult:
     if len(facts.solution.steps) >= 3:
         return DimensionResult(0.0)
     message = "This solution is in a hurry."
-    return DimensionResult(0.7, (Evidence("step_ordering", "hurry", "heuristic", 0, None, None, None, message),))
+    return DimensionResult(0.7, (Finding("step_ordering", "hurry", "heuristic", 0, None, None, None, message),))
 
 
 def test_a_dimension_can_be_checked_by_a_function_of_ones_own() -> None:

@@ -8,7 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo.verifier.profile import DIMENSIONS, Evidence
+from trl_weighted_dpo.core.printing import short_repr
+from trl_weighted_dpo.verifier.findings import Finding
+from trl_weighted_dpo.verifier.profile import DIMENSIONS
 
 FORMAT_VERSION = 1
 """Layout of a calibration file."""
@@ -132,7 +134,7 @@ def wrongness(scores: Mapping[str, float | None], weights: Weights) -> float | N
     return sigmoid(log_odds) if is_checked else None
 
 
-def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Evidence]) -> float | None:
+def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Finding]) -> float | None:
     """How unreasonable a solution is in itself: `1 - (1 - c) · Π_d (1 - a_d · s_d)` with the constants `a_d` of
     `ABSURDITIES`, and with `c = FROM_NOWHERE` if a number comes from nowhere, else 0.
 
@@ -144,7 +146,7 @@ def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Evidence]) 
 
     Args:
         scores (`Mapping[str, float | None]`): Score in [0, 1] of each dimension, `None` where it was not checked.
-        evidence (`Iterable[Evidence]`): What was found.
+        evidence (`Iterable[Finding]`): What was found.
     """
     checked = [constant * score for name, constant in ABSURDITIES.items() if (score := scores[name]) is not None]
     if scores["semantic_alignment"] is not None:
@@ -152,7 +154,7 @@ def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Evidence]) 
     return 1.0 - math.prod(1.0 - part for part in checked) if checked else None
 
 
-def _is_from_nowhere(item: Evidence) -> bool:
+def _is_from_nowhere(item: Finding) -> bool:
     return item.kind in _FROM_NOWHERE and item.dimension in DIMENSIONS
 
 
@@ -207,22 +209,18 @@ def _calibration(path: Path, content: Any) -> Calibration:
 
 def _weights(path: Path, case: str, content: Any) -> Weights:
     if not isinstance(content, dict) or not isinstance(content.get("weights"), dict):
-        raise ValueError(f"{path}: {case!r} is {_short(content)}, but it is 'bias' and 'weights'. {_HINT}")
+        raise ValueError(f"{path}: {case!r} is {short_repr(content)}, but it is 'bias' and 'weights'. {_HINT}")
     dimensions = {}
     for name, parts in content["weights"].items():
         if not isinstance(parts, dict) or parts.keys() != {"present", "absent"}:
-            shown = _short(parts)
-            raise ValueError(f"{path}: {case!r}: {name!r} is {shown}, but it is 'present' and 'absent'. {_HINT}")
+            raise ValueError(
+                f"{path}: {case!r}: {name!r} is {short_repr(parts)}, but it is 'present' and 'absent'. {_HINT}"
+            )
         dimensions[name] = Weight(parts["present"], parts["absent"])
     try:
         return Weights(content.get("bias"), dimensions)  # type: ignore[arg-type]
     except ValueError as error:
         raise ValueError(f"{path}: {case!r}: {error}. {_HINT}") from error
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
 def _is_number(value: object) -> bool:

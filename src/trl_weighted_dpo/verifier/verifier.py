@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from trl_weighted_dpo.core.checks import NAME_HINT, is_name
+from trl_weighted_dpo.core.printing import described
 from trl_weighted_dpo.core.workers import WorkerError, Workers
 from trl_weighted_dpo.verifier.aggregates import (
     Calibration,
@@ -19,7 +20,6 @@ from trl_weighted_dpo.verifier.aggregates import (
 from trl_weighted_dpo.verifier.answers.equivalence import compare, compare_answer, reference_text
 from trl_weighted_dpo.verifier.answers.scalars import Decision, undecided
 from trl_weighted_dpo.verifier.dimensions import (
-    DimensionResult,
     final_answer,
     logical_consistency,
     numerical_validity,
@@ -35,10 +35,11 @@ from trl_weighted_dpo.verifier.facts import (
     read_reference,
     unknown_values,
 )
+from trl_weighted_dpo.verifier.findings import DimensionResult, Finding
 from trl_weighted_dpo.verifier.localization import first_faulty_step
 from trl_weighted_dpo.verifier.many import VerificationReport, verify_many
 from trl_weighted_dpo.verifier.mapping import VerifyBatch
-from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Evidence, Verdict
+from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Verdict
 from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ
 from trl_weighted_dpo.verifier.routes.tracing import read_trace
@@ -117,7 +118,7 @@ class MathVerifier:
             _check_dimension(dimension)
             if not callable(check):
                 raise TypeError(
-                    f"checks[{dimension!r}] is {_shown(check)}, but it is a function from Facts to DimensionResult."
+                    f"checks[{dimension!r}] is {described(check)}, but it is a function from Facts to DimensionResult."
                 )
         self.timeout = timeout
         self.memory_mib = memory_mib
@@ -287,24 +288,19 @@ class MathVerifier:
 
 def _check_arguments(problem: Any, solution: Any, reference_answer: Any, reference_solution: Any) -> None:
     if not isinstance(problem, str):
-        raise TypeError(f'problem is {_shown(problem)}, but it is a text: pass "" if there is none.')
+        raise TypeError(f'problem is {described(problem)}, but it is a text: pass "" if there is none.')
     if not isinstance(solution, str):
         if not isinstance(solution, Sequence) or isinstance(solution, bytes | bytearray):
             raise TypeError(
-                f"solution is {_shown(solution)}, but it is a text or the list of its steps: pass list(...) of an "
+                f"solution is {described(solution)}, but it is a text or the list of its steps: pass list(...) of an "
                 "iterator."
             )
         for index, step in enumerate(solution):
             if not isinstance(step, str):
-                raise TypeError(f"solution[{index}] is {_shown(step)}, but each step is a text.")
+                raise TypeError(f"solution[{index}] is {described(step)}, but each step is a text.")
     for name, value in (("reference_answer", reference_answer), ("reference_solution", reference_solution)):
         if value is not None and not isinstance(value, str):
-            raise TypeError(f"{name} is {_shown(value)}, but it is a text or None: pass str(...) of a number.")
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return f"{shown if len(shown) <= 80 else shown[:77] + '...'} ({type(value).__name__})"
+            raise TypeError(f"{name} is {described(value)}, but it is a text or None: pass str(...) of a number.")
 
 
 def _check_dimension(name: Any) -> None:
@@ -322,20 +318,20 @@ def _checked_result(dimension: str, check: DimensionCheck, facts: Facts) -> Dime
     result: object = check(facts)
     name = f"the check {getattr(check, '__qualname__', repr(check))!r} of {dimension}"
     if not isinstance(result, DimensionResult):
-        raise TypeError(f"{name} gave {_shown(result)}, but a check gives a DimensionResult.")
+        raise TypeError(f"{name} gave {described(result)}, but a check gives a DimensionResult.")
     evidence: object = result.evidence
-    if not isinstance(evidence, tuple) or not all(isinstance(item, Evidence) for item in evidence):
-        raise TypeError(f"{name} gave the evidence {_shown(evidence)}, but it is a tuple of Evidence.")
+    if not isinstance(evidence, tuple) or not all(isinstance(item, Finding) for item in evidence):
+        raise TypeError(f"{name} gave the evidence {described(evidence)}, but it is a tuple of Finding.")
     for item in result.evidence:
         if item.dimension != dimension:
-            raise ValueError(f"{name} gave evidence for {_shown(item.dimension)}: write {dimension!r} there.")
+            raise ValueError(f"{name} gave evidence for {described(item.dimension)}: write {dimension!r} there.")
     score: object = result.score
     if score is not None and (not isinstance(score, int | float) or not 0 <= score <= 1):
-        raise ValueError(f"{name} gave the score {_shown(score)}, but a score is a number in [0, 1], or None.")
+        raise ValueError(f"{name} gave the score {described(score)}, but a score is a number in [0, 1], or None.")
     return result
 
 
-def _place(item: Evidence) -> tuple[bool, int, bool, tuple[int, int]]:
+def _place(item: Finding) -> tuple[bool, int, bool, tuple[int, int]]:
     """The order of the text; what is in no step, or nowhere in its step, comes last."""
     return item.step is None, item.step or 0, item.span is None, item.span or (0, 0)
 
