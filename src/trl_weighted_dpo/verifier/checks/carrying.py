@@ -6,6 +6,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from trl_weighted_dpo.core.printing import excerpt, number
+from trl_weighted_dpo.verifier.checks.conversions import USUAL_RATIOS
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.findings import HEURISTIC, RULE, Finding, finding
 from trl_weighted_dpo.verifier.reading.formulas import Term, TermSide, WordFormula, read_formulas
@@ -14,7 +15,6 @@ from trl_weighted_dpo.verifier.reading.passage import Mention, Passage
 from trl_weighted_dpo.verifier.routes.known import constants, evaluate, subtrees
 from trl_weighted_dpo.verifier.routes.tracing import Derived, is_label
 
-_CONVERSIONS = frozenset(map(Fraction, (100, 60, 3600, 24, 7, 12, 1000, 52, 365, 30)))
 _ROUNDED = Fraction(1, 50)
 _MAX_ALIKE_BITS = 50
 _TELLING = 3
@@ -55,7 +55,7 @@ def agree(one: Fraction, other: Fraction) -> bool:
     if not one or not other or (one < 0) != (other < 0):
         return False
     low, high = sorted((abs(one), abs(other)))
-    if high / low in _CONVERSIONS:
+    if high / low in USUAL_RATIOS:
         return True
     return (one.denominator != 1 or other.denominator != 1) and high - low <= _ROUNDED * high
 

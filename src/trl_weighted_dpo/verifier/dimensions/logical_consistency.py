@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from trl_weighted_dpo.core.printing import excerpt, number
 from trl_weighted_dpo.verifier.checks.carrying import ROUNDING, misquoted, wrongly_put_in
+from trl_weighted_dpo.verifier.checks.conversions import USUAL_RATIOS
 from trl_weighted_dpo.verifier.checks.impossible import impossible_values
 from trl_weighted_dpo.verifier.checks.names import contradictions
 from trl_weighted_dpo.verifier.facts import Facts, answer_value
@@ -29,7 +30,6 @@ DIMENSION = "logical_consistency"
 
 _MAX_FINDINGS = 20
 _LINE_START = 20
-_CONVERSIONS = frozenset(map(Fraction, (10, 12, 60, 100, 1000)))
 _PLAIN_NUMBER = re.compile(
     r"[\s$\\]{0,4}-?[\s$\\]{0,4}\d[\d,.]{0,30}[\s\\]{0,3}%?\.?(?:\s[a-z]{1,20})?\s{0,3}", re.IGNORECASE
 )
@@ -92,7 +92,7 @@ def _not_from(last: Fraction, span: tuple[int, int], written: str, message: str,
 
 def _is_derived_from(other: Fraction, value: Fraction) -> bool:
     low, high = sorted((abs(other), abs(value)))
-    if low == high or (low and high / low in _CONVERSIONS):
+    if low == high or (low and high / low in USUAL_RATIOS):
         return True
     return other.denominator != 1 and (high - low < 1 if value.denominator == 1 else high - low <= high / 100)
 

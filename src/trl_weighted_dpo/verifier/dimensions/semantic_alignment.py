@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence, Set
 from fractions import Fraction
 
 from trl_weighted_dpo.core.printing import number
+from trl_weighted_dpo.verifier.checks.conversions import size
 from trl_weighted_dpo.verifier.facts import Facts
 from trl_weighted_dpo.verifier.findings import DimensionResult, Finding, finding, score_of
 from trl_weighted_dpo.verifier.profile import Verdict
@@ -41,12 +42,6 @@ _BEFORE_YEAR = re.compile(
     r"\b(?:in|since|of|by|year|january|february|march|april|may|june|july|august|september|october|november"
     r"|december),? $",
     re.IGNORECASE,
-)
-_KINDS_OF_UNITS = (
-    frozenset({"second", "minute", "hour", "day", "week", "month", "year"}),
-    frozenset({"cent", "dollar"}),
-    frozenset({"inch", "foot", "yard", "mile", "cm", "m", "km"}),
-    frozenset({"g", "kg", "ounce", "lb"}),
 )
 
 
@@ -270,12 +265,9 @@ def _other_unit(facts: Facts) -> Iterator[Finding]:
     answered = next((m for m in facts.solution.mentions if start <= m.span[0] < end + 1 and m.unit), None)
     if answered is None or answered.unit == wanted:
         return
-    for kind in _KINDS_OF_UNITS:
-        if wanted in kind and answered.unit in kind:
-            message = f"The question asks for {asked['unit'].lower()}, but the answer has the unit {answered.unit}."
-            yield _finding(
-                "other_unit", facts.solution.step_at(start), facts.answer.span, wanted, answered.unit, message
-            )
+    if size(wanted, answered.unit) not in (None, 1):
+        message = f"The question asks for {asked['unit'].lower()}, but the answer has the unit {answered.unit}."
+        yield _finding("other_unit", facts.solution.step_at(start), facts.answer.span, wanted, answered.unit, message)
 
 
 def _finding(
