@@ -6,8 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from trl_weighted_dpo.verifier import ErrorProfile, Finding, MathVerifier, Verdict
-from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier import ErrorProfile, Finding, MathVerifier, SolutionView, Verdict
 from trl_weighted_dpo.verifier.findings import DimensionResult
 
 SURDS = (r"\frac{1}{\sqrt{2}}", r"The answer is $\frac{\sqrt{2}}{2}$.")
@@ -157,9 +156,9 @@ def test_importing_the_verifier_is_light() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
 
 
-def no_hurry(facts: Facts) -> DimensionResult:
+def no_hurry(view: SolutionView) -> DimensionResult:
     """Solutions of fewer than three steps are in a hurry."""
-    if len(facts.solution.steps) >= 3:
+    if len(view.steps) >= 3:
         return DimensionResult(0.0)
     message = "This solution is in a hurry."
     return DimensionResult(0.7, (Finding("step_ordering", "hurry", "heuristic", 0, None, None, None, message),))

@@ -35,7 +35,7 @@ class _Kind:
 
 
 KINDS: dict[str, _Kind] = {
-    "dimensions": _Kind("dimension", ("facts",), "check(facts: Facts) -> DimensionResult"),
+    "dimensions": _Kind("dimension", ("view",), "check(view: SolutionView) -> DimensionResult"),
     "hardnesses": _Kind("hardness", ("signals",), "hardness(signals: HardnessSignals) -> float"),
     "raw_weights": _Kind(
         "raw weight", ("columns", "config"), "raw(columns: Mapping[str, Array], config: WeightingConfig) -> Array"

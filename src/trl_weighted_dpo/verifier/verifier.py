@@ -1,8 +1,7 @@
 """The verifier: a solution in, an error profile out."""
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,14 +18,7 @@ from trl_weighted_dpo.verifier.aggregates import (
 )
 from trl_weighted_dpo.verifier.answers.equivalence import compare, compare_answer, reference_text
 from trl_weighted_dpo.verifier.answers.scalars import Decision, undecided
-from trl_weighted_dpo.verifier.dimensions import (
-    final_answer,
-    logical_consistency,
-    numerical_validity,
-    semantic_alignment,
-    step_ordering,
-    structural_integrity,
-)
+from trl_weighted_dpo.verifier.dimensions import DIMENSION_CHECKS
 from trl_weighted_dpo.verifier.facts import (
     Facts,
     answer_value,
@@ -43,23 +35,10 @@ from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Verdict
 from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ
 from trl_weighted_dpo.verifier.routes.tracing import read_trace
+from trl_weighted_dpo.verifier.view import DimensionCheck, SolutionView, view_of
 
 VERIFIER_VERSION = "3"
 """Names the verifier's behaviour in caches; it changes whenever a profile may."""
-
-DimensionCheck = Callable[[Facts], DimensionResult]
-
-DIMENSION_CHECKS: dict[str, DimensionCheck] = {
-    module.DIMENSION: module.check
-    for module in (
-        semantic_alignment,
-        structural_integrity,
-        step_ordering,
-        logical_consistency,
-        numerical_validity,
-        final_answer,
-    )
-}
 
 
 class MathVerifier:
@@ -80,7 +59,7 @@ class MathVerifier:
             symbolic mathematics; plain numbers never do.
         calibration (`Calibration`, *optional*):
             The weights of wrongness; those that come with the package by default. [`from_calibration`] reads others.
-        checks (`Mapping[str, Callable[[Facts], DimensionResult]]`, *optional*):
+        checks (`Mapping[str, Callable[[SolutionView], DimensionResult]]`, *optional*):
             Functions that check dimensions, by dimension: one of the six in place of the package's own, or one more,
             named by a lower-case identifier. Its score and evidence stand in the profile after those of the six, and
             wrongness and absurdity leave it out. For several processes they have to be functions of a module, which
@@ -118,15 +97,13 @@ class MathVerifier:
             _check_dimension(dimension)
             if not callable(check):
                 raise TypeError(
-                    f"checks[{dimension!r}] is {described(check)}, but it is a function from Facts to DimensionResult."
+                    f"checks[{dimension!r}] is {described(check)}, but it is a function from SolutionView to "
+                    "DimensionResult."
                 )
         self.timeout = timeout
         self.memory_mib = memory_mib
         self._workers = Workers("trl_weighted_dpo.verifier.answers.symbolic", timeout, memory_mib, max_workers)
         self._calibration = calibration if calibration is not None else default_calibration()
-        # Only what others wrote is checked at each solution.
-        own = {dimension: partial(_checked_result, dimension, check) for dimension, check in (checks or {}).items()}
-        self._checks: dict[str, DimensionCheck] = {**DIMENSION_CHECKS, **own}
         self._own = dict(checks or {})
 
     @classmethod
@@ -146,7 +123,7 @@ class MathVerifier:
     @property
     def dimensions(self) -> tuple[str, ...]:
         """The dimensions that it checks: the six, then those that were added."""
-        return tuple(self._checks)
+        return tuple(DIMENSION_CHECKS | self._own)
 
     @property
     def version(self) -> str:
@@ -184,6 +161,50 @@ class MathVerifier:
                 [`DimensionResult`].
             `ValueError`: If such a check gives a score outside [0, 1], or evidence for another dimension.
         """
+        facts = self._read(problem, solution, reference_answer, reference_solution)
+        results = {dimension: check(facts) for dimension, check in DIMENSION_CHECKS.items()}
+        if self._own:
+            view = view_of(facts, results)
+            results |= {name: _checked_result(name, check, view) for name, check in self._own.items()}
+        scores = {dimension: result.score for dimension, result in results.items()}
+        found = (item for result in results.values() for item in result.evidence)
+        evidence = tuple(sorted(found, key=_place))
+        unavailable = dict.fromkeys(item for result in results.values() for item in result.unavailable)
+        if facts.solution.was_cut:
+            unavailable[f"text after {MAX_READ} characters"] = None
+        answer = facts.answer
+        return ErrorProfile(
+            verdict=facts.decision.verdict,
+            reason=facts.decision.reason,
+            answer=answer.text if answer is not None else None,
+            answer_is_weak=answer is not None and answer.is_weak,
+            scores=scores,
+            evidence=evidence,
+            first_faulty_step=first_faulty_step(facts, results.values()),
+            wrongness=wrongness(scores, self._calibration.weights(facts.reference is not None)),
+            absurdity=absurdity(scores, evidence),
+            unavailable=tuple(unavailable),
+        )
+
+    def view(
+        self,
+        problem: str,
+        solution: str | Sequence[str],
+        reference_answer: str | None = None,
+        reference_solution: str | None = None,
+    ) -> SolutionView:
+        """Returns what a check of your own gets to see of a solution, to try the check out. Arguments and errors are
+        those of [`verify`]."""
+        facts = self._read(problem, solution, reference_answer, reference_solution)
+        return view_of(facts, {dimension: check(facts) for dimension, check in DIMENSION_CHECKS.items()})
+
+    def _read(
+        self,
+        problem: str,
+        solution: str | Sequence[str],
+        reference_answer: str | None,
+        reference_solution: str | None,
+    ) -> Facts:
         _check_arguments(problem, solution, reference_answer, reference_solution)
         passage = read_passage(solution)
         answer = read_answer(passage.text)
@@ -191,7 +212,7 @@ class MathVerifier:
         target = answer_value(expected)
         given_problem, given = read_problem(problem)
         reference, route = read_reference(reference_solution, problem, target) if reference_solution else (None, None)
-        facts = Facts(
+        return Facts(
             solution=passage,
             problem=given_problem,
             given=given,
@@ -202,25 +223,6 @@ class MathVerifier:
             expected=expected,
             target=target,
             decision=self._decide(expected, answer),
-        )
-        results = {dimension: check(facts) for dimension, check in self._checks.items()}
-        scores = {dimension: result.score for dimension, result in results.items()}
-        found = (item for result in results.values() for item in result.evidence)
-        evidence = tuple(sorted(found, key=_place))
-        unavailable = dict.fromkeys(item for result in results.values() for item in result.unavailable)
-        if passage.was_cut:
-            unavailable[f"text after {MAX_READ} characters"] = None
-        return ErrorProfile(
-            verdict=facts.decision.verdict,
-            reason=facts.decision.reason,
-            answer=answer.text if answer is not None else None,
-            answer_is_weak=answer is not None and answer.is_weak,
-            scores=scores,
-            evidence=evidence,
-            first_faulty_step=first_faulty_step(facts, results.values()),
-            wrongness=wrongness(scores, self._calibration.weights(reference is not None)),
-            absurdity=absurdity(scores, evidence),
-            unavailable=tuple(unavailable),
         )
 
     def _decide(self, expected: str | None, answer: Answer | None) -> Decision:
@@ -314,8 +316,8 @@ def _check_dimension(name: Any) -> None:
         raise ValueError(f"checks has {name!r}, but {there}: write {meant[0]!r}, or call one more something else.")
 
 
-def _checked_result(dimension: str, check: DimensionCheck, facts: Facts) -> DimensionResult:
-    result: object = check(facts)
+def _checked_result(dimension: str, check: DimensionCheck, view: SolutionView) -> DimensionResult:
+    result: object = check(view)
     name = f"the check {getattr(check, '__qualname__', repr(check))!r} of {dimension}"
     if not isinstance(result, DimensionResult):
         raise TypeError(f"{name} gave {described(result)}, but a check gives a DimensionResult.")
