@@ -6,11 +6,14 @@ NEWEST_VENV ?= .venv-newest-trl
 NEWEST_CONSTRAINTS ?= constraints-newest-trl.txt
 EXTRAS ?= axolotl,deepspeed,quantization,plots,ray,dev
 DATASETS ?=
+# The labelled files that `calibrate` fits to: docs/calibration.md says how to get them.
+DATA ?= $(firstword $(wildcard ../shared/data) calibration-data)
+CALIBRATED_ON := parc_gsm8k.jsonl parc_metamathqa.jsonl gsm8k_solutions_pool.jsonl math_cot_pool.jsonl
 
 INSTALLED := $(VENV)/.installed
 NEWEST_INSTALLED := $(NEWEST_VENV)/.installed
 
-.PHONY: quickstart test test-newest-trl lint types format install clean
+.PHONY: quickstart test test-newest-trl calibrate lint types format install clean
 
 quickstart: $(INSTALLED)  ## run the main job on a CPU: the whole method in the tiny world, with weighted DPO in Axolotl
 	$(VENV)/bin/python examples/quickstart.py $(if $(DATASETS),--datasets $(DATASETS))
@@ -20,6 +23,10 @@ test: $(INSTALLED)  ## run all tests, with the trl that Axolotl pins
 
 test-newest-trl: $(NEWEST_INSTALLED)  ## run the tests that need no Axolotl, with the newest trl supported
 	$(NEWEST_VENV)/bin/python -m pytest --ignore=tests/axolotl --ignore=tests/integration
+
+calibrate: $(INSTALLED)  ## refit the weights of wrongness to the labelled files in DATA
+	$(VENV)/bin/python -m trl_weighted_dpo.cli calibrate $(addprefix $(DATA)/,$(CALIBRATED_ON)) \
+		--output src/trl_weighted_dpo/verifier/calibration.json
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

@@ -14,7 +14,9 @@ from trl_weighted_dpo.verifier.aggregates import (
     Weights,
     absurdity,
     default_calibration,
+    digest,
     read_calibration,
+    severity,
     wrongness,
 )
 
@@ -26,6 +28,11 @@ WEIGHTS = Weights(
 
 def odds(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
+
+
+def log_odds(probability: float | None) -> float:
+    assert probability is not None
+    return math.log(probability / (1 - probability))
 
 
 @pytest.mark.parametrize(
@@ -123,6 +130,39 @@ def test_aggregates_never_fall_when_a_score_rises_and_stay_in_range(aggregate, d
         assert all(0 <= value <= 1 for value in checked)
 
 
+def weighing(**weights: tuple[float, float]) -> Weights:
+    parts = {name: Weight(*pair) for name, pair in weights.items()}
+    return Weights(-1.0, dict.fromkeys(DIMENSIONS, Weight(0.0, 0.0)) | parts)
+
+
+def test_severity_is_the_mean_of_checked_scores_by_what_they_weigh() -> None:
+    weights = weighing(final_answer=(2.0, 1.0), numerical_validity=(1.0, 0.5), step_ordering=(0.5, 0.0))
+
+    assert severity({"final_answer": 1.0, "numerical_validity": 0.5, "step_ordering": 0.0}, weights) == 3.75 / 5.0
+    assert severity({"final_answer": 1.0, "numerical_validity": 0.5, "step_ordering": None}, weights) == 3.75 / 4.5
+    assert severity(dict.fromkeys(DIMENSIONS, 1.0), weights) == 1.0
+    assert severity(dict.fromkeys(DIMENSIONS, 0.0), weights) == 0.0
+
+
+def test_a_dimension_without_weight_counts_nothing_in_severity() -> None:
+    weights = weighing(final_answer=(2.0, 1.0))
+
+    for score in (0.0, 1.0, None):
+        assert severity({"final_answer": 0.75, "step_ordering": score, "brevity": 1.0}, weights) == 0.75
+    assert severity({"final_answer": None, "step_ordering": 1.0}, weights) is None
+    assert severity({}, weights) is None
+
+
+def test_severity_is_the_share_of_the_log_odds_that_the_scores_make_up() -> None:
+    scores = {**NOT_CHECKED, "semantic_alignment": 0.35, "numerical_validity": 0.9, "final_answer": 0.75}
+    spotless = {name: score and 0.0 for name, score in scores.items()}
+    full = {name: score and 1.0 for name, score in scores.items()}
+    for weights in map(default_calibration().weights, (True, False)):
+        low, here, high = (log_odds(wrongness(each, weights)) for each in (spotless, scores, full))
+
+        assert severity(scores, weights) == pytest.approx((here - low) / (high - low), rel=1e-9)
+
+
 def test_huge_log_odds_do_not_overflow() -> None:
     heavy = Weights(0.0, dict.fromkeys(DIMENSIONS, Weight(1e6, 1e6)))
 
@@ -134,6 +174,8 @@ def test_the_default_belongs_to_this_verifier_and_says_how_it_was_made() -> None
     path = Path(aggregates.__file__).with_name("calibration.json")
     content = json.loads(path.read_text(encoding="utf-8"))
 
+    assert content["verifier_version"] == VERIFIER_VERSION, "run `make calibrate` (docs/calibration.md)"
+    assert content["digest"] == digest(content), "changed by hand: run `make calibrate` (docs/calibration.md)"
     assert read_calibration(path, VERIFIER_VERSION) == default_calibration()
     assert content["command"].startswith("weighted-dpo calibrate ")
     assert all(len(source["sha256"]) == 64 and "/" not in source["file"] for source in content["data"])
@@ -179,6 +221,7 @@ def test_a_verifier_uses_the_calibration_that_it_is_given(tmp_path, reference_so
         ("[]", "it has no 'format_version'"),
         (json.dumps(content(format_version=2)), "format_version is 2, but this package reads 1"),
         (json.dumps(content(verifier_version="0")), "version '0' of the verifier.*Run `weighted-dpo calibrate` again"),
+        (json.dumps(content(digest="0" * 64)), "changed after it was fitted.*take the digest out"),
         (fitted(case("a")), "'with_reference_solution': bias is 'a', but it is a finite number"),
         (fitted(case(float("nan"))), "bias is nan"),
         (fitted(None), "'with_reference_solution' is None, but it is 'bias' and 'weights'"),

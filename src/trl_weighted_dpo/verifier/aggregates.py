@@ -1,5 +1,6 @@
-"""Wrongness and absurdity: the two aggregates of an error profile."""
+"""Wrongness and absurdity, the two aggregates of an error profile, and its severity."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -134,6 +135,29 @@ def wrongness(scores: Mapping[str, float | None], weights: Weights) -> float | N
     return sigmoid(log_odds) if is_checked else None
 
 
+def severity(scores: Mapping[str, float | None], weights: Weights) -> float | None:
+    """How much of a profile shows an error: `Σ_d w_d · s_d / Σ_d w_d` with `w_d = present_d + absent_d`, in [0, 1].
+
+    The sums are over those of the six dimensions `d` that were checked, with scores `s_d`; `None` if none was, or none
+    of them has any weight. Ours: the log-odds of [`wrongness`] rise by `w_d` when `s_d` goes from 0 to 1, so this is
+    how far they have come from those of a spotless solution to those of one with full signs of an error everywhere.
+    Near either end wrongness itself, a probability, hardly tells solutions apart; this is graded. What a dimension
+    counts is what labelled solutions say that it is worth: one without any weight counts nothing. The sum of the two
+    weights is taken because the fit cannot tell one from the other where a dimension is always checked.
+
+    Args:
+        scores (`Mapping[str, float | None]`): Score in [0, 1] of each dimension, `None` where it was not checked.
+        weights (`Weights`): Those of wrongness.
+    """
+    checked = [
+        (weights.dimensions[name].present + weights.dimensions[name].absent, score)
+        for name in DIMENSIONS
+        if (score := scores.get(name)) is not None
+    ]
+    total = sum(weight for weight, _ in checked)
+    return sum(weight * score for weight, score in checked) / total if total else None
+
+
 def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Finding]) -> float | None:
     """How unreasonable a solution is in itself: `1 - (1 - c) · Π_d (1 - a_d · s_d)` with the constants `a_d` of
     `ABSURDITIES`, and with `c = FROM_NOWHERE` if a number comes from nowhere, else 0.
@@ -180,7 +204,7 @@ def read_calibration(path: str | Path, verifier_version: str) -> Calibration:
         verifier_version (`str`): Version of the verifier that will use it; scores of another mean something else.
 
     Raises:
-        `ValueError`: If the file is not one, or was fitted for another version of the verifier.
+        `ValueError`: If the file is not one, was changed by hand, or was fitted for another version of the verifier.
         `OSError`: If it cannot be read.
     """
     path = Path(path)
@@ -189,12 +213,23 @@ def read_calibration(path: str | Path, verifier_version: str) -> Calibration:
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: this is no JSON file ({error}). {_HINT}") from error
     calibration = _calibration(path, content)
+    if "digest" in content and content["digest"] != digest(content):
+        raise ValueError(
+            f"{path}: it was changed after it was fitted: its digest is not that of its content. {_HINT} To use "
+            "weights of your own, take the digest out."
+        )
     if content.get("verifier_version") != verifier_version:
         raise ValueError(
             f"{path}: it was fitted for version {content.get('verifier_version')!r} of the verifier, whose scores mean "
             f"something else; this is version {verifier_version!r}. Run `weighted-dpo calibrate` again."
         )
     return calibration
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a calibration file holds beside it, so that a file that was changed by hand is noticed."""
+    rest = {name: value for name, value in content.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _calibration(path: Path, content: Any) -> Calibration:
@@ -225,14 +260,3 @@ def _weights(path: Path, case: str, content: Any) -> Weights:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def severity(scores: Mapping[str, float | None]) -> float | None:
-    """How much of a profile shows an error: the mean of the scores that were checked, in [0, 1]; `None` if none was.
-
-    Ours. The verifier's wrongness is a probability, and near 1 for every candidate with a wrong answer; this is graded:
-    a wrong answer alone gives 1/6, a wrong answer after a false equation and a contradiction 1/2. Each dimension counts
-    the same, since nothing labelled says otherwise.
-    """
-    checked = [score for score in scores.values() if score is not None]
-    return sum(checked) / len(checked) if checked else None

@@ -37,7 +37,7 @@ from trl_weighted_dpo.verifier.reading.passage import MAX_READ
 from trl_weighted_dpo.verifier.routes.tracing import read_trace
 from trl_weighted_dpo.verifier.view import DimensionCheck, SolutionView, view_of
 
-VERIFIER_VERSION = "3"
+VERIFIER_VERSION = "4"
 """Names the verifier's behaviour in caches; it changes whenever a profile may."""
 
 
@@ -119,6 +119,11 @@ class MathVerifier:
             `OSError`: If it cannot be read.
         """
         return cls(calibration=read_calibration(path, VERIFIER_VERSION), **options)
+
+    @property
+    def calibration(self) -> Calibration:
+        """The weights of wrongness."""
+        return self._calibration
 
     @property
     def dimensions(self) -> tuple[str, ...]:
