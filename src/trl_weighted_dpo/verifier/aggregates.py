@@ -141,9 +141,10 @@ def severity(scores: Mapping[str, float | None], weights: Weights) -> float | No
     The sums are over those of the six dimensions `d` that were checked, with scores `s_d`; `None` if none was, or none
     of them has any weight. Ours: the log-odds of [`wrongness`] rise by `w_d` when `s_d` goes from 0 to 1, so this is
     how far they have come from those of a spotless solution to those of one with full signs of an error everywhere.
-    Near either end wrongness itself, a probability, hardly tells solutions apart; this is graded. What a dimension
-    counts is what labelled solutions say that it is worth: one without any weight counts nothing. The sum of the two
-    weights is taken because the fit cannot tell one from the other where a dimension is always checked.
+    Near either end wrongness itself, a probability, hardly tells solutions apart; this is graded, and orders them alike
+    where the same dimensions were checked. A dimension counts what labelled solutions say it is worth, one without any
+    weight nothing. The two weights are added because the fit cannot tell one from the other where a dimension is always
+    checked.
 
     Args:
         scores (`Mapping[str, float | None]`): Score in [0, 1] of each dimension, `None` where it was not checked.
