@@ -9,11 +9,14 @@ WORKERS ?= auto
 TRL_TESTS ?= tests/parity tests/training tests/scoring tests/core tests/planning tests/audit tests/sampling tests/benchmarks/test_training.py tests/cli/test_score.py tests/cli/test_sample.py tests/cli/test_train.py tests/cli/test_train_run.py
 DATASETS ?=
 PROFILES_OPTIONS ?=
+# The labelled files that `calibrate` fits to: docs/calibration.md says how to get them.
+DATA ?= $(firstword $(wildcard ../shared/data) calibration-data)
+CALIBRATED_ON := parc_gsm8k.jsonl parc_metamathqa.jsonl gsm8k_solutions_pool.jsonl math_cot_pool.jsonl
 
 INSTALLED := $(VENV)/.installed
 NEWEST_INSTALLED := $(NEWEST_VENV)/.installed
 
-.PHONY: quickstart test test-fast test-newest-trl profiles lint types format install clean
+.PHONY: quickstart test test-fast test-newest-trl profiles lint types format install clean calibrate
 
 quickstart: $(INSTALLED)  ## run the main job on a CPU: the whole method in the tiny world, with weighted DPO in Axolotl
 	$(VENV)/bin/python examples/quickstart.py $(if $(DATASETS),--datasets $(DATASETS))
@@ -29,6 +32,10 @@ test-newest-trl: $(NEWEST_INSTALLED)  ## run the tests of what touches trl, with
 
 profiles: $(INSTALLED)  ## store the verifier's profiles of tests/verifier/corpus, and print what changed
 	$(VENV)/bin/python -m tests.verifier.corpus $(PROFILES_OPTIONS)
+
+calibrate: $(INSTALLED)  ## refit the weights of wrongness to the labelled files in DATA
+	$(VENV)/bin/python -m trl_weighted_dpo.cli calibrate $(addprefix $(DATA)/,$(CALIBRATED_ON)) \
+		--output src/trl_weighted_dpo/verifier/calibration.json
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from trl_weighted_dpo.verifier import DIMENSIONS, MathVerifier
 from trl_weighted_dpo.verifier.aggregates import wrongness
 from trl_weighted_dpo.verifier.calibration import NO_VERDICT, Example, Labelled, cross_validated, examples, predicted
-from trl_weighted_dpo.verifier.dimensions import combined
+from trl_weighted_dpo.verifier.findings import combined
 
 from .baselines import other_results
 from .data import File, Solution

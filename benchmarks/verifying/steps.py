@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from trl_weighted_dpo.verifier import DIMENSIONS, ErrorProfile, MathVerifier, Verdict
-from trl_weighted_dpo.verifier.dimensions import DimensionResult
-from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier import DIMENSIONS, DimensionResult, ErrorProfile, MathVerifier, SolutionView, Verdict
 
 from . import baselines
 from .data import File, Solution, profile_of
@@ -99,7 +97,7 @@ def ablation(files: Sequence[File]) -> list[str]:
     return table(["F1", *header], rows)
 
 
-def _nothing(facts: Facts) -> DimensionResult:
+def _nothing(view: SolutionView) -> DimensionResult:
     return DimensionResult(None)
 
 

@@ -13,7 +13,6 @@ from trl_weighted_dpo.mining.hardness import (
     proximity,
 )
 from trl_weighted_dpo.mining.outline import ProximityParts
-from trl_weighted_dpo.verifier.aggregates import severity
 
 share = st.floats(0.0, 1.0)
 NEAR = ProximityParts(steps=0.8, equations=0.5, prefix=0.25, answer=0.9)
@@ -35,11 +34,6 @@ def test_flaw_is_the_weighted_mean_of_what_is_known():
     assert flaw(0.9, 0.6, 0.3, HardnessConfig(wrongness=0, absurdity=2)) == pytest.approx((0.6 + 0.6) / 3)
     assert flaw(None, 0.6, None, HardnessConfig()) == 0.6
     assert flaw(None, None, None, HardnessConfig()) == 1.0
-
-
-def test_severity_is_the_mean_of_checked_scores():
-    assert severity({"final_answer": 1.0, "numerical_validity": 0.5, "step_ordering": None}) == 0.75
-    assert severity({"final_answer": None}) is None
 
 
 def test_the_product_has_a_floor_under_confidence():

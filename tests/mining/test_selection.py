@@ -5,6 +5,8 @@ import pytest
 from trl_weighted_dpo import HardnessConfig, MathVerifier, PairingConfig, mine_pairs
 from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.mining.assessment import order_key
+from trl_weighted_dpo.verifier.aggregates import Calibration, Weight, Weights
+from trl_weighted_dpo.verifier.profile import DIMENSIONS
 
 PROBLEM = "Tom has 4 boxes of 2 pens and gets 3 more. How many pens does he have?"
 RIGHT = "Tom has 4*2 = 8 pens.\nThen he has 8+3 = 11 pens.\nA: 11"
@@ -141,6 +143,22 @@ def test_hardness_and_its_factors_stand_in_the_pair():
     assert factors[0] == pair["rejected_confidence"] == 0.7
     expected = (pair["rejected_wrongness"] + pair["rejected_severity"] + pair["rejected_absurdity"]) / 3
     assert factors[2] == pytest.approx(expected)
+
+
+def test_severity_weighs_dimensions_as_the_calibration_of_the_verifier_does():
+    nothing = dict.fromkeys(DIMENSIONS, Weight(0.0, 0.0))
+    calibration = Calibration(
+        with_solution=Weights(
+            0.0, nothing | {"final_answer": Weight(3.0, 1.0), "numerical_validity": Weight(1.0, 0.0)}
+        ),
+        without_solution=Weights(0.0, nothing | {"final_answer": Weight(0.5, 0.0)}),
+    )
+    # Of 11 and 5, and of nothing that is computed wrongly.
+    distance = 0.5 + 0.5 * 6 / 11
+    for more, expected in (({}, distance), ({"reference_solution": RIGHT}, 4 * distance / 5)):
+        rows = [row(RIGHT, NEAR_MISS, **more)]
+        (pair,), _ = mine_pairs(rows, MathVerifier(calibration=calibration), progress=False)
+        assert pair["rejected_severity"] == pytest.approx(expected, rel=1e-12)
 
 
 def test_scores_become_reference_log_probs_of_the_pair():

@@ -11,7 +11,6 @@ from trl_weighted_dpo import plugins
 from trl_weighted_dpo.mining.hardness import HARDNESSES
 from trl_weighted_dpo.plugins import PluginError, Registry, hookimpl
 from trl_weighted_dpo.verifier import DIMENSIONS
-from trl_weighted_dpo.verifier.verifier import DIMENSION_CHECKS
 from trl_weighted_dpo.weighting import RAW_WEIGHTS
 
 
@@ -35,7 +34,6 @@ def test_the_package_itself_comes_first():
     registry = Registry()
 
     assert list(registry.get("dimensions"))[:6] == list(DIMENSIONS)
-    assert registry.get("dimensions")["final_answer"] is DIMENSION_CHECKS["final_answer"]
     assert dict(registry.get("hardnesses")).items() >= HARDNESSES.items()
     assert dict(registry.get("raw_weights")).items() >= RAW_WEIGHTS.items()
     assert registry.plugins()[0].distribution == "trl-weighted-dpo"
@@ -113,7 +111,7 @@ class _Sampler:
         (bringing("dimensions", {7: check}), r"the name 7 \(int\) will not do"),
         (
             bringing("dimensions", {"style": 0.5}),
-            r"'style' is 0\.5 \(float\), but it is a function check\(facts: Facts\)",
+            r"'style' is 0\.5 \(float\), but it is a function check\(view: SolutionView\)",
         ),
         (bringing("dimensions", {"style": _method}), "'style' has the parameter 'strict', for which nothing is passed"),
         (

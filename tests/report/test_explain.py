@@ -8,12 +8,12 @@ from rich.console import Console
 from trl_weighted_dpo.report.explain import explanation
 from trl_weighted_dpo.report.tables import verification_table
 from trl_weighted_dpo.report.text import one_line, visible
-from trl_weighted_dpo.verifier import ErrorProfile, Evidence, Verdict, VerificationReport
+from trl_weighted_dpo.verifier import ErrorProfile, Finding, Verdict, VerificationReport
 
 STEPS = ["Half of 48 is 24.", "So 48 + 24 = 74.", "A: 74"]
-WRONG_SUM = Evidence("numerical_validity", "wrong_equation", "rule", 1, (21, 33), "72", "74", "48 + 24 is 72, not 74.")
-ODD_WORD = Evidence("semantic_alignment", "odd", "heuristic", 1, (18, 20), None, None, "This is odd.")
-NO_END = Evidence("structural_integrity", "no_end", "rule", None, None, None, None, "The solution has no end.")
+WRONG_SUM = Finding("numerical_validity", "wrong_equation", "rule", 1, (21, 33), "72", "74", "48 + 24 is 72, not 74.")
+ODD_WORD = Finding("semantic_alignment", "odd", "heuristic", 1, (18, 20), None, None, "This is odd.")
+NO_END = Finding("structural_integrity", "no_end", "rule", None, None, None, None, "The solution has no end.")
 PROFILE = ErrorProfile(
     Verdict.INCORRECT,
     "numbers differ",
@@ -102,7 +102,7 @@ def test_spans_are_coloured_by_channel():
     ids=["overlapping", "whole", "past the end", "touching"],
 )
 def test_spans_that_meet_are_all_marked(spans, expected):
-    evidence = tuple(Evidence("step_ordering", "k", "rule", 0, span, None, None, "m") for span in spans)
+    evidence = tuple(Finding("step_ordering", "k", "rule", 0, span, None, None, "m") for span in spans)
     assert f"[0] {expected}" in lines("abcdefg", ErrorProfile(Verdict.CORRECT, "r", evidence=evidence))
 
 
@@ -110,7 +110,7 @@ HOSTILE = "\x1b[31mred\x1b]0;title\x07 [bold]b[/bold] [/] :smile: \u202egnorw \x
 
 
 def test_hostile_text_is_shown_and_never_acts():
-    evidence = (Evidence("final_answer", HOSTILE, "rule", 0, (0, 9), HOSTILE, HOSTILE, HOSTILE),)
+    evidence = (Finding("final_answer", HOSTILE, "rule", 0, (0, 9), HOSTILE, HOSTILE, HOSTILE),)
     profile = ErrorProfile(Verdict.INCORRECT, HOSTILE, HOSTILE, evidence=evidence, unavailable=(HOSTILE,))
     text = shown(HOSTILE, profile, problem=HOSTILE, width=500)
     assert all(character.isprintable() or character == "\n" for character in text)
@@ -126,7 +126,7 @@ def test_spaces_of_all_kinds_are_spaces_and_lines_stay():
 
 
 def test_only_what_was_read_is_shown():
-    evidence = tuple(Evidence("final_answer", "k", "rule", step, None, None, None, f"In {step}.") for step in (1, 2))
+    evidence = tuple(Finding("final_answer", "k", "rule", step, None, None, None, f"In {step}.") for step in (1, 2))
     profile = ErrorProfile(Verdict.CORRECT, "r", evidence=evidence)
     found = lines("x" * 19_990 + "\n" + "y" * 100 + "\nlast", profile, width=30_000)
     at = found.index("[1] yyyyyyyyy")

@@ -13,9 +13,9 @@ from trl_weighted_dpo.verifier import (
     VERIFIER_VERSION,
     DimensionResult,
     ErrorProfile,
-    Evidence,
-    Facts,
+    Finding,
     MathVerifier,
+    SolutionView,
     VerificationReport,
 )
 from trl_weighted_dpo.verifier.many import verify_many
@@ -23,18 +23,18 @@ from trl_weighted_dpo.verifier.many import verify_many
 SLIP = {"problem": "What is 6 x 7?", "solution": "6 x 7 = 43\nA: 43", "reference_answer": "42"}
 
 
-def brevity(facts: Facts) -> DimensionResult:
+def brevity(view: SolutionView) -> DimensionResult:
     """Short solutions; of empty ones there is nothing to check."""
-    if not facts.solution.text:
+    if not view.solution:
         return DimensionResult(None, unavailable=("text",))
-    if len(facts.solution.text) > 40:
+    if len(view.solution) > 40:
         return DimensionResult(0.0)
     # Of the kind that would make one of the six absurd.
-    finding = Evidence("brevity", "unknown_quantity", "heuristic", 0, (0, 5), None, None, "This is short.")
+    finding = Finding("brevity", "unknown_quantity", "heuristic", 0, (0, 5), None, None, "This is short.")
     return DimensionResult(1.0, (finding,))
 
 
-def fragile(facts: Facts) -> DimensionResult:
+def fragile(view: SolutionView) -> DimensionResult:
     raise RuntimeError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import trl_weighted_dpo.verifier.aggregates as aggregates
-from trl_weighted_dpo.verifier import DIMENSIONS, VERIFIER_VERSION, Evidence, MathVerifier
+from trl_weighted_dpo.verifier import DIMENSIONS, KINDS, VERIFIER_VERSION, Finding, MathVerifier
 from trl_weighted_dpo.verifier.aggregates import (
     _FROM_NOWHERE,
     ABSURDITIES,
@@ -14,10 +14,11 @@ from trl_weighted_dpo.verifier.aggregates import (
     Weights,
     absurdity,
     default_calibration,
+    digest,
     read_calibration,
+    severity,
     wrongness,
 )
-from trl_weighted_dpo.verifier.dimensions import semantic_alignment
 
 NOT_CHECKED: dict[str, float | None] = dict.fromkeys(DIMENSIONS)
 WEIGHTS = Weights(
@@ -27,6 +28,11 @@ WEIGHTS = Weights(
 
 def odds(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
+
+
+def log_odds(probability: float | None) -> float:
+    assert probability is not None
+    return math.log(probability / (1 - probability))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +88,7 @@ def test_one_absurd_thing_is_enough(scores, expected) -> None:
     ],
 )
 def test_a_number_from_nowhere_is_absurd_but_a_way_off_the_reference_is_not(kinds, expected) -> None:
-    findings = [Evidence("semantic_alignment", kind, "heuristic", 0, None, None, None, "") for kind in kinds]
+    findings = [Finding("semantic_alignment", kind, "heuristic", 0, None, None, None, "") for kind in kinds]
 
     assert absurdity({**NOT_CHECKED, "semantic_alignment": 0.9}, findings) == pytest.approx(expected)
 
@@ -90,7 +96,7 @@ def test_a_number_from_nowhere_is_absurd_but_a_way_off_the_reference_is_not(kind
 def test_absurdity_leaves_out_the_answer_and_the_distance_from_the_reference() -> None:
     assert set(ABSURDITIES) == set(DIMENSIONS) - {"final_answer", "semantic_alignment"}
     assert all(0 < constant <= 1 for constant in ABSURDITIES.values())
-    assert set(semantic_alignment.SEVERITY) >= _FROM_NOWHERE
+    assert {kind for dimension, kind, _ in KINDS if dimension == "semantic_alignment"} >= _FROM_NOWHERE
 
 
 def test_a_solution_can_be_wrong_but_reasonable_and_right_but_absurd() -> None:
@@ -124,6 +130,39 @@ def test_aggregates_never_fall_when_a_score_rises_and_stay_in_range(aggregate, d
         assert all(0 <= value <= 1 for value in checked)
 
 
+def weighing(**weights: tuple[float, float]) -> Weights:
+    parts = {name: Weight(*pair) for name, pair in weights.items()}
+    return Weights(-1.0, dict.fromkeys(DIMENSIONS, Weight(0.0, 0.0)) | parts)
+
+
+def test_severity_is_the_mean_of_checked_scores_by_what_they_weigh() -> None:
+    weights = weighing(final_answer=(2.0, 1.0), numerical_validity=(1.0, 0.5), step_ordering=(0.5, 0.0))
+
+    assert severity({"final_answer": 1.0, "numerical_validity": 0.5, "step_ordering": 0.0}, weights) == 3.75 / 5.0
+    assert severity({"final_answer": 1.0, "numerical_validity": 0.5, "step_ordering": None}, weights) == 3.75 / 4.5
+    assert severity(dict.fromkeys(DIMENSIONS, 1.0), weights) == 1.0
+    assert severity(dict.fromkeys(DIMENSIONS, 0.0), weights) == 0.0
+
+
+def test_a_dimension_without_weight_counts_nothing_in_severity() -> None:
+    weights = weighing(final_answer=(2.0, 1.0))
+
+    for score in (0.0, 1.0, None):
+        assert severity({"final_answer": 0.75, "step_ordering": score, "brevity": 1.0}, weights) == 0.75
+    assert severity({"final_answer": None, "step_ordering": 1.0}, weights) is None
+    assert severity({}, weights) is None
+
+
+def test_severity_is_the_share_of_the_log_odds_that_the_scores_make_up() -> None:
+    scores = {**NOT_CHECKED, "semantic_alignment": 0.35, "numerical_validity": 0.9, "final_answer": 0.75}
+    spotless = {name: score and 0.0 for name, score in scores.items()}
+    full = {name: score and 1.0 for name, score in scores.items()}
+    for weights in map(default_calibration().weights, (True, False)):
+        low, here, high = (log_odds(wrongness(each, weights)) for each in (spotless, scores, full))
+
+        assert severity(scores, weights) == pytest.approx((here - low) / (high - low), rel=1e-9)
+
+
 def test_huge_log_odds_do_not_overflow() -> None:
     heavy = Weights(0.0, dict.fromkeys(DIMENSIONS, Weight(1e6, 1e6)))
 
@@ -135,6 +174,8 @@ def test_the_default_belongs_to_this_verifier_and_says_how_it_was_made() -> None
     path = Path(aggregates.__file__).with_name("calibration.json")
     content = json.loads(path.read_text(encoding="utf-8"))
 
+    assert content["verifier_version"] == VERIFIER_VERSION, "run `make calibrate` (docs/calibration.md)"
+    assert content["digest"] == digest(content), "changed by hand: run `make calibrate` (docs/calibration.md)"
     assert read_calibration(path, VERIFIER_VERSION) == default_calibration()
     assert content["command"].startswith("weighted-dpo calibrate ")
     assert all(len(source["sha256"]) == 64 and "/" not in source["file"] for source in content["data"])
@@ -180,6 +221,7 @@ def test_a_verifier_uses_the_calibration_that_it_is_given(tmp_path, reference_so
         ("[]", "it has no 'format_version'"),
         (json.dumps(content(format_version=2)), "format_version is 2, but this package reads 1"),
         (json.dumps(content(verifier_version="0")), "version '0' of the verifier.*Run `weighted-dpo calibrate` again"),
+        (json.dumps(content(digest="0" * 64)), "changed after it was fitted.*take the digest out"),
         (fitted(case("a")), "'with_reference_solution': bias is 'a', but it is a finite number"),
         (fitted(case(float("nan"))), "bias is nan"),
         (fitted(None), "'with_reference_solution' is None, but it is 'bias' and 'weights'"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from trl_weighted_dpo.verifier import Evidence, MathVerifier
-from trl_weighted_dpo.verifier.dimensions import DimensionResult
+from trl_weighted_dpo.verifier import Finding, MathVerifier
+from trl_weighted_dpo.verifier.findings import DimensionResult
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from trl_weighted_dpo.verifier.dimensions import DimensionResult
         ({"reference_answer": 42}, r"reference_answer is 42 \(int\), but it is a text or None: pass str"),
         ({"reference_solution": ["a"]}, r"reference_solution is \['a'\] \(list\)"),
         ({"solution": [0] * 500}, r"solution\[0\] is 0 \(int\)"),
-        ({"reference_answer": [0] * 500}, r"0, 0\.\.\. \(list\)"),
+        ({"reference_answer": [0] * 500}, r"0, 0, 0, … \(list\)"),
     ],
 )
 def test_an_argument_of_another_type_is_named(arguments, message) -> None:
@@ -39,7 +39,7 @@ def gives(result):
 
 
 def finding(step, span, dimension="step_ordering"):
-    return Evidence(dimension, "k", "heuristic", step, span, None, None, "m")
+    return Finding(dimension, "k", "heuristic", step, span, None, None, "m")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def finding(step, span, dimension="step_ordering"):
         ),
         (DimensionResult(float("nan")), ValueError, r"gave the score nan"),
         (DimensionResult("high"), ValueError, r"gave the score 'high' \(str\)"),
-        (DimensionResult(0.5, finding(0, None)), TypeError, r"gave the evidence .*, but it is a tuple of Evidence"),
+        (DimensionResult(0.5, finding(0, None)), TypeError, r"gave the evidence .*, but it is a tuple of Finding"),
         (DimensionResult(0.5, ("late",)), TypeError, r"gave the evidence \('late',\)"),
     ],
 )

@@ -5,7 +5,8 @@ from functools import cache
 import pytest
 
 from trl_weighted_dpo.verifier import MathVerifier
-from trl_weighted_dpo.verifier.dimensions.logical_consistency import DIMENSION, SEVERITY
+from trl_weighted_dpo.verifier.dimensions.logical_consistency import DIMENSION
+from trl_weighted_dpo.verifier.findings import KINDS
 from trl_weighted_dpo.verifier.profile import ErrorProfile
 
 EGGS = "Hens lay eggs. How many eggs are sold?"
@@ -209,7 +210,7 @@ FAULTS = [
 def test_a_fault_is_found_where_it_is(problem: str, solution: str, expected: tuple[str, str, int, str]) -> None:
     found = _found(problem, solution)
     assert expected in [(kind, channel, step, text.strip()) for kind, channel, step, text in found]
-    assert (_profile(problem, solution).scores[DIMENSION] or 0) >= SEVERITY[expected[:2]]
+    assert (_profile(problem, solution).scores[DIMENSION] or 0) >= KINDS[DIMENSION, *expected[:2]].severity
 
 
 SOUND = [
@@ -323,11 +324,8 @@ def test_a_sound_solution_is_left_alone(problem: str, solution: str) -> None:
     assert _profile(problem, solution).scores[DIMENSION] == 0.0
 
 
-def test_every_kind_has_a_severity_and_a_case() -> None:
-    assert {row[3][:2] for row in FAULTS} == set(SEVERITY)
-    assert all(0 < severity <= 1 for severity in SEVERITY.values())
-    assert all(severity >= 0.8 for (_, channel), severity in SEVERITY.items() if channel == "rule")
-    assert all(severity <= 0.5 for (_, channel), severity in SEVERITY.items() if channel == "heuristic")
+def test_every_kind_has_a_case() -> None:
+    assert {row[3][:2] for row in FAULTS} == {key[1:] for key in KINDS if key[0] == DIMENSION}
 
 
 def test_a_finding_says_what_was_expected() -> None:

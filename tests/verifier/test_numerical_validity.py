@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from trl_weighted_dpo.verifier import MathVerifier
-from trl_weighted_dpo.verifier.dimensions import DimensionResult
-from trl_weighted_dpo.verifier.dimensions.numerical_validity import DIMENSION, MAX_FINDINGS, SEVERITIES
+from trl_weighted_dpo.verifier.dimensions.numerical_validity import DIMENSION, MAX_FINDINGS
+from trl_weighted_dpo.verifier.findings import KINDS, DimensionResult
 
 VERIFIER = MathVerifier()
 
@@ -190,7 +190,7 @@ def test_a_false_statement_is_found(solution: str, kind: str, expected: str | No
     (finding,) = result.evidence
     assert (finding.kind, finding.expected, finding.found, finding.message) == (kind, expected, found, message)
     assert finding.channel == "rule"
-    assert result.score == pytest.approx(SEVERITIES[kind])
+    assert result.score == pytest.approx(KINDS[DIMENSION, kind, "rule"].severity)
 
 
 def test_a_finding_has_its_step_and_place() -> None:

@@ -3,9 +3,9 @@ import pickle
 
 import pytest
 
-from trl_weighted_dpo.verifier import DIMENSIONS, ErrorProfile, Evidence, Verdict
+from trl_weighted_dpo.verifier import DIMENSIONS, ErrorProfile, Finding, Verdict
 
-EVIDENCE = Evidence(
+EVIDENCE = Finding(
     "final_answer", "wrong_answer", "rule", 1, (3, 5), "18", "26", "The final answer is 26, but it should be 18."
 )
 

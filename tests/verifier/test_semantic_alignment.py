@@ -1,8 +1,7 @@
 import pytest
 
 from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier
-from trl_weighted_dpo.verifier.dimensions import combined
-from trl_weighted_dpo.verifier.dimensions.semantic_alignment import SEVERITY
+from trl_weighted_dpo.verifier.findings import score_of
 
 BAKER = "A baker makes 15 trays of 8 rolls. He sells 3/4 of them. How many rolls are left?"
 BAKED = "15*8=<<15*8=120>>120 rolls\n120*3/4=<<120*3/4=90>>90 are sold\n120-90=<<120-90=30>>30 are left\n#### 30"
@@ -88,7 +87,7 @@ def test_faults_are_found(problem, solution, reference, expected) -> None:
     found = [item for item in result.evidence if item.dimension == "semantic_alignment"]
 
     assert kinds(result) == expected
-    assert result.scores["semantic_alignment"] == pytest.approx(combined(SEVERITY[item.kind] for item in found))
+    assert result.scores["semantic_alignment"] == score_of(found)
 
 
 def test_a_misquoted_number_is_shown_beside_the_right_one() -> None:

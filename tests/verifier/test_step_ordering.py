@@ -3,7 +3,7 @@ import json
 import pytest
 
 from trl_weighted_dpo.verifier import MathVerifier
-from trl_weighted_dpo.verifier.dimensions.step_ordering import KINDS
+from trl_weighted_dpo.verifier.findings import score_of
 
 PROBLEM = (
     "A suit costs $100, and a flight $700 more than 5 times as much as a suit. "
@@ -80,8 +80,7 @@ def test_a_fault_of_order_is_found(verifier, solution, kind) -> None:
     score, found = checked(verifier, solution, problem)
 
     assert [item.kind for item in found] == [kind]
-    assert found[0].channel == KINDS[kind][0]
-    assert score == pytest.approx(KINDS[kind][1])
+    assert score == score_of(found) > 0
 
 
 SOUND_TEXTS = {
@@ -184,9 +183,10 @@ def test_steps_that_are_swapped_are_found_where_the_list_is_given(verifier) -> N
     [((1, 2, 3), None), ((1, 2, 1, 2), None), ((1, 3, 2), "number_out_of_order"), ((1, 2, 2, 3), "repeated_number")],
 )
 def test_style_and_first_number_change_nothing(verifier, style, offset, numbers, kind) -> None:
-    score, _ = checked(verifier, numbered(*(offset + number for number in numbers), style=style))
+    score, found = checked(verifier, numbered(*(offset + number for number in numbers), style=style))
 
-    assert score == (KINDS[kind][1] if kind else 0.0)
+    assert [item.kind for item in found] == ([kind] if kind else [])
+    assert score == score_of(found)
 
 
 def test_sound_solutions_are_rarely_flagged(verifier, shared_data) -> None:

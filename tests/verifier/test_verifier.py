@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from trl_weighted_dpo.verifier import ErrorProfile, Evidence, MathVerifier, Verdict
-from trl_weighted_dpo.verifier.dimensions import DimensionResult
-from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier import ErrorProfile, Finding, MathVerifier, SolutionView, Verdict
+from trl_weighted_dpo.verifier.findings import DimensionResult
 
 SURDS = (r"\frac{1}{\sqrt{2}}", r"The answer is $\frac{\sqrt{2}}{2}$.")
 
@@ -157,12 +156,12 @@ def test_importing_the_verifier_is_light() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
 
 
-def no_hurry(facts: Facts) -> DimensionResult:
+def no_hurry(view: SolutionView) -> DimensionResult:
     """Solutions of fewer than three steps are in a hurry."""
-    if len(facts.solution.steps) >= 3:
+    if len(view.steps) >= 3:
         return DimensionResult(0.0)
     message = "This solution is in a hurry."
-    return DimensionResult(0.7, (Evidence("step_ordering", "hurry", "heuristic", 0, None, None, None, message),))
+    return DimensionResult(0.7, (Finding("step_ordering", "hurry", "heuristic", 0, None, None, None, message),))
 
 
 def test_a_dimension_can_be_checked_by_a_function_of_ones_own() -> None:

@@ -18,6 +18,7 @@ from trl_weighted_dpo.audit.texts import TextChecks
 from trl_weighted_dpo.audit.truncation import TruncationChecks
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import row_error
+from trl_weighted_dpo.core.printing import excerpt
 from trl_weighted_dpo.verifier.verifier import MathVerifier
 from trl_weighted_dpo.weighting import WeightingConfig, resolve_scheme
 
@@ -168,5 +169,4 @@ def _excerpt(row: Mapping[str, Any]) -> str:
         text = read_pair(row, 0, schema.PROMPT in row).problem
     except PairError:
         text = str(row.get(schema.PROMPT, ""))
-    text = " ".join(text.split())
-    return text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
+    return excerpt(text, EXCERPT)

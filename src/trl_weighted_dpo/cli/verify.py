@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier
     from trl_weighted_dpo.verifier.many import VerificationReport
-    from trl_weighted_dpo.verifier.verifier import DimensionCheck
+    from trl_weighted_dpo.verifier.view import DimensionCheck
 
 _Explained = tuple[dict[str, int], dict[str, Any], "ErrorProfile"]
 """Where a solution stands in its file, its solution row and its profile."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
+from trl_weighted_dpo.core.printing import cut
 from trl_weighted_dpo.core.schema import (
     CANDIDATES,
     CHOSEN,
@@ -48,9 +49,7 @@ def row_error(source: str, row: int, column: str, value: object, hint: str) -> S
     """The error for a bad value: names source, 0-based row, column and value (cut to 80 characters), then the hint."""
     # As JSON writes them; numbers and texts look alike in both.
     shown = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
-    if len(shown) > 80:
-        shown = shown[:77] + "..."
-    return _error(source, row, column, f"got {shown}. {hint}")
+    return _error(source, row, column, f"got {cut(shown)}. {hint}")
 
 
 def _error(source: str, row: int, column: str, what: str) -> SchemaError:

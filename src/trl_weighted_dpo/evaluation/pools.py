@@ -9,6 +9,7 @@ from typing import Any
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, check_profile_row, row_error
 from trl_weighted_dpo.core.files import RowFile
+from trl_weighted_dpo.core.printing import short_repr
 from trl_weighted_dpo.evaluation.outcomes import Outcome, outcome
 from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 from trl_weighted_dpo.verifier.verifier import MathVerifier
@@ -178,5 +179,4 @@ def _differences(first: Answered, other: Answered) -> Iterator[str]:
 
 
 def _shown(ids: list[str]) -> str:
-    shown = [key if len(key) <= 60 else key[:57] + "..." for key in ids[:_SHOWN_IDS]]
-    return ", ".join(map(repr, shown)) + (", ..." if len(ids) > _SHOWN_IDS else "")
+    return ", ".join(map(short_repr, ids[:_SHOWN_IDS])) + (", ..." if len(ids) > _SHOWN_IDS else "")

@@ -10,7 +10,7 @@ from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import is_encodable, solution_rows
 from trl_weighted_dpo.mining.outline import ProximityParts, proximity_parts, read_outline, why_alike
 from trl_weighted_dpo.scoring.reference_solution import render_reference
-from trl_weighted_dpo.verifier.aggregates import severity
+from trl_weighted_dpo.verifier.aggregates import Weights, severity
 from trl_weighted_dpo.verifier.many import verify_many
 from trl_weighted_dpo.verifier.profile import DIMENSIONS, Verdict
 from trl_weighted_dpo.verifier.verifier import MathVerifier
@@ -63,7 +63,8 @@ class Assessed:
         verdict (`str`): Of its profile.
         unusable (`str`, *optional*): Why it can be neither chosen nor rejected; `None` if it can.
         answer (`str`, *optional*): Its answer.
-        wrongness, absurdity, severity (`float`, *optional*): Of its profile, in [0, 1].
+        wrongness, absurdity, severity (`float`, *optional*): Of its profile, in [0, 1]; severity by the weights of the
+            verifier.
         flagged (`bool`): Whether a dimension other than `final_answer` has a score of at least `FLAGGED`.
         first_faulty_step (`int`, *optional*): Of its profile.
         found (`tuple[str, ...]`): The dimensions with a score above 0.
@@ -142,7 +143,7 @@ def assess_row(row: Mapping[str, Any], verifier: MathVerifier, config: Assessmen
         row (`Mapping[str, Any]`):
             Pool row, its candidates with or without `profile` and `score`. A profile is taken as it is.
         verifier ([`MathVerifier`]):
-            For those without.
+            For those without; its calibration weighs the dimensions of a severity.
         config ([`AssessmentConfig`]):
             What is looked at.
 
@@ -154,6 +155,7 @@ def assess_row(row: Mapping[str, Any], verifier: MathVerifier, config: Assessmen
     looked_at = [index for index in range(len(candidates)) if unusable[index] is None]
     profiles = dict(zip(looked_at, _profiles(row, looked_at, verifier), strict=True))
     is_scored = any(candidate.get(schema.SCORE) is not None for candidate in candidates)
+    weights = verifier.calibration.weights(bool(row.get(schema.REFERENCE_SOLUTION)))
     assessed = []
     for index, candidate in enumerate(candidates):
         profile, score, why = profiles.get(index), candidate.get(schema.SCORE), unusable[index]
@@ -162,7 +164,7 @@ def assess_row(row: Mapping[str, Any], verifier: MathVerifier, config: Assessmen
         is_guess = profile is not None and profile["answer_is_weak"] and profile["verdict"] == "incorrect"
         if why is None and is_guess and not config.allow_weak_answers:
             why = "weak answer"
-        assessed.append(_assessed(index, candidate[schema.SOLUTION], profile, score, why))
+        assessed.append(_assessed(index, candidate[schema.SOLUTION], profile, score, why, weights))
     texts = {index: candidate[schema.SOLUTION] for index, candidate in enumerate(candidates)}
     if config.with_reference and (reference := _assessed_reference(row, verifier, is_scored)) is not None:
         texts[schema.REFERENCE_INDEX] = reference[0]
@@ -211,7 +213,12 @@ def _why_not_scored(score: Mapping[str, Any] | None) -> str | None:
 
 
 def _assessed(
-    index: int, text: str, profile: Mapping[str, Any] | None, score: Mapping[str, Any] | None, unusable: str | None
+    index: int,
+    text: str,
+    profile: Mapping[str, Any] | None,
+    score: Mapping[str, Any] | None,
+    unusable: str | None,
+    weights: Weights,
 ) -> Assessed:
     checked: Mapping[str, float | None] = (profile["scores"] or {}) if profile is not None else {}
     # Dimensions that plugins add are for reading: what they find is not known to tell right from wrong.
@@ -224,7 +231,7 @@ def _assessed(
         answer=profile["answer"] if profile is not None else None,
         wrongness=profile["wrongness"] if profile is not None else None,
         absurdity=profile["absurdity"] if profile is not None else None,
-        severity=severity(scores),
+        severity=severity(scores, weights),
         flagged=max(process, default=0.0) >= FLAGGED,
         first_faulty_step=profile["first_faulty_step"] if profile is not None else None,
         found=tuple(name for name, value in checked.items() if value),
@@ -247,7 +254,7 @@ def _assessed_reference(row: Mapping[str, Any], verifier: MathVerifier, is_score
         return None
     # Its process is not checked: without another reference, a dimension may take what it does not know for an error.
     sound = {**profile, "scores": {}, "first_faulty_step": None}
-    return text, _assessed(schema.REFERENCE_INDEX, text, sound, score, None)
+    return text, _assessed(schema.REFERENCE_INDEX, text, sound, score, None, verifier.calibration.without_solution)
 
 
 def _compared(assessed: list[Assessed], texts: Mapping[int, str]) -> list[Assessed]:

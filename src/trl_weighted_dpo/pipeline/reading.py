@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trl_weighted_dpo.core.files import SUFFIXES
+from trl_weighted_dpo.core.printing import cut
 from trl_weighted_dpo.pipeline.options import Options
 from trl_weighted_dpo.pipeline.recipe import (
     DATA_STAGES,
@@ -104,7 +105,7 @@ class _Reader:
 
     def _error(self, key: str, value: object, what: str) -> RecipeError:
         shown = "null" if value is None else repr(value)
-        return RecipeError(f"{self.path}: `{key}: {shown[:77] + '...' if len(shown) > 80 else shown}`. {what}")
+        return RecipeError(f"{self.path}: `{key}: {cut(shown)}`. {what}")
 
     def _known(self, where: str, content: Mapping[str, Any], known: Iterable[str]) -> None:
         known = list(known)

@@ -13,7 +13,7 @@ from trl_weighted_dpo.plugins.manager import Plugin, PluginError, Registry
 
 if TYPE_CHECKING:
     from trl_weighted_dpo.mining.hardness import HardnessFunction
-    from trl_weighted_dpo.verifier.verifier import DimensionCheck
+    from trl_weighted_dpo.verifier.view import DimensionCheck
     from trl_weighted_dpo.weighting import RawWeightFunction
 
 __all__ = [

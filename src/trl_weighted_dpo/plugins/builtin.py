@@ -1,22 +1,24 @@
 """What the package itself brings, by the same hooks as any plugin."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trl_weighted_dpo.plugins.hookspecs import SamplerFactory, hookimpl
 
 if TYPE_CHECKING:
     from trl_weighted_dpo.mining.hardness import HardnessFunction
-    from trl_weighted_dpo.verifier.verifier import DimensionCheck
+    from trl_weighted_dpo.verifier.view import DimensionCheck
     from trl_weighted_dpo.weighting import RawWeightFunction
 
 
 @hookimpl
 def weighted_dpo_dimensions() -> "Mapping[str, DimensionCheck]":
     """The six dimensions."""
-    from trl_weighted_dpo.verifier.verifier import DIMENSION_CHECKS
+    from trl_weighted_dpo.verifier.profile import DIMENSIONS
+    from trl_weighted_dpo.verifier.view import package_check
 
-    return DIMENSION_CHECKS
+    return {dimension: partial(package_check, dimension) for dimension in DIMENSIONS}
 
 
 @hookimpl

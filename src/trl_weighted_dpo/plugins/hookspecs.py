@@ -12,7 +12,7 @@ import pluggy
 if TYPE_CHECKING:
     from trl_weighted_dpo.mining.hardness import HardnessFunction
     from trl_weighted_dpo.sampling import Sample, SampleRequest, SamplingConfig
-    from trl_weighted_dpo.verifier.verifier import DimensionCheck
+    from trl_weighted_dpo.verifier.view import DimensionCheck
     from trl_weighted_dpo.weighting import RawWeightFunction
 
 PROJECT = "trl_weighted_dpo"
@@ -55,7 +55,7 @@ SamplerFactory = Callable[[str, Mapping[str, Any]], Sampler]
 
 @hookspec
 def weighted_dpo_dimensions() -> "Mapping[str, DimensionCheck]":
-    """Dimensions of the error profile beside the six: functions `check(facts: Facts) -> DimensionResult`.
+    """Dimensions of the error profile beside the six: functions `check(view: SolutionView) -> DimensionResult`.
 
     `weighted-dpo verify --dimension NAME` and `MathVerifier(checks={name: check})` check them too. They have to be
     functions of a module, which other processes can import. Model text is hostile: bound every loop, and never

@@ -13,6 +13,7 @@ import pluggy
 
 from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.core.checks import NAME_HINT, is_name
+from trl_weighted_dpo.core.printing import described
 from trl_weighted_dpo.plugins import hookspecs
 from trl_weighted_dpo.plugins.hookspecs import PROJECT
 
@@ -34,7 +35,7 @@ class _Kind:
 
 
 KINDS: dict[str, _Kind] = {
-    "dimensions": _Kind("dimension", ("facts",), "check(facts: Facts) -> DimensionResult"),
+    "dimensions": _Kind("dimension", ("view",), "check(view: SolutionView) -> DimensionResult"),
     "hardnesses": _Kind("hardness", ("signals",), "hardness(signals: HardnessSignals) -> float"),
     "raw_weights": _Kind(
         "raw weight", ("columns", "config"), "raw(columns: Mapping[str, Array], config: WeightingConfig) -> Array"
@@ -205,7 +206,7 @@ class Registry:
                 hooks.append(hook)
         if not hooks:
             raise PluginError(
-                f"{_shown(plugin)} has no hook, so it brings nothing: name the module or the object that "
+                f"{described(plugin)} has no hook, so it brings nothing: name the module or the object that "
                 f"has one of {', '.join(known)}, marked with @hookimpl."
             )
 
@@ -219,7 +220,7 @@ class Registry:
                     raise PluginError(f"hook {hook}: it failed: {type(error).__name__}: {error}") from error
                 if not isinstance(result, Mapping):
                     raise PluginError(
-                        f"hook {hook}: it returned {_shown(result)}, but it returns a mapping from names "
+                        f"hook {hook}: it returned {described(result)}, but it returns a mapping from names "
                         f"to functions {KINDS[kind].call}."
                     )
                 for name, value in result.items():
@@ -230,7 +231,7 @@ class Registry:
     def _check_name(self, name: object, kind: str) -> None:
         place = f"hook {_PREFIX}{kind}"
         if not is_name(name):
-            raise PluginError(f"{place}: the name {_shown(name)} will not do. {NAME_HINT}")
+            raise PluginError(f"{place}: the name {described(name)} will not do. {NAME_HINT}")
         if kind == "raw_weights" and self._plugins:
             from trl_weighted_dpo.weighting import SCHEMES
 
@@ -253,7 +254,7 @@ def _described(point: EntryPoint) -> Plugin:
 def _check_call(value: object, place: str, kind: _Kind) -> None:
     """Checks that a value can be called with the arguments of its kind, by position."""
     if not callable(value):
-        raise PluginError(f"{place} is {_shown(value)}, but it is a function {kind.call}.")
+        raise PluginError(f"{place} is {described(value)}, but it is a function {kind.call}.")
     parameters = _parameters(value)
     if parameters is None:
         return
@@ -277,8 +278,3 @@ def _parameters(function: Callable[..., object]) -> list[inspect.Parameter] | No
     except (TypeError, ValueError):
         # Some callables written in C do not tell.
         return None
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return f"{shown if len(shown) <= 80 else shown[:77] + '...'} ({type(value).__name__})"

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trl_weighted_dpo.report.text import one_line, visible
-from trl_weighted_dpo.verifier import ErrorProfile, Evidence
+from trl_weighted_dpo.verifier import ErrorProfile, Finding
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ, split_steps
 
 _STYLES = {"rule": "bold underline red", "heuristic": "underline yellow"}
@@ -74,7 +74,7 @@ def _solution(solution: str | Sequence[str], profile: ErrorProfile, with_bracket
         yield from (_finding(item, 2) for item in elsewhere)
 
 
-def _marked(text: str, start: int, end: int, evidence: Sequence[Evidence], with_brackets: bool) -> Text:
+def _marked(text: str, start: int, end: int, evidence: Sequence[Finding], with_brackets: bool) -> Text:
     """The text from `start` to `end`, with every span of evidence in it marked."""
     found = [
         (max(start, item.span[0]), min(end, item.span[1]), item.channel)
@@ -94,7 +94,7 @@ def _marked(text: str, start: int, end: int, evidence: Sequence[Evidence], with_
     return marked
 
 
-def _finding(item: Evidence, indent: int) -> RenderableType:
+def _finding(item: Finding, indent: int) -> RenderableType:
     colour = "red" if item.channel == "rule" else "yellow"
     lines = Text.assemble((f"{_SIGNS.get(item.channel, '~')} ", colour), one_line(item.message))
     lines.append("\n" + one_line(f"{item.dimension}, {item.kind}, {item.channel}"), "dim")

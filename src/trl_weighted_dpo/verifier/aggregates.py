@@ -1,5 +1,6 @@
-"""Wrongness and absurdity: the two aggregates of an error profile."""
+"""Wrongness and absurdity, the two aggregates of an error profile, and its severity."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -8,7 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo.verifier.profile import DIMENSIONS, Evidence
+from trl_weighted_dpo.core.printing import short_repr
+from trl_weighted_dpo.verifier.findings import Finding
+from trl_weighted_dpo.verifier.profile import DIMENSIONS
 
 FORMAT_VERSION = 1
 """Layout of a calibration file."""
@@ -132,7 +135,31 @@ def wrongness(scores: Mapping[str, float | None], weights: Weights) -> float | N
     return sigmoid(log_odds) if is_checked else None
 
 
-def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Evidence]) -> float | None:
+def severity(scores: Mapping[str, float | None], weights: Weights) -> float | None:
+    """How much of a profile shows an error: `Σ_d w_d · s_d / Σ_d w_d` with `w_d = present_d + absent_d`, in [0, 1].
+
+    The sums are over those of the six dimensions `d` that were checked, with scores `s_d`; `None` if none was, or none
+    of them has any weight. Ours: the log-odds of [`wrongness`] rise by `w_d` when `s_d` goes from 0 to 1, so this is
+    how far they have come from those of a spotless solution to those of one with full signs of an error everywhere.
+    Near either end wrongness itself, a probability, hardly tells solutions apart; this is graded, and orders them alike
+    where the same dimensions were checked. A dimension counts what labelled solutions say it is worth, one without any
+    weight nothing. The two weights are added because the fit cannot tell one from the other where a dimension is always
+    checked.
+
+    Args:
+        scores (`Mapping[str, float | None]`): Score in [0, 1] of each dimension, `None` where it was not checked.
+        weights (`Weights`): Those of wrongness.
+    """
+    checked = [
+        (weights.dimensions[name].present + weights.dimensions[name].absent, score)
+        for name in DIMENSIONS
+        if (score := scores.get(name)) is not None
+    ]
+    total = sum(weight for weight, _ in checked)
+    return sum(weight * score for weight, score in checked) / total if total else None
+
+
+def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Finding]) -> float | None:
     """How unreasonable a solution is in itself: `1 - (1 - c) · Π_d (1 - a_d · s_d)` with the constants `a_d` of
     `ABSURDITIES`, and with `c = FROM_NOWHERE` if a number comes from nowhere, else 0.
 
@@ -144,7 +171,7 @@ def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Evidence]) 
 
     Args:
         scores (`Mapping[str, float | None]`): Score in [0, 1] of each dimension, `None` where it was not checked.
-        evidence (`Iterable[Evidence]`): What was found.
+        evidence (`Iterable[Finding]`): What was found.
     """
     checked = [constant * score for name, constant in ABSURDITIES.items() if (score := scores[name]) is not None]
     if scores["semantic_alignment"] is not None:
@@ -152,7 +179,7 @@ def absurdity(scores: Mapping[str, float | None], evidence: Iterable[Evidence]) 
     return 1.0 - math.prod(1.0 - part for part in checked) if checked else None
 
 
-def _is_from_nowhere(item: Evidence) -> bool:
+def _is_from_nowhere(item: Finding) -> bool:
     return item.kind in _FROM_NOWHERE and item.dimension in DIMENSIONS
 
 
@@ -178,7 +205,7 @@ def read_calibration(path: str | Path, verifier_version: str) -> Calibration:
         verifier_version (`str`): Version of the verifier that will use it; scores of another mean something else.
 
     Raises:
-        `ValueError`: If the file is not one, or was fitted for another version of the verifier.
+        `ValueError`: If the file is not one, was changed by hand, or was fitted for another version of the verifier.
         `OSError`: If it cannot be read.
     """
     path = Path(path)
@@ -187,12 +214,23 @@ def read_calibration(path: str | Path, verifier_version: str) -> Calibration:
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: this is no JSON file ({error}). {_HINT}") from error
     calibration = _calibration(path, content)
+    if "digest" in content and content["digest"] != digest(content):
+        raise ValueError(
+            f"{path}: it was changed after it was fitted: its digest is not that of its content. {_HINT} To use "
+            "weights of your own, take the digest out."
+        )
     if content.get("verifier_version") != verifier_version:
         raise ValueError(
             f"{path}: it was fitted for version {content.get('verifier_version')!r} of the verifier, whose scores mean "
             f"something else; this is version {verifier_version!r}. Run `weighted-dpo calibrate` again."
         )
     return calibration
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a calibration file holds beside it, so that a file that was changed by hand is noticed."""
+    rest = {name: value for name, value in content.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _calibration(path: Path, content: Any) -> Calibration:
@@ -207,12 +245,13 @@ def _calibration(path: Path, content: Any) -> Calibration:
 
 def _weights(path: Path, case: str, content: Any) -> Weights:
     if not isinstance(content, dict) or not isinstance(content.get("weights"), dict):
-        raise ValueError(f"{path}: {case!r} is {_short(content)}, but it is 'bias' and 'weights'. {_HINT}")
+        raise ValueError(f"{path}: {case!r} is {short_repr(content)}, but it is 'bias' and 'weights'. {_HINT}")
     dimensions = {}
     for name, parts in content["weights"].items():
         if not isinstance(parts, dict) or parts.keys() != {"present", "absent"}:
-            shown = _short(parts)
-            raise ValueError(f"{path}: {case!r}: {name!r} is {shown}, but it is 'present' and 'absent'. {_HINT}")
+            raise ValueError(
+                f"{path}: {case!r}: {name!r} is {short_repr(parts)}, but it is 'present' and 'absent'. {_HINT}"
+            )
         dimensions[name] = Weight(parts["present"], parts["absent"])
     try:
         return Weights(content.get("bias"), dimensions)  # type: ignore[arg-type]
@@ -220,21 +259,5 @@ def _weights(path: Path, case: str, content: Any) -> Weights:
         raise ValueError(f"{path}: {case!r}: {error}. {_HINT}") from error
 
 
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def severity(scores: Mapping[str, float | None]) -> float | None:
-    """How much of a profile shows an error: the mean of the scores that were checked, in [0, 1]; `None` if none was.
-
-    Ours. The verifier's wrongness is a probability, and near 1 for every candidate with a wrong answer; this is graded:
-    a wrong answer alone gives 1/6, a wrong answer after a false equation and a contradiction 1/2. Each dimension counts
-    the same, since nothing labelled says otherwise.
-    """
-    checked = [score for score in scores.values() if score is not None]
-    return sum(checked) / len(checked) if checked else None

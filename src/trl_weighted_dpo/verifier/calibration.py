@@ -16,7 +16,15 @@ from trl_weighted_dpo.core.checks import check_pool_row, check_solution_row, row
 from trl_weighted_dpo.core.files import read_jsonl
 from trl_weighted_dpo.core.journal import file_digest
 from trl_weighted_dpo.verifier import probabilities as metrics
-from trl_weighted_dpo.verifier.aggregates import CASES, FORMAT_VERSION, Calibration, Weight, Weights, wrongness
+from trl_weighted_dpo.verifier.aggregates import (
+    CASES,
+    FORMAT_VERSION,
+    Calibration,
+    Weight,
+    Weights,
+    digest,
+    wrongness,
+)
 from trl_weighted_dpo.verifier.profile import DIMENSIONS
 from trl_weighted_dpo.verifier.verifier import VERIFIER_VERSION, MathVerifier
 
@@ -313,7 +321,7 @@ def calibrate(
         if members:
             views[view] = figures([probabilities[index] for index in members], [labels[index] for index in members])
     checked = Counter(name for example in data for name, score in example.scores.items() if score is not None)
-    return {
+    content = {
         "format_version": FORMAT_VERSION,
         "verifier_version": VERIFIER_VERSION,
         CASES[0]: _written(fitted.with_solution),
@@ -324,6 +332,7 @@ def calibrate(
         "cross_validation": {"folds": folds, "all": figures(probabilities, labels), "views": views},
         "command": command,
     }
+    return content | {"digest": digest(content)}
 
 
 def _written(weights: Weights) -> dict[str, Any]:

@@ -7,8 +7,8 @@ right answer by another route than the reference's is no error.
 
 from collections.abc import Iterable
 
-from trl_weighted_dpo.verifier.dimensions import DimensionResult
 from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier.findings import DimensionResult
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.routes.reach import reached_at, source_of
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from trl_weighted_dpo.core.checks import NAME_HINT, check_profile_row, is_name
+from trl_weighted_dpo.verifier.findings import Finding
 
 
 class Verdict(StrEnum):
@@ -28,39 +29,6 @@ DIMENSIONS: tuple[str, ...] = (
 """The six dimensions of the error profile, in the order in which they are listed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One thing that was found in a solution.
-
-    Args:
-        dimension (`str`):
-            The dimension it speaks for: one of `DIMENSIONS`, or one that was added.
-        kind (`str`):
-            What was found, as a fixed short name such as `"wrong_equation"`; `docs/verifier.md` lists them.
-        channel (`str`):
-            `"rule"` if it is exact, `"heuristic"` if it is a sign only.
-        step (`int`, *optional*):
-            0-based index of the step it is in; `None` if it is in none.
-        span (`tuple[int, int]`, *optional*):
-            Start and end of it in the solution's text, in characters.
-        expected (`str`, *optional*):
-            What should be there.
-        found (`str`, *optional*):
-            What is there.
-        message (`str`):
-            One sentence that a student understands.
-    """
-
-    dimension: str
-    kind: str
-    channel: str
-    step: int | None
-    span: tuple[int, int] | None
-    expected: str | None
-    found: str | None
-    message: str
-
-
 @dataclass(frozen=True)
 class ErrorProfile:
     """What the verifier has to say about one solution.
@@ -77,7 +45,7 @@ class ErrorProfile:
         scores (`Mapping[str, float | None]`):
             One score in [0, 1] per dimension, 0 for no sign of an error, `None` where nothing could be checked: the
             six, then those that were added. One of the six that is left out counts as not checked.
-        evidence (`tuple[Evidence, ...]`):
+        evidence (`tuple[Finding, ...]`):
             What was found, in the order of the text; what is in no step comes last.
         first_faulty_step (`int`, *optional*):
             0-based index of the first step with an error; `None` if there is none or none is known.
@@ -99,7 +67,7 @@ class ErrorProfile:
     answer: str | None = None
     answer_is_weak: bool = False
     scores: Mapping[str, float | None] = field(default_factory=dict)
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[Finding, ...] = ()
     first_faulty_step: int | None = None
     wrongness: float | None = None
     absurdity: float | None = None
@@ -133,7 +101,7 @@ class ErrorProfile:
             "answer_is_weak": self.answer_is_weak,
             "scores": dict(self.scores),
             "evidence": [
-                {name: getattr(item, name) for name in Evidence.__slots__}
+                {name: getattr(item, name) for name in Finding.__slots__}
                 | {"span": list(item.span) if item.span is not None else None}
                 for item in self.evidence
             ],
@@ -163,7 +131,7 @@ class ErrorProfile:
             answer_is_weak=fields["answer_is_weak"],
             scores=fields["scores"],
             evidence=tuple(
-                Evidence(**{**item, "span": tuple(item["span"]) if item["span"] is not None else None})
+                Finding(**{**item, "span": tuple(item["span"]) if item["span"] is not None else None})
                 for item in fields["evidence"]
             ),
             first_faulty_step=fields["first_faulty_step"],

@@ -1,13 +1,13 @@
 """The verifier: a solution in, an error profile out."""
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from trl_weighted_dpo.core.checks import NAME_HINT, is_name
+from trl_weighted_dpo.core.printing import described
 from trl_weighted_dpo.core.workers import WorkerError, Workers
 from trl_weighted_dpo.verifier.aggregates import (
     Calibration,
@@ -18,15 +18,7 @@ from trl_weighted_dpo.verifier.aggregates import (
 )
 from trl_weighted_dpo.verifier.answers.equivalence import compare, compare_answer, reference_text
 from trl_weighted_dpo.verifier.answers.scalars import Decision, undecided
-from trl_weighted_dpo.verifier.dimensions import (
-    DimensionResult,
-    final_answer,
-    logical_consistency,
-    numerical_validity,
-    semantic_alignment,
-    step_ordering,
-    structural_integrity,
-)
+from trl_weighted_dpo.verifier.dimensions import DIMENSION_CHECKS
 from trl_weighted_dpo.verifier.facts import (
     Facts,
     answer_value,
@@ -35,30 +27,18 @@ from trl_weighted_dpo.verifier.facts import (
     read_reference,
     unknown_values,
 )
+from trl_weighted_dpo.verifier.findings import DimensionResult, Finding
 from trl_weighted_dpo.verifier.localization import first_faulty_step
 from trl_weighted_dpo.verifier.many import VerificationReport, verify_many
 from trl_weighted_dpo.verifier.mapping import VerifyBatch
-from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Evidence, Verdict
+from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Verdict
 from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ
 from trl_weighted_dpo.verifier.routes.tracing import read_trace
+from trl_weighted_dpo.verifier.view import DimensionCheck, SolutionView, view_of
 
-VERIFIER_VERSION = "3"
+VERIFIER_VERSION = "4"
 """Names the verifier's behaviour in caches; it changes whenever a profile may."""
-
-DimensionCheck = Callable[[Facts], DimensionResult]
-
-DIMENSION_CHECKS: dict[str, DimensionCheck] = {
-    module.DIMENSION: module.check
-    for module in (
-        semantic_alignment,
-        structural_integrity,
-        step_ordering,
-        logical_consistency,
-        numerical_validity,
-        final_answer,
-    )
-}
 
 
 class MathVerifier:
@@ -79,7 +59,7 @@ class MathVerifier:
             symbolic mathematics; plain numbers never do.
         calibration (`Calibration`, *optional*):
             The weights of wrongness; those that come with the package by default. [`from_calibration`] reads others.
-        checks (`Mapping[str, Callable[[Facts], DimensionResult]]`, *optional*):
+        checks (`Mapping[str, Callable[[SolutionView], DimensionResult]]`, *optional*):
             Functions that check dimensions, by dimension: one of the six in place of the package's own, or one more,
             named by a lower-case identifier. Its score and evidence stand in the profile after those of the six, and
             wrongness and absurdity leave it out. For several processes they have to be functions of a module, which
@@ -117,15 +97,13 @@ class MathVerifier:
             _check_dimension(dimension)
             if not callable(check):
                 raise TypeError(
-                    f"checks[{dimension!r}] is {_shown(check)}, but it is a function from Facts to DimensionResult."
+                    f"checks[{dimension!r}] is {described(check)}, but it is a function from SolutionView to "
+                    "DimensionResult."
                 )
         self.timeout = timeout
         self.memory_mib = memory_mib
         self._workers = Workers("trl_weighted_dpo.verifier.answers.symbolic", timeout, memory_mib, max_workers)
         self._calibration = calibration if calibration is not None else default_calibration()
-        # Only what others wrote is checked at each solution.
-        own = {dimension: partial(_checked_result, dimension, check) for dimension, check in (checks or {}).items()}
-        self._checks: dict[str, DimensionCheck] = {**DIMENSION_CHECKS, **own}
         self._own = dict(checks or {})
 
     @classmethod
@@ -143,9 +121,14 @@ class MathVerifier:
         return cls(calibration=read_calibration(path, VERIFIER_VERSION), **options)
 
     @property
+    def calibration(self) -> Calibration:
+        """The weights of wrongness."""
+        return self._calibration
+
+    @property
     def dimensions(self) -> tuple[str, ...]:
         """The dimensions that it checks: the six, then those that were added."""
-        return tuple(self._checks)
+        return tuple(DIMENSION_CHECKS | self._own)
 
     @property
     def version(self) -> str:
@@ -183,6 +166,50 @@ class MathVerifier:
                 [`DimensionResult`].
             `ValueError`: If such a check gives a score outside [0, 1], or evidence for another dimension.
         """
+        facts = self._read(problem, solution, reference_answer, reference_solution)
+        results = {dimension: check(facts) for dimension, check in DIMENSION_CHECKS.items()}
+        if self._own:
+            view = view_of(facts, results)
+            results |= {name: _checked_result(name, check, view) for name, check in self._own.items()}
+        scores = {dimension: result.score for dimension, result in results.items()}
+        found = (item for result in results.values() for item in result.evidence)
+        evidence = tuple(sorted(found, key=_place))
+        unavailable = dict.fromkeys(item for result in results.values() for item in result.unavailable)
+        if facts.solution.was_cut:
+            unavailable[f"text after {MAX_READ} characters"] = None
+        answer = facts.answer
+        return ErrorProfile(
+            verdict=facts.decision.verdict,
+            reason=facts.decision.reason,
+            answer=answer.text if answer is not None else None,
+            answer_is_weak=answer is not None and answer.is_weak,
+            scores=scores,
+            evidence=evidence,
+            first_faulty_step=first_faulty_step(facts, results.values()),
+            wrongness=wrongness(scores, self._calibration.weights(facts.reference is not None)),
+            absurdity=absurdity(scores, evidence),
+            unavailable=tuple(unavailable),
+        )
+
+    def view(
+        self,
+        problem: str,
+        solution: str | Sequence[str],
+        reference_answer: str | None = None,
+        reference_solution: str | None = None,
+    ) -> SolutionView:
+        """Returns what a check of your own gets to see of a solution, to try the check out. Arguments and errors are
+        those of [`verify`]."""
+        facts = self._read(problem, solution, reference_answer, reference_solution)
+        return view_of(facts, {dimension: check(facts) for dimension, check in DIMENSION_CHECKS.items()})
+
+    def _read(
+        self,
+        problem: str,
+        solution: str | Sequence[str],
+        reference_answer: str | None,
+        reference_solution: str | None,
+    ) -> Facts:
         _check_arguments(problem, solution, reference_answer, reference_solution)
         passage = read_passage(solution)
         answer = read_answer(passage.text)
@@ -190,7 +217,7 @@ class MathVerifier:
         target = answer_value(expected)
         given_problem, given = read_problem(problem)
         reference, route = read_reference(reference_solution, problem, target) if reference_solution else (None, None)
-        facts = Facts(
+        return Facts(
             solution=passage,
             problem=given_problem,
             given=given,
@@ -201,25 +228,6 @@ class MathVerifier:
             expected=expected,
             target=target,
             decision=self._decide(expected, answer),
-        )
-        results = {dimension: check(facts) for dimension, check in self._checks.items()}
-        scores = {dimension: result.score for dimension, result in results.items()}
-        found = (item for result in results.values() for item in result.evidence)
-        evidence = tuple(sorted(found, key=_place))
-        unavailable = dict.fromkeys(item for result in results.values() for item in result.unavailable)
-        if passage.was_cut:
-            unavailable[f"text after {MAX_READ} characters"] = None
-        return ErrorProfile(
-            verdict=facts.decision.verdict,
-            reason=facts.decision.reason,
-            answer=answer.text if answer is not None else None,
-            answer_is_weak=answer is not None and answer.is_weak,
-            scores=scores,
-            evidence=evidence,
-            first_faulty_step=first_faulty_step(facts, results.values()),
-            wrongness=wrongness(scores, self._calibration.weights(reference is not None)),
-            absurdity=absurdity(scores, evidence),
-            unavailable=tuple(unavailable),
         )
 
     def _decide(self, expected: str | None, answer: Answer | None) -> Decision:
@@ -287,24 +295,19 @@ class MathVerifier:
 
 def _check_arguments(problem: Any, solution: Any, reference_answer: Any, reference_solution: Any) -> None:
     if not isinstance(problem, str):
-        raise TypeError(f'problem is {_shown(problem)}, but it is a text: pass "" if there is none.')
+        raise TypeError(f'problem is {described(problem)}, but it is a text: pass "" if there is none.')
     if not isinstance(solution, str):
         if not isinstance(solution, Sequence) or isinstance(solution, bytes | bytearray):
             raise TypeError(
-                f"solution is {_shown(solution)}, but it is a text or the list of its steps: pass list(...) of an "
+                f"solution is {described(solution)}, but it is a text or the list of its steps: pass list(...) of an "
                 "iterator."
             )
         for index, step in enumerate(solution):
             if not isinstance(step, str):
-                raise TypeError(f"solution[{index}] is {_shown(step)}, but each step is a text.")
+                raise TypeError(f"solution[{index}] is {described(step)}, but each step is a text.")
     for name, value in (("reference_answer", reference_answer), ("reference_solution", reference_solution)):
         if value is not None and not isinstance(value, str):
-            raise TypeError(f"{name} is {_shown(value)}, but it is a text or None: pass str(...) of a number.")
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return f"{shown if len(shown) <= 80 else shown[:77] + '...'} ({type(value).__name__})"
+            raise TypeError(f"{name} is {described(value)}, but it is a text or None: pass str(...) of a number.")
 
 
 def _check_dimension(name: Any) -> None:
@@ -318,24 +321,24 @@ def _check_dimension(name: Any) -> None:
         raise ValueError(f"checks has {name!r}, but {there}: write {meant[0]!r}, or call one more something else.")
 
 
-def _checked_result(dimension: str, check: DimensionCheck, facts: Facts) -> DimensionResult:
-    result: object = check(facts)
+def _checked_result(dimension: str, check: DimensionCheck, view: SolutionView) -> DimensionResult:
+    result: object = check(view)
     name = f"the check {getattr(check, '__qualname__', repr(check))!r} of {dimension}"
     if not isinstance(result, DimensionResult):
-        raise TypeError(f"{name} gave {_shown(result)}, but a check gives a DimensionResult.")
+        raise TypeError(f"{name} gave {described(result)}, but a check gives a DimensionResult.")
     evidence: object = result.evidence
-    if not isinstance(evidence, tuple) or not all(isinstance(item, Evidence) for item in evidence):
-        raise TypeError(f"{name} gave the evidence {_shown(evidence)}, but it is a tuple of Evidence.")
+    if not isinstance(evidence, tuple) or not all(isinstance(item, Finding) for item in evidence):
+        raise TypeError(f"{name} gave the evidence {described(evidence)}, but it is a tuple of Finding.")
     for item in result.evidence:
         if item.dimension != dimension:
-            raise ValueError(f"{name} gave evidence for {_shown(item.dimension)}: write {dimension!r} there.")
+            raise ValueError(f"{name} gave evidence for {described(item.dimension)}: write {dimension!r} there.")
     score: object = result.score
     if score is not None and (not isinstance(score, int | float) or not 0 <= score <= 1):
-        raise ValueError(f"{name} gave the score {_shown(score)}, but a score is a number in [0, 1], or None.")
+        raise ValueError(f"{name} gave the score {described(score)}, but a score is a number in [0, 1], or None.")
     return result
 
 
-def _place(item: Evidence) -> tuple[bool, int, bool, tuple[int, int]]:
+def _place(item: Finding) -> tuple[bool, int, bool, tuple[int, int]]:
     """The order of the text; what is in no step, or nowhere in its step, comes last."""
     return item.step is None, item.step or 0, item.span is None, item.span or (0, 0)
 

@@ -31,7 +31,7 @@ def wrongness(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
 
 
 def severity(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
-    """`rejected_severity`: how much of the rejected completion's profile shows an error."""
+    """`rejected_severity`: how much of the rejected completion's profile shows an error, by the verifier's weights."""
     return _known(columns[schema.REJECTED_SEVERITY])
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trl_weighted_dpo.core.schema import REJECTED_SEVERITY
 from trl_weighted_dpo.mining.hardness import HardnessFunction, HardnessSignals
 from trl_weighted_dpo.plugins import hookimpl
-from trl_weighted_dpo.verifier.verifier import DimensionCheck
+from trl_weighted_dpo.verifier import DimensionCheck
 from trl_weighted_dpo.weighting import RawWeightFunction, WeightingConfig
 from weighted_dpo_units import answer_unit
 

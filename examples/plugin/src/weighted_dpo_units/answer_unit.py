@@ -6,8 +6,7 @@ it is the right one is left to `semantic_alignment`.
 
 import re
 
-from trl_weighted_dpo.verifier import DimensionResult, Evidence, Facts
-from trl_weighted_dpo.verifier.facts import answer_value
+from trl_weighted_dpo.verifier import DimensionResult, Finding, SolutionView
 
 DIMENSION = "answer_unit"
 SCORE = 0.5
@@ -21,16 +20,14 @@ _UNITS = frozenset((*_NAMES, *(f"{name}s" for name in _NAMES), "inches", "feet")
 _ASKED = re.compile(r"\bhow many ([a-z]+)")
 
 
-def check(facts: Facts) -> DimensionResult:
+def check(view: SolutionView) -> DimensionResult:
     """Checks whether the answer has a unit; if the problem asks for none or there is no number, nothing is checked."""
-    asked = [word for word in _ASKED.findall(facts.problem.plain.lower()) if word in _UNITS]
-    answer = answer_value(facts.answer.text) if facts.answer is not None else None
-    if not asked or facts.answer is None or answer is None:
+    asked = [word for word in _ASKED.findall(view.problem.lower()) if word in _UNITS]
+    answer = view.answer
+    if not asked or answer is None or answer.value is None:
         return DimensionResult(None)
-    if any(mention.value == answer and mention.unit in _UNITS for mention in facts.solution.mentions):
+    if any(number.value == answer.value and number.unit in _UNITS for number in view.numbers):
         return DimensionResult(0.0)
     message = f"The problem asks how many {asked[-1]}, but the answer stands beside no unit."
-    span = facts.answer.span
-    step = facts.solution.step_at(span[0])
-    finding = Evidence(DIMENSION, "no_unit", "heuristic", step, span, asked[-1], facts.answer.text, message)
+    finding = Finding(DIMENSION, "no_unit", "heuristic", answer.step, answer.span, asked[-1], answer.text, message)
     return DimensionResult(SCORE, (finding,))

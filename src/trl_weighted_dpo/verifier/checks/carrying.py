@@ -2,22 +2,20 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from trl_weighted_dpo.core.printing import excerpt, number
+from trl_weighted_dpo.verifier.checks.conversions import USUAL_RATIOS
 from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier.findings import HEURISTIC, RULE, Finding, finding
 from trl_weighted_dpo.verifier.reading.formulas import Term, TermSide, WordFormula, read_formulas
 from trl_weighted_dpo.verifier.reading.grammar import Node, Operation
 from trl_weighted_dpo.verifier.reading.passage import Mention, Passage
 from trl_weighted_dpo.verifier.routes.known import constants, evaluate, subtrees
 from trl_weighted_dpo.verifier.routes.tracing import Derived, is_label
 
-_CONVERSIONS = frozenset(map(Fraction, (100, 60, 3600, 24, 7, 12, 1000, 52, 365, 30)))
 _ROUNDED = Fraction(1, 50)
-_MAX_SHOWN_BITS = 100
-_MAX_SHOWN_BELOW = 1_000
-_MAX_EXCERPT = 80
 _MAX_ALIKE_BITS = 50
 _TELLING = 3
 _RECENT = 4
@@ -46,27 +44,6 @@ Ratio = tuple[int, int]
 """A value as its numerator and denominator."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clash:
-    """Two places of a solution that do not go together, or one that cannot be.
-
-    Args:
-        kind (`str`): What it is, as in [`~profile.Evidence`].
-        channel (`str`): `"rule"` or `"heuristic"`.
-        span (`tuple[int, int]`): Start and end of the faulty place in the text.
-        expected (`str`, *optional*): What should be there, as far as that is known.
-        found (`str`, *optional*): What is there.
-        message (`str`): One sentence that a student understands.
-    """
-
-    kind: str
-    channel: str
-    span: tuple[int, int]
-    expected: str | None
-    found: str | None
-    message: str
-
-
 def agree(one: Fraction, other: Fraction) -> bool:
     """Whether two numbers may stand for one value: the same, rounded, or converted to another usual unit or percent.
 
@@ -78,29 +55,12 @@ def agree(one: Fraction, other: Fraction) -> bool:
     if not one or not other or (one < 0) != (other < 0):
         return False
     low, high = sorted((abs(one), abs(other)))
-    if high / low in _CONVERSIONS:
+    if high / low in USUAL_RATIOS:
         return True
     return (one.denominator != 1 or other.denominator != 1) and high - low <= _ROUNDED * high
 
 
-def shown(value: Fraction) -> str:
-    """Returns a value as a student would write it."""
-    if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MAX_SHOWN_BITS:
-        return "another number"
-    if value.denominator == 1:
-        return str(value.numerator)
-    if value.denominator <= _MAX_SHOWN_BELOW and 10**6 % value.denominator:
-        return f"{value.numerator}/{value.denominator}"
-    return f"{float(value):.6g}"
-
-
-def excerpt(text: str, span: tuple[int, int]) -> str:
-    """Returns what stands at `span`, on one line and not too long for a message."""
-    written = " ".join(text[slice(*span)].split())
-    return written if len(written) <= _MAX_EXCERPT else written[: _MAX_EXCERPT - 1] + "\u2026"
-
-
-def wrongly_put_in(facts: Facts) -> Iterator[Clash]:
+def wrongly_put_in(facts: Facts) -> Iterator[Finding]:
     """Numbers put into a formula in words for a label that has another value, and labels that are restated with one.
 
     `Cost of the second pair = $66 ... Total = Cost of the first pair + Cost of the second pair = $33 + $55`: the sides
@@ -137,7 +97,7 @@ def wrongly_put_in(facts: Facts) -> Iterator[Clash]:
 
 def _misfits(
     text: str, named: TermSide, numbers: TermSide, known: Mapping[str, Sequence[Term]], seen: "_Seen"
-) -> Iterator[Clash]:
+) -> Iterator[Finding]:
     values = [value for term in named.terms for value in known.get(term.label, ())]
     for name, term in zip(named.terms, numbers.terms, strict=True):
         if term.value is None or (name.value is not None and named.shape == "t"):
@@ -150,26 +110,40 @@ def _misfits(
         is_new = seen.is_new(term)
         if not is_new and name.value is None and name.label.count(" ") < _SPECIFIC:
             continue
-        expected, found = excerpt(text, wanted[-1].span), excerpt(text, term.span)
+        expected, found = excerpt(text[slice(*wanted[-1].span)]), excerpt(text[slice(*term.span)])
         if name.value is None:
-            label = excerpt(text, name.span)
+            label = excerpt(text[slice(*name.span)])
             message = f"{label} was found to be {expected}, but {found} is put in for it here."
         else:
             message = f"The formula says {expected} in this place, but {found} is put in."
-        yield Clash("carried_wrong", "rule" if is_new else "heuristic", term.span, expected, found, message)
+        yield _carried_wrong(term.span, expected, found, message, RULE if is_new else HEURISTIC)
+
+
+def _carried_wrong(span: tuple[int, int], expected: str, found: str, message: str, channel: str) -> Finding:
+    return finding(
+        "logical_consistency", "carried_wrong", span, message, expected=expected, found=found, channel=channel
+    )
 
 
 def _restated(
     text: str, formula: WordFormula, result: Term, known: Mapping[str, Sequence[Term]], seen: "_Seen"
-) -> Iterator[Clash]:
+) -> Iterator[Finding]:
     """`Total eggs = 84 ... Total eggs = 81`, unless the label is of something that changes or the number is known."""
     values = known.get(formula.label, ())
     if not values or " " not in formula.label or _CHANGING.search(formula.label):
         return
     if not any(_fits(value, result) for value in values) and seen.is_new(result):
-        expected, found = excerpt(text, values[-1].span), excerpt(text, result.span)
+        expected, found = excerpt(text[slice(*values[-1].span)]), excerpt(text[slice(*result.span)])
         message = f"{formula.label.capitalize()} was {expected} before, but {found} here."
-        yield Clash("two_values", "heuristic", result.span, expected, found, message)
+        yield finding(
+            "logical_consistency",
+            "two_values",
+            result.span,
+            message,
+            expected=expected,
+            found=found,
+            channel=HEURISTIC,
+        )
 
 
 class _Seen:
@@ -196,7 +170,7 @@ def _fits(value: Term, term: Term) -> bool:
     return value.value is not None and term.value is not None and agree(value.value, term.value)
 
 
-def misquoted(facts: Facts) -> Iterator[Clash]:
+def misquoted(facts: Facts) -> Iterator[Finding]:
     """The first number from nowhere that looks like a derived value: `36 * 7 = 252`, then `225 / 3` or `so he has 225`.
 
     Ours: a number that was never seen before and differs from one of the last results by one digit, by two digits that
@@ -218,9 +192,9 @@ def misquoted(facts: Facts) -> Iterator[Clash]:
         if not mention.in_words and any(_alike(result, ratio) for result in results[-_RECENT:]):
             source = _source(facts, mention, derived[max(0, len(results) - _RECENT) : len(results)])
             if source is not None:
-                expected, found = shown(source.value), excerpt(solution.text, mention.span)
+                expected, found = number(source.value), excerpt(solution.text[slice(*mention.span)])
                 message = f"{found} comes from nowhere; the result before was {expected}."
-                yield Clash("carried_wrong", "heuristic", mention.span, expected, found, message)
+                yield _carried_wrong(mention.span, expected, found, message, HEURISTIC)
                 return
 
 

@@ -47,6 +47,9 @@ _COMMON = frozenset({
 """What an equation may convert to without naming it. Coins and spoons must be named, else four times
 too much could be quarters."""
 
+USUAL_RATIOS = frozenset(map(Fraction, (7, 10, 12, 24, 30, 52, 60, 100, 365, 1000, 3600)))
+"""What a number of one unit is multiplied by in another where no unit is named."""
+
 _TOLERANCE = Fraction(3, 100)
 """Relative: 28.35 g and 30 g for an ounce, 4 quarts and 3.8 l for a gallon all pass."""
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from trl_weighted_dpo.verifier.checks.carrying import Clash, excerpt, shown
+from trl_weighted_dpo.core.printing import excerpt, number
 from trl_weighted_dpo.verifier.facts import Facts, answer_value
+from trl_weighted_dpo.verifier.findings import HEURISTIC, RULE, Finding, finding
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation
 from trl_weighted_dpo.verifier.reading.passage import Side
 from trl_weighted_dpo.verifier.reading.units import singular
@@ -78,7 +79,7 @@ def _question(problem: str) -> _Question:
     )
 
 
-def impossible_values(facts: Facts) -> Iterator[Clash]:
+def impossible_values(facts: Facts) -> Iterator[Finding]:
     """Values of a solution that cannot be what they are said to be."""
     question = _question(facts.problem.plain)
     if question.is_chance or "robab" in facts.solution.plain:
@@ -89,17 +90,21 @@ def impossible_values(facts: Facts) -> Iterator[Clash]:
     value = answer_value(answer.text) if answer is not None else None
     if answer is None or value is None or (value.numerator >= 0 and value.denominator == 1 and not question.is_share):
         return
-    written = excerpt(facts.solution.text, answer.span)
+    written = excerpt(facts.solution.text[slice(*answer.span)])
     if value < 0 and question.is_amount:
         message = f"The answer is {written}, but an amount cannot be less than none."
-        channel = "heuristic" if answer.is_weak else "rule"
-        yield Clash("negative_count", channel, answer.span, None, written, message)
+        channel = HEURISTIC if answer.is_weak else RULE
+        yield _impossible("negative_count", answer.span, written, message, channel)
     if value.denominator != 1 and question.noun and not (answer.is_weak and "/" in written):
         message = f"The answer is {written}, but only whole numbers can count {question.noun}."
-        yield Clash("fractional_count", "heuristic", answer.span, None, written, message)
+        yield _impossible("fractional_count", answer.span, written, message, HEURISTIC)
     if question.is_share and value > (1 if value <= 2 and "%" not in written else 100):
         message = f"The answer is {written}, but a part cannot be more than the whole."
-        yield Clash("share_above_100", "heuristic", answer.span, None, written, message)
+        yield _impossible("share_above_100", answer.span, written, message, HEURISTIC)
+
+
+def _impossible(kind: str, span: tuple[int, int], found: str, message: str, channel: str) -> Finding:
+    return finding("logical_consistency", kind, span, message, found=found, channel=channel)
 
 
 def _asked(problem: str) -> str | None:
@@ -111,7 +116,7 @@ def _asked(problem: str) -> str | None:
     return found
 
 
-def _taken_away(facts: Facts) -> Iterator[Clash]:
+def _taken_away(facts: Facts) -> Iterator[Finding]:
     """The first `a - b` below zero whose result is stated, with its sign or without."""
     solution = facts.solution
     for statement in solution.statements:
@@ -129,9 +134,9 @@ def _taken_away(facts: Facts) -> Iterator[Clash]:
             units = {m.unit for m in solution.mentions if m.unit and side.span[0] <= m.span[0] < side.span[1]}
             if len(units) > 1:
                 continue
-            message = f"{shown(pair[1])} is taken from {shown(pair[0])}, but there is not that much."
-            written = excerpt(solution.text, side.span)
-            yield Clash("more_removed_than_there", "heuristic", side.span, None, written, message)
+            message = f"{number(pair[1])} is taken from {number(pair[0])}, but there is not that much."
+            written = excerpt(solution.text[slice(*side.span)])
+            yield _impossible("more_removed_than_there", side.span, written, message, HEURISTIC)
             return
 
 
@@ -147,7 +152,7 @@ def _difference(node: Node) -> tuple[Fraction, Fraction] | None:
     return there.value, -taken.value
 
 
-def _more_than_certain(facts: Facts) -> Iterator[Clash]:
+def _more_than_certain(facts: Facts) -> Iterator[Finding]:
     """`P(A) = 3/2`, `probability of red = 120%`."""
     solution = facts.solution
     for statement in solution.statements:
@@ -156,9 +161,9 @@ def _more_than_certain(facts: Facts) -> Iterator[Clash]:
             continue
         for side, sign in zip(statement.sides[1:], statement.signs, strict=True):
             if sign in ("=", "is") and side.value is not None and _is_no_share(side, side.value):
-                written = excerpt(solution.text, side.span)
+                written = excerpt(solution.text[slice(*side.span)])
                 message = f"{written} is given as a probability, but these lie between 0 and 1."
-                yield Clash("share_above_100", "rule", side.span, None, written, message)
+                yield _impossible("share_above_100", side.span, written, message, RULE)
                 return
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from trl_weighted_dpo.core.printing import excerpt, number
 from trl_weighted_dpo.verifier.answers.scalars import names as names_in
-from trl_weighted_dpo.verifier.checks.carrying import Clash, agree, excerpt, shown
+from trl_weighted_dpo.verifier.checks.carrying import agree
 from trl_weighted_dpo.verifier.checks.linear import CONSTANT, MAX_NAMES, UNIT_LETTERS, System, add, linear_form, scaled
+from trl_weighted_dpo.verifier.findings import RULE, Finding, finding
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Operation, parse
 from trl_weighted_dpo.verifier.reading.passage import Passage, Side, Statement
 from trl_weighted_dpo.verifier.reading.tokens import UnreadableError, tidy, tokenize
@@ -51,7 +53,7 @@ _RUN_ON = re.compile(r"(?P<before>[^\s=].{0,120}[\w)}])[ \n](?P<after>\d*[A-Za-z
 _NAME = re.compile(r"[A-Za-z](?:_?\w{1,3})?|alpha|beta|gamma|theta")
 
 
-def contradictions(passage: Passage) -> Iterator[Clash]:
+def contradictions(passage: Passage) -> Iterator[Finding]:
     """The first equation that contradicts those before it.
 
     The linear equations of the text are taken up one by one and solved as far as they go ([`~linear.System`]); one
@@ -99,9 +101,9 @@ def contradictions(passage: Passage) -> Iterator[Clash]:
         has_decimals = has_decimals or "." in passage.plain[slice(*equation.span)]
         gap = system.gap(left, right)
         if gap is not None and abs(gap[0]) > (_ROUNDED if has_decimals else 0) * gap[1]:
-            clash = _clash(passage, equation, known)
-            if clash is not None:
-                yield clash
+            contradiction = _contradiction(passage, equation, known)
+            if contradiction is not None:
+                yield contradiction
                 return
 
 
@@ -182,10 +184,10 @@ def _adds_percent(node: Node) -> bool:
     return any(map(_adds_percent, node.operands))
 
 
-def _clash(passage: Passage, equation: _Equation, known: dict[str, Fraction]) -> Clash | None:
+def _contradiction(passage: Passage, equation: _Equation, known: dict[str, Fraction]) -> Finding | None:
     span = equation.span
     settled = [name for name in sorted(equation.names) if name in known]
-    expected = ", ".join(f"{name} = {shown(known[name])}" for name in settled) or None
+    expected = ", ".join(f"{name} = {number(known[name])}" for name in settled) or None
     left, right = linear_form(equation.left, {}), linear_form(equation.right, {})
     if len(equation.names) == 1 and settled and left is not None and right is not None:
         name = settled[0]
@@ -194,8 +196,12 @@ def _clash(passage: Passage, equation: _Equation, known: dict[str, Fraction]) ->
             value = -difference.get(CONSTANT, Fraction(0)) / coefficient
             if agree(known[name], value):
                 return None
-            message = f"{name} was {shown(known[name])} before, but here it comes to {shown(value)}."
-            return Clash("two_values", "rule", span, expected, f"{name} = {shown(value)}", message)
+            message = f"{name} was {number(known[name])} before, but here it comes to {number(value)}."
+            return _two_values(span, expected, f"{name} = {number(value)}", message)
     reason = f"with {expected} from before" if expected else "with the equations before"
-    written = excerpt(passage.text, span)
-    return Clash("two_values", "rule", span, expected, written, f"This equation cannot hold {reason}.")
+    written = excerpt(passage.text[slice(*span)])
+    return _two_values(span, expected, written, f"This equation cannot hold {reason}.")
+
+
+def _two_values(span: tuple[int, int], expected: str | None, found: str, message: str) -> Finding:
+    return finding("logical_consistency", "two_values", span, message, expected=expected, found=found, channel=RULE)

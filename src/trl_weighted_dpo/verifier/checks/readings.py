@@ -19,10 +19,9 @@ from trl_weighted_dpo.verifier.checks.rounding import (
     rounds_whole,
     shows_rounded,
 )
-from trl_weighted_dpo.verifier.reading import blanks
-from trl_weighted_dpo.verifier.reading.emission import Item
+from trl_weighted_dpo.verifier.reading import characters
 from trl_weighted_dpo.verifier.reading.grammar import Node, Number, Operation
-from trl_weighted_dpo.verifier.reading.items import streams
+from trl_weighted_dpo.verifier.reading.items import Item, ItemKind, streams
 from trl_weighted_dpo.verifier.reading.passage import Side
 from trl_weighted_dpo.verifier.reading.sides import expression, kinds_of
 from trl_weighted_dpo.verifier.reading.tokens import UnreadableError
@@ -36,6 +35,7 @@ _OF = re.compile(r"\bof\b")
 _COMPOUND = re.compile(r" ?[A-Za-z]{1,12},? (?:and )?\d[\d,.]{0,12} ?[A-Za-z]")
 _CLAUSE_END = re.compile(r"[.,;:\n=]")
 _SENTENCE_END = re.compile(r"[.;!?](?=\s)|\n")
+_DROPPED = frozenset({ItemKind.CONTEXT, ItemKind.UNIT, ItemKind.CURRENCY})
 _SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000, "hundred": 100}
 _HYPOTHESIS = re.compile(
     r"\b(?:suppose|assum\w*|contradict\w*|false|incorrect\w*|impossible|mistake\w*|wrong\w*|tr(?:y|ying)|guess\w*"
@@ -48,7 +48,7 @@ _HYPOTHESIS = re.compile(
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two sides that a sign or a repeated label equates, both with a value, and the text around them in plain
-    characters with single blanks.
+    characters with single characters.
 
     Args:
         left (`Side`): The first side.
@@ -110,11 +110,11 @@ def pair(plain: str, left: Side, right: Side) -> Pair | None:
         (left.node, right.node),
         (first, second),
         left.value is not None and right.value is not None,
-        blanks.before(plain, left.span[0], _SENTENCE),
-        blanks.squeezed(plain[slice(*left.span)]),
-        blanks.squeezed(plain[left.span[1] : min(right.span[0], left.span[1] + _SENTENCE)]),
-        blanks.squeezed(plain[slice(*right.span)]),
-        blanks.after(plain, right.span[1], _SENTENCE),
+        characters.before(plain, left.span[0], _SENTENCE),
+        characters.squeezed(plain[slice(*left.span)]),
+        characters.squeezed(plain[left.span[1] : min(right.span[0], left.span[1] + _SENTENCE)]),
+        characters.squeezed(plain[slice(*right.span)]),
+        characters.after(plain, right.span[1], _SENTENCE),
     )
 
 
@@ -238,7 +238,7 @@ def _is_part_of(sides: Pair) -> bool:
 
 
 def _value_of(text: str) -> Fraction | None:
-    items = [item for item in streams(text)[-1][1] if item[0] not in "cu$"]
+    items = [item for item in streams(text)[-1][1] if item[0] not in _DROPPED]
     return expression(items, kinds_of(items))[1] if items else None
 
 
@@ -277,27 +277,27 @@ def _in_base_units(text: str) -> tuple[Fraction, bool] | None:
     has_unit = False
     for item in streams(text)[-1][1]:
         kind = item[0]
-        if kind in "|r":
+        if kind in (ItemKind.BOUNDARY, ItemKind.RELATION):
             break
-        if kind == "u" and kept and kept[-1][0] == "n":
+        if kind == ItemKind.UNIT and kept and kept[-1][0] == ItemKind.NUMBER:
             unit = units_in(item[1].partition(" ")[0])
             factor = base_size(unit[0]) if unit else None
             if factor is not None:
                 has_unit = True
                 kept += _times(factor)
-        elif kind == "$":
+        elif kind == ItemKind.CURRENCY:
             has_unit = True
-            kept += [("n", "100", 0, 0), ("o", "*", 0, 0)]
-        elif kind not in "cu":
+            kept += [(ItemKind.NUMBER, "100", 0, 0), (ItemKind.OPERATOR, "*", 0, 0)]
+        elif kind not in (ItemKind.CONTEXT, ItemKind.UNIT):
             kept.append(item)
     value = expression(kept, kinds_of(kept))[1] if kept else None
     return (value, has_unit) if value is not None else None
 
 
 def _times(factor: Fraction) -> list[Item]:
-    items = [("o", "*", 0, 0), ("n", str(factor.numerator), 0, 0)]
+    items = [(ItemKind.OPERATOR, "*", 0, 0), (ItemKind.NUMBER, str(factor.numerator), 0, 0)]
     if factor.denominator != 1:
-        items += [("o", "/", 0, 0), ("n", str(factor.denominator), 0, 0)]
+        items += [(ItemKind.OPERATOR, "/", 0, 0), (ItemKind.NUMBER, str(factor.denominator), 0, 0)]
     return items
 
 

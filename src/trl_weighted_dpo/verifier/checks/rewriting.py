@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from trl_weighted_dpo.verifier.answers.scalars import evaluations, names
 from trl_weighted_dpo.verifier.checks.linear import CONSTANT, UNIT_LETTERS, add, linear_form, scaled
-from trl_weighted_dpo.verifier.reading.blanks import squeezed
+from trl_weighted_dpo.verifier.reading.characters import squeezed
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation
 from trl_weighted_dpo.verifier.reading.passage import Passage, Side, Statement
 

@@ -1,38 +1,28 @@
-"""One module per dimension of the error profile, all of one shape: [`~facts.Facts`] in, a [`DimensionResult`] out."""
+"""One module per dimension of the error profile, all of one shape: [`~facts.Facts`] in, a
+[`~findings.DimensionResult`] out."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from trl_weighted_dpo.verifier.profile import Evidence
+from trl_weighted_dpo.verifier.dimensions import (
+    final_answer,
+    logical_consistency,
+    numerical_validity,
+    semantic_alignment,
+    step_ordering,
+    structural_integrity,
+)
+from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier.findings import DimensionResult
 
-
-@dataclass(frozen=True, slots=True)
-class DimensionResult:
-    """What a dimension has to say.
-
-    Args:
-        score (`float`, *optional*): In [0, 1], 0 for no sign of an error; `None` if it could not be checked.
-        evidence (`tuple[Evidence, ...]`): What was found.
-        unavailable (`tuple[str, ...]`): What would have been looked at but was not there, such as
-            `"reference solution"`.
-        suspects (`tuple[int, ...]`): Steps that are likely to be faulty if the final answer is wrong.
-        doubts (`tuple[int, ...]`): Steps that may belong to another way to the answer: faulty, if it is wrong and
-            nothing else is.
-    """
-
-    score: float | None
-    evidence: tuple[Evidence, ...] = ()
-    unavailable: tuple[str, ...] = ()
-    suspects: tuple[int, ...] = ()
-    doubts: tuple[int, ...] = ()
-
-
-def combined(severities: Iterable[float]) -> float:
-    """The score of several findings: `1 - Π(1 - severity)`, as if each were an independent chance of an error.
-
-    Ours: one more finding never lowers it, it stays in [0, 1], and a grave finding weighs as much as many slight ones.
-    """
-    sound = 1.0
-    for severity in severities:
-        sound *= 1.0 - severity
-    return 1.0 - sound
+DIMENSION_CHECKS: dict[str, Callable[[Facts], DimensionResult]] = {
+    module.DIMENSION: module.check
+    for module in (
+        semantic_alignment,
+        structural_integrity,
+        step_ordering,
+        logical_consistency,
+        numerical_validity,
+        final_answer,
+    )
+}
+"""The package's own checks, in the order of `DIMENSIONS`."""

@@ -2,12 +2,12 @@
 
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.dimensions import DimensionResult
+from trl_weighted_dpo.core.printing import excerpt, number
 from trl_weighted_dpo.verifier.facts import Facts, answer_value
-from trl_weighted_dpo.verifier.profile import Evidence, Verdict
+from trl_weighted_dpo.verifier.findings import DimensionResult, finding, placed
+from trl_weighted_dpo.verifier.profile import Verdict
 
 DIMENSION = "final_answer"
-_SHOWN = 80
 
 
 def score(verdict: Verdict, expected: str | None, found: str | None) -> float | None:
@@ -45,16 +45,13 @@ def check(facts: Facts) -> DimensionResult:
     if verdict is not Verdict.INCORRECT:
         return DimensionResult(value, (), unavailable)
     if facts.answer is None or found is None:
-        message = f"The solution ends without a final answer; it should be {_short(facts.expected)}."
-        finding = Evidence(DIMENSION, "no_answer", "rule", None, None, facts.expected, None, message)
-        return DimensionResult(value, (finding,), unavailable)
+        message = f"The solution ends without a final answer; it should be {excerpt(facts.expected or '')}."
+        missing = finding(DIMENSION, "no_answer", None, message, expected=facts.expected)
+        return DimensionResult(value, (missing,), unavailable)
     kind, how = _how_far(facts, facts.target, answer_value(found))
-    message = f"The final answer is {_short(found)}, but it should be {_short(facts.expected)}{how}."
-    span = facts.answer.span
-    step = facts.solution.step_at(span[0])
-    return DimensionResult(
-        value, (Evidence(DIMENSION, kind, "rule", step, span, facts.expected, found, message),), unavailable
-    )
+    message = f"The final answer is {excerpt(found)}, but it should be {excerpt(facts.expected or '')}{how}."
+    wrong = finding(DIMENSION, kind, facts.answer.span, message, expected=facts.expected, found=found)
+    return DimensionResult(value, placed(facts.solution, (wrong,)), unavailable)
 
 
 def _how_far(facts: Facts, expected: Fraction | None, found: Fraction | None) -> tuple[str, str]:
@@ -64,7 +61,7 @@ def _how_far(facts: Facts, expected: Fraction | None, found: Fraction | None) ->
     if found == -expected:
         return "wrong_sign", ": the sign is wrong"
     if facts.route is not None and found in facts.route.results:
-        return "intermediate_value", f": {_short(str(found))} is a value on the way to it"
+        return "intermediate_value", f": {number(found)} is a value on the way to it"
     if any(mention.value == found for mention in facts.problem.mentions):
         return "given_value", ": that is a number of the problem"
     if abs(found - expected) == 1:
@@ -79,8 +76,3 @@ def _how_far(facts: Facts, expected: Fraction | None, found: Fraction | None) ->
         if error < 1_000:
             return "wrong_answer", f": it is off by {float(error):.{0 if error >= 10 else 1}f} %"
     return "wrong_answer", ""
-
-
-def _short(text: str | None) -> str:
-    text = " ".join((text or "").split())
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "\u2026"

@@ -4,27 +4,16 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
+from trl_weighted_dpo.core.printing import excerpt, number
 from trl_weighted_dpo.verifier.checks.conversions import size
 from trl_weighted_dpo.verifier.checks.readings import Pair, is_about, is_hypothetical, may_equal, pair
 from trl_weighted_dpo.verifier.checks.rewriting import Solution, are_identical, broken_step, restated, rewritten
-from trl_weighted_dpo.verifier.dimensions import DimensionResult, combined
 from trl_weighted_dpo.verifier.facts import Facts
-from trl_weighted_dpo.verifier.profile import Evidence
+from trl_weighted_dpo.verifier.findings import DimensionResult, Finding, finding, score_of
 from trl_weighted_dpo.verifier.reading.grammar import Node, Number, Operation
 from trl_weighted_dpo.verifier.reading.passage import Passage, Side, Statement
 
 DIMENSION = "numerical_validity"
-
-SEVERITIES = {
-    "wrong_equation": 0.9,
-    "wrong_solving_step": 0.8,
-    "wrong_identity": 0.8,
-    "wrong_comparison": 0.6,
-    "wrong_rounding": 0.4,
-}
-"""How grave each kind of finding is. Ours: two numbers that differ leave no doubt that something is wrong; a step of
-algebra rests on a little more reading; a comparison is often a question or a trial; a result that is off in its last
-digits changes little."""
 
 MAX_FINDINGS = 50
 """Findings of one solution at most."""
@@ -32,8 +21,8 @@ MAX_FINDINGS = 50
 MAX_CHECKS = 200
 """Pairs of sides of one solution that are looked at twice at most, because they differ as written."""
 
-_SHOWN = 60
-_MAX_SHOWN_BITS = 1_000
+_MAX_QUOTED = 1_000
+_PLACES = 2
 _NEARLY = Fraction(1, 100)
 _CALCULATOR = re.compile(r"<<[^<>]{0,400}>>")
 _TAKEN_BACK = re.compile(
@@ -48,7 +37,7 @@ _SAID = {"<": "less than", ">": "more than", "<=": "at most", ">=": "at least", 
 def check(facts: Facts) -> DimensionResult:
     """Checks every two sides that the solution equates or compares; `None` if it does so nowhere."""
     passage = facts.solution
-    findings: list[Evidence] = []
+    findings: list[Finding] = []
     checked = False
     checks = 0
     earlier: Statement | None = None
@@ -83,7 +72,7 @@ def check(facts: Facts) -> DimensionResult:
             break
     if not checked:
         return DimensionResult(None, (), ("equations to compute",))
-    return DimensionResult(combined(SEVERITIES[item.kind] for item in findings), tuple(findings))
+    return DimensionResult(score_of(findings), tuple(findings))
 
 
 def _said_again(passage: Passage, before: Statement | None, statement: Statement) -> Iterator[tuple[Side, Side]]:
@@ -92,16 +81,15 @@ def _said_again(passage: Passage, before: Statement | None, statement: Statement
     yield from rewritten(statement)
 
 
-def _add(findings: list[Evidence], finding: Evidence | None) -> None:
+def _add(findings: list[Finding], new: Finding | None) -> None:
     """Adds a finding unless it is the same slip again: `<<3*4=13>>` within `3 * 4 = <<3*4=13>>13`."""
-    if finding is not None and not any(
-        (item.step, item.expected, item.found) == (finding.step, finding.expected, finding.found)
-        for item in findings[-3:]
+    if new is not None and not any(
+        (item.step, item.expected, item.found) == (new.step, new.expected, new.found) for item in findings[-3:]
     ):
-        findings.append(finding)
+        findings.append(new)
 
 
-def _check(passage: Passage, sides: Pair, sign: str) -> Evidence | None:
+def _check(passage: Passage, sides: Pair, sign: str) -> Finding | None:
     """Checks two sides whose values differ, or that are compared."""
     first, second = sides.values
     if sign in ("=", "is"):
@@ -123,10 +111,10 @@ def _check(passage: Passage, sides: Pair, sign: str) -> Evidence | None:
     left, right = _text(passage, sides.left), _text(passage, sides.right)
     step = passage.step_at(sides.right.span[0])
     message = f"{left} is not {_SAID[sign]} {right}."
-    return Evidence(DIMENSION, "wrong_comparison", "rule", step, span, None, f"{left} {sign} {right}", message)
+    return finding(DIMENSION, "wrong_comparison", span, message, found=f"{left} {sign} {right}", step=step)
 
 
-def _check_again(passage: Passage, left: Side, right: Side) -> Evidence | None:
+def _check_again(passage: Passage, left: Side, right: Side) -> Finding | None:
     """Checks two sides that must be the same though no sign joins them, or though they have names."""
     if left.value is not None and left.value == right.value:
         return None
@@ -138,16 +126,16 @@ def _check_again(passage: Passage, left: Side, right: Side) -> Evidence | None:
     first, second = _text(passage, left), _text(passage, right)
     step = passage.step_at(right.span[0])
     message = f"{first} and {second} are not the same expression."
-    return Evidence(DIMENSION, "wrong_identity", "rule", step, _around(left, right), None, second, message)
+    return finding(DIMENSION, "wrong_identity", _around(left, right), message, found=second, step=step)
 
 
-def _broken(passage: Passage, before: Statement, statement: Statement, right: Solution, wrong: Solution) -> Evidence:
+def _broken(passage: Passage, before: Statement, statement: Statement, right: Solution, wrong: Solution) -> Finding:
     first, second = _quoted(passage, before.span), _quoted(passage, statement.span)
-    expected = f"{right.name} {right.sign} {_number(right.value, None)}"
-    found = f"{wrong.name} {wrong.sign} {_number(wrong.value, None)}"
+    expected = f"{right.name} {right.sign} {number(right.value, _PLACES)}"
+    found = f"{wrong.name} {wrong.sign} {number(wrong.value, _PLACES)}"
     message = f"From {first} follows {expected}, but {second} means {found}."
     step = passage.step_at(statement.sides[1].span[0])
-    return Evidence(DIMENSION, "wrong_solving_step", "rule", step, statement.span, expected, second, message)
+    return finding(DIMENSION, "wrong_solving_step", statement.span, message, expected=expected, found=second, step=step)
 
 
 def _is_style(statement: Statement, index: int) -> bool:
@@ -174,21 +162,21 @@ def _is_nearly(sides: Pair) -> bool:
     return any((sides.left.places, sides.right.places)) and abs(first - second) < _NEARLY * abs(first)
 
 
-def _unequal(passage: Passage, sides: Pair, kind: str) -> Evidence:
+def _unequal(passage: Passage, sides: Pair, kind: str) -> Finding:
     computed, shown, value, other = sides.left, sides.right, *sides.values
     if sides.right.places is None and sides.left.places is not None:
         computed, shown, value, other = sides.right, sides.left, *reversed(sides.values)
     expected = _number(value, shown)
     computed_text, found = _text(passage, computed), _text(passage, shown)
     if shown.places is None:
-        message = f"{computed_text} is {expected}, but {found} is {_number(other, None)}."
+        message = f"{computed_text} is {expected}, but {found} is {number(other, _PLACES)}."
     elif computed.places is not None:
         message = f"{_text(passage, sides.left)} and {_text(passage, sides.right)} are not the same."
     else:
         message = f"{computed_text} is {expected}, not {found}."
     step = passage.step_at(sides.right.span[0])
     span = _around(sides.left, sides.right)
-    return Evidence(DIMENSION, kind, "rule", step, span, expected, found, message)
+    return finding(DIMENSION, kind, span, message, expected=expected, found=found, step=step)
 
 
 def _around(left: Side, right: Side) -> tuple[int, int]:
@@ -201,24 +189,12 @@ def _text(passage: Passage, side: Side) -> str:
 
 
 def _quoted(passage: Passage, span: tuple[int, int]) -> str:
-    """A place as the solution writes it, on one line, without the calculator's marks and not too long."""
-    text = " ".join(_CALCULATOR.sub("", passage.text[span[0] : min(span[1], span[0] + 1_000)]).split())
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "\u2026"
+    """A place as the solution writes it, without the calculator's marks."""
+    return excerpt(_CALCULATOR.sub("", passage.text[span[0] : min(span[1], span[0] + _MAX_QUOTED)]))
 
 
-def _number(value: Fraction, like: Side | None) -> str:
+def _number(value: Fraction, like: Side) -> str:
     """A value as a person writes it, in percent if the side that it should have been on is."""
-    places = 2
-    if like is not None:
-        places = max(places, like.places or 0)
-        if like.percent:
-            return _number(value * 100, None) + "%"
-    if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MAX_SHOWN_BITS:
-        # Python refuses to write integers of more than 4300 digits.
-        return "another number"
-    if value.denominator == 1:
-        return str(value.numerator)
-    rounded = round(value, places)
-    whole, rest = divmod(abs(rounded.numerator) * 10**places // rounded.denominator, 10**places)
-    text = f"{'-' if value < 0 else ''}{whole}.{rest:0{places}d}".rstrip("0").rstrip(".")
-    return text if rounded == value else f"about {text}"
+    if like.percent:
+        return number(value * 100, _PLACES) + "%"
+    return number(value, max(_PLACES, like.places or 0))

@@ -9,36 +9,19 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.dimensions import DimensionResult, combined
+from trl_weighted_dpo.core.printing import number
+from trl_weighted_dpo.verifier.checks.conversions import size
 from trl_weighted_dpo.verifier.facts import Facts
-from trl_weighted_dpo.verifier.profile import Evidence, Verdict
+from trl_weighted_dpo.verifier.findings import DimensionResult, Finding, finding, score_of
+from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.mentions import is_multiple
 from trl_weighted_dpo.verifier.reading.passage import Mention, Passage
 from trl_weighted_dpo.verifier.reading.units import singular
-from trl_weighted_dpo.verifier.routes.known import approximate, constants, key
+from trl_weighted_dpo.verifier.routes.known import constants, key
 from trl_weighted_dpo.verifier.routes.reach import End, end_of, matches, on_the_way, reached_at, source_of
 from trl_weighted_dpo.verifier.routes.tracing import Derived
 
 DIMENSION = "semantic_alignment"
-
-SEVERITY = {
-    "misquoted_quantity": 0.5,
-    "unknown_quantity": 0.35,
-    "unused_quantity": 0.2,
-    "off_route": 0.35,
-    "route_not_reached": 0.25,
-    "unfinished": 0.05,
-    "long_end": 0.3,
-    "detour": 0.4,
-    "left_behind": 0.6,
-    "far_end": 0.6,
-    "dead_end": 0.85,
-    "other_unit": 0.4,
-}
-"""How much one finding of each kind raises the score. Ours: a number changed in quoting is nearly always an error, and
-so is a solution from whose end no step leads to the answer; a value without a source or off the reference's path may
-belong to another way to the answer; a number that is not used may be a distractor. Their order and rough size follow
-the log-odds that the kinds have in a logistic regression on the GSM8K candidates, whose last step was hidden."""
 
 _ENDS = {
     End.LATER: "long_end",
@@ -60,12 +43,6 @@ _BEFORE_YEAR = re.compile(
     r"|december),? $",
     re.IGNORECASE,
 )
-_KINDS_OF_UNITS = (
-    frozenset({"second", "minute", "hour", "day", "week", "month", "year"}),
-    frozenset({"cent", "dollar"}),
-    frozenset({"inch", "foot", "yard", "mile", "cm", "m", "km"}),
-    frozenset({"g", "kg", "ounce", "lb"}),
-)
 
 
 def check(facts: Facts) -> DimensionResult:
@@ -86,8 +63,7 @@ def check(facts: Facts) -> DimensionResult:
         findings += [*_strays(facts), *_multiples(facts)]
         misquoted = {item.expected for item in findings if item.kind == "misquoted_quantity"}
         findings += [*_unused(facts, misquoted), *_other_unit(facts)]
-    score = combined([SEVERITY[item.kind] for item in findings])
-    return DimensionResult(score, tuple(findings), unavailable, *_suspects(facts, strange))
+    return DimensionResult(score_of(findings), tuple(findings), unavailable, *_suspects(facts, strange))
 
 
 def _suspects(facts: Facts, strange: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -114,7 +90,7 @@ def _suspects(facts: Facts, strange: Sequence[int]) -> tuple[tuple[int, ...], tu
     return (*strays, *off), () if strays else tuple(other)
 
 
-def _strays(facts: Facts) -> Iterator[Evidence]:
+def _strays(facts: Facts) -> Iterator[Finding]:
     """Numbers that come from nowhere, or in place of a number of the problem."""
     if not facts.trace.strays:
         return
@@ -135,7 +111,7 @@ def _strays(facts: Facts) -> Iterator[Evidence]:
             yield _finding("unknown_quantity", stray.step, mention.span, None, text, message)
 
 
-def _multiples(facts: Facts) -> Iterator[Evidence]:
+def _multiples(facts: Facts) -> Iterator[Finding]:
     """`half` where the problem says `a third`, `four times` where it says `three times`."""
     problem, solution = facts.problem, facts.solution
     asked = [mention for mention in problem.mentions if _says_multiple(problem, mention)]
@@ -185,7 +161,7 @@ def _is_used(mention: Mention, used: Set[Fraction | int]) -> bool:
     return any(key(other) in used for other in others)
 
 
-def _unused(facts: Facts, misquoted: Set[str | None]) -> Iterator[Evidence]:
+def _unused(facts: Facts, misquoted: Set[str | None]) -> Iterator[Finding]:
     """Numbers of the problem that the reference computes with and the solution never uses, or where there is no
     reference, that the solution never uses; those of `misquoted` apart."""
     route = facts.route
@@ -239,7 +215,7 @@ def _is_reached(facts: Facts) -> bool:
     return target is not None and reached_at(target, facts.trace, facts.route) is not None
 
 
-def _off_route(facts: Facts, strange: Sequence[Derived]) -> Iterator[Evidence]:
+def _off_route(facts: Facts, strange: Sequence[Derived]) -> Iterator[Finding]:
     """Values on no path to the reference answer, values of the reference that are missed, and a dead end."""
     route, trace = facts.route, facts.trace
     if route is None or not route.results:
@@ -252,16 +228,16 @@ def _off_route(facts: Facts, strange: Sequence[Derived]) -> Iterator[Evidence]:
         if exact in seen or exact in route.regrouped:
             continue
         seen.add(exact)
-        message = f"{_shown(item.value)} is on no path from the problem to the reference answer."
-        yield _finding("off_route", item.step, item.span, None, _shown(item.value), message)
+        message = f"{number(item.value)} is on no path from the problem to the reference answer."
+        yield _finding("off_route", item.step, item.span, None, number(item.value), message)
     for value in route.results[:-1]:
         if key(value) not in trace.reached and key(-value) not in trace.reached:
-            message = f"The reference solution goes through {_shown(value)}, which this solution never reaches."
-            yield _finding("route_not_reached", None, None, _shown(value), None, message)
+            message = f"The reference solution goes through {number(value)}, which this solution never reaches."
+            yield _finding("route_not_reached", None, None, number(value), None, message)
     if reached is not None:
-        message = f"The reference answer {_shown(target)} is reached here, but the solution goes on from it."
+        message = f"The reference answer {number(target)} is reached here, but the solution goes on from it."
         item = trace.derived[reached]
-        yield _finding("left_behind", item.step, item.span, _shown(target), None, message)
+        yield _finding("left_behind", item.step, item.span, number(target), None, message)
         return
     given = [mention.value for mention in facts.problem.mentions if not (mention.in_words and mention.value == 1)]
     given += [mention.value / 100 for mention in facts.problem.mentions if mention.percent]
@@ -272,13 +248,13 @@ def _off_route(facts: Facts, strange: Sequence[Derived]) -> Iterator[Evidence]:
             _ENDS[end],
             last.step if last is not None else None,
             last.span if last is not None else None,
-            _shown(target),
-            _shown(last.value) if last is not None else None,
-            f"From where the solution ends, the reference answer {_shown(target)} follows {end.value}.",
+            number(target),
+            number(last.value) if last is not None else None,
+            f"From where the solution ends, the reference answer {number(target)} follows {end.value}.",
         )
 
 
-def _other_unit(facts: Facts) -> Iterator[Evidence]:
+def _other_unit(facts: Facts) -> Iterator[Finding]:
     """An answer in another unit of the same kind than the one asked for."""
     question = facts.problem.plain[facts.problem.plain.rfind(".", 0, -2) + 1 :]
     asked = _ASKED_UNIT.search(question)
@@ -289,20 +265,12 @@ def _other_unit(facts: Facts) -> Iterator[Evidence]:
     answered = next((m for m in facts.solution.mentions if start <= m.span[0] < end + 1 and m.unit), None)
     if answered is None or answered.unit == wanted:
         return
-    for kind in _KINDS_OF_UNITS:
-        if wanted in kind and answered.unit in kind:
-            message = f"The question asks for {asked['unit'].lower()}, but the answer has the unit {answered.unit}."
-            yield _finding(
-                "other_unit", facts.solution.step_at(start), facts.answer.span, wanted, answered.unit, message
-            )
-
-
-def _shown(value: Fraction) -> str:
-    is_short = value.denominator == 1 and value.numerator.bit_length() < 200
-    return str(value) if is_short else f"{approximate(value):.6g}"
+    if size(wanted, answered.unit) not in (None, 1):
+        message = f"The question asks for {asked['unit'].lower()}, but the answer has the unit {answered.unit}."
+        yield _finding("other_unit", facts.solution.step_at(start), facts.answer.span, wanted, answered.unit, message)
 
 
 def _finding(
     kind: str, step: int | None, span: tuple[int, int] | None, expected: str | None, found: str | None, message: str
-) -> Evidence:
-    return Evidence(DIMENSION, kind, "heuristic", step, span, expected, found, message)
+) -> Finding:
+    return finding(DIMENSION, kind, span, message, expected=expected, found=found, step=step)

@@ -4,30 +4,20 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+from trl_weighted_dpo.core.printing import excerpt
 from trl_weighted_dpo.verifier.answers.equivalence import compare_texts
 from trl_weighted_dpo.verifier.answers.scalars import names
 from trl_weighted_dpo.verifier.checks.carrying import Ratio, ratios
-from trl_weighted_dpo.verifier.dimensions import DimensionResult
-from trl_weighted_dpo.verifier.dimensions.form import check_faults
 from trl_weighted_dpo.verifier.facts import Facts
+from trl_weighted_dpo.verifier.findings import DimensionResult, Finding, finding, placed, score_of
 from trl_weighted_dpo.verifier.profile import Verdict
-from trl_weighted_dpo.verifier.reading.endings import given_answers
-from trl_weighted_dpo.verifier.reading.fault import Fault, shown
+from trl_weighted_dpo.verifier.reading.form import given_answers
 from trl_weighted_dpo.verifier.reading.numbering import Marker, counted, numbering_faults, read_markers
 from trl_weighted_dpo.verifier.reading.passage import Statement
 from trl_weighted_dpo.verifier.routes.known import constants
 from trl_weighted_dpo.verifier.routes.tracing import Derived
 
 DIMENSION = "step_ordering"
-
-KINDS: dict[str, tuple[str, float]] = {
-    "number_out_of_order": ("rule", 0.8),
-    "repeated_number": ("rule", 0.5),
-    "used_before_derived": ("heuristic", 0.4),
-    "answer_first": ("heuristic", 0.3),
-}
-"""Channel and severity of each kind of finding. Ours: numbers that go back contradict the order that the solution
-claims, and one that is given twice is a slip; a value or an answer that comes early may still be right."""
 
 _SMALL = 5
 _MAX_RESULTS = 12
@@ -39,13 +29,13 @@ def check(facts: Facts) -> DimensionResult:
     markers = read_markers(solution.plain)
     if len(solution.steps) < 2 and len(markers) < 2:
         return DimensionResult(None, (), ("a second step",))
-    faults = [fault for fault in numbering_faults(solution.plain, markers) if fault.kind in KINDS]
-    faults += _early_values(facts, markers)
-    faults += _early_answer(facts)
-    return check_faults(DIMENSION, KINDS, solution, faults)
+    findings = [item for item in numbering_faults(solution.plain, markers) if item.dimension == DIMENSION]
+    findings += _early_values(facts, markers)
+    findings += _early_answer(facts)
+    return DimensionResult(score_of(findings), placed(solution, findings))
 
 
-def _early_values(facts: Facts, markers: tuple[Marker, ...]) -> Iterator[Fault]:
+def _early_values(facts: Facts, markers: tuple[Marker, ...]) -> Iterator[Finding]:
     """The first value that is computed with on one line and derived only on a later one.
 
     That a value is found later proves little: small numbers meet by chance, and a check computes backwards. So it has
@@ -73,9 +63,9 @@ def _early_values(facts: Facts, markers: tuple[Marker, ...]) -> Iterator[Fault]:
             if not sources.explain(later, operand):
                 continue
             place = sources.place(operand, start) or item.span
-            found = shown(plain[slice(*place)])
+            found = excerpt(plain[slice(*place)])
             message = f"{found} is used here, but where it comes from is only said later."
-            yield Fault("used_before_derived", place, None, found, message)
+            yield finding(DIMENSION, "used_before_derived", place, message, found=found)
             return
 
 
@@ -149,7 +139,7 @@ def _finds_out(later: Derived, item: Derived) -> bool:
     return not any(True for node in (item.node, later.node) for _ in names(node))
 
 
-def _early_answer(facts: Facts) -> Iterator[Fault]:
+def _early_answer(facts: Facts) -> Iterator[Finding]:
     """An answer in the first step that is computed only after it."""
     solution = facts.solution
     derived = facts.trace.derived
@@ -160,6 +150,6 @@ def _early_answer(facts: Facts) -> Iterator[Fault]:
         return
     for item in derived[-_MAX_RESULTS:]:
         if item.value.denominator == 1 and compare_texts(first.text, str(item.value)).verdict is Verdict.CORRECT:
-            message = f"The answer {shown(first.text)} is given before it is derived."
-            yield Fault("answer_first", first.span, None, shown(first.text), message)
+            message = f"The answer {excerpt(first.text)} is given before it is derived."
+            yield finding(DIMENSION, "answer_first", first.span, message, found=excerpt(first.text))
             return

@@ -3,41 +3,20 @@
 import re
 from collections.abc import Iterator
 
-from trl_weighted_dpo.verifier.dimensions import DimensionResult
-from trl_weighted_dpo.verifier.dimensions.form import check_faults
+from trl_weighted_dpo.core.printing import excerpt
 from trl_weighted_dpo.verifier.facts import Facts
-from trl_weighted_dpo.verifier.reading.debris import debris_faults
-from trl_weighted_dpo.verifier.reading.delimiters import delimiter_faults
-from trl_weighted_dpo.verifier.reading.endings import Given, ending_faults, given_answers
-from trl_weighted_dpo.verifier.reading.fault import Fault, shown
+from trl_weighted_dpo.verifier.findings import DimensionResult, Finding, finding, placed, score_of
+from trl_weighted_dpo.verifier.reading.form import (
+    Given,
+    debris_faults,
+    delimiter_faults,
+    ending_faults,
+    given_answers,
+    read_repeats,
+)
 from trl_weighted_dpo.verifier.reading.numbering import Marker, bare, counted, numbering_faults, read_markers
-from trl_weighted_dpo.verifier.reading.repetition import read_repeats
 
 DIMENSION = "structural_integrity"
-
-KINDS: dict[str, tuple[str, float]] = {
-    # Nothing that could be right is there, or what is there cannot be the end of a solution.
-    "no_answer": ("rule", 1.0),
-    "empty_answer": ("rule", 1.0),
-    "loop": ("rule", 1.0),
-    # Exact, and more than a slip: the text says two things, or goes on as another one.
-    "changed_answer": ("rule", 0.8),
-    "new_question": ("rule", 0.8),
-    "special_token": ("rule", 0.8),
-    # Exact, but a slip of form.
-    "missing_step": ("rule", 0.5),
-    "empty_latex": ("rule", 0.5),
-    "unbalanced_latex": ("rule", 0.5),
-    "unbalanced_calculation": ("rule", 0.5),
-    # Signs only.
-    "cut_off": ("heuristic", 0.5),
-    "garbled_text": ("heuristic", 0.5),
-    "repetition": ("heuristic", 0.4),
-    "several_answers": ("heuristic", 0.4),
-    "goes_on": ("heuristic", 0.3),
-    "broken_characters": ("heuristic", 0.2),
-}
-"""Channel and severity of each kind of finding. Ours: ordered by how little of a solution is left, see the groups."""
 
 _SHOWN_END = 30
 _ASKS_NUMBER = re.compile(
@@ -58,10 +37,11 @@ _REVIEWS = re.compile(
 
 def check(facts: Facts) -> DimensionResult:
     """Checks the form of a solution; there always is one to check."""
-    return check_faults(DIMENSION, KINDS, facts.solution, _faults(facts))
+    findings = placed(facts.solution, _findings(facts))
+    return DimensionResult(score_of(findings), findings)
 
 
-def _faults(facts: Facts) -> Iterator[Fault]:
+def _findings(facts: Facts) -> Iterator[Finding]:
     plain = facts.solution.plain
     markers = read_markers(plain)
     content = bare(plain, markers)
@@ -71,7 +51,7 @@ def _faults(facts: Facts) -> Iterator[Fault]:
         yield repeats
     if not facts.solution.was_cut:
         yield from delimiter_faults(plain)
-    yield from (fault for fault in numbering_faults(plain, markers) if fault.kind == "missing_step")
+    yield from (item for item in numbering_faults(plain, markers) if item.dimension == DIMENSION)
     answers = given_answers(plain)
     endings = list(ending_faults(plain, answers))
     yield from endings
@@ -80,20 +60,21 @@ def _faults(facts: Facts) -> Iterator[Fault]:
     yield from debris_faults(facts.solution.text[: len(plain)])
 
 
-def _answer_faults(facts: Facts) -> Iterator[Fault]:
+def _answer_faults(facts: Facts) -> Iterator[Finding]:
     answer = facts.answer
     if answer is None:
         # Without a number, the answer to another question may be among the words.
         asks_number = any(map(str.isdigit, facts.expected or "")) or _ASKS_NUMBER.search(facts.problem.plain)
         if asks_number or not any(map(str.isalnum, facts.solution.plain)):
-            yield Fault("no_answer", None, None, None, "The solution gives no answer.")
+            yield finding(DIMENSION, "no_answer", None, "The solution gives no answer.")
     elif answer.text is None and not answer.is_weak:
-        yield Fault("empty_answer", answer.span, None, None, "There is a place for the answer, but nothing in it.")
+        yield finding(DIMENSION, "empty_answer", answer.span, "There is a place for the answer, but nothing in it.")
     elif answer.is_cut_off or (answer.is_weak and _ends_in_words(facts)):
         end = len(facts.solution.text.rstrip())
         start = max(0, end - _SHOWN_END, facts.solution.text.rfind("\n", 0, end) + 1)
-        last = shown(facts.solution.text[start:end])
-        yield Fault("cut_off", (start, end), None, last, f'The solution breaks off: it ends in "{last}".')
+        last = excerpt(facts.solution.text[start:end])
+        message = f'The solution breaks off: it ends in "{last}".'
+        yield finding(DIMENSION, "cut_off", (start, end), message, found=last)
 
 
 def _ends_in_words(facts: Facts) -> bool:
@@ -114,7 +95,7 @@ def _ends_in_words(facts: Facts) -> bool:
     return len(lines) >= 3 and all(line[-1:] in (".", "!", "?") for line in lines[:-1])
 
 
-def _going_on(facts: Facts, markers: tuple[Marker, ...], given: Given) -> Iterator[Fault]:
+def _going_on(facts: Facts, markers: tuple[Marker, ...], given: Given) -> Iterator[Finding]:
     """What is computed after the answer and is neither a check of it nor the way to it."""
     plain = facts.solution.plain
     derived = facts.trace.derived
@@ -126,7 +107,7 @@ def _going_on(facts: Facts, markers: tuple[Marker, ...], given: Given) -> Iterat
     known.update(value for item in derived if item.span[0] < end for value in (item.value, item.exact))
     for item in derived:
         if item.span[0] >= end and item.value not in known and item.exact not in known:
-            found = shown(plain[slice(*item.span)])
-            message = f"After the answer {shown(given.text)}, the solution goes on computing."
-            yield Fault("goes_on", item.span, None, found, message)
+            found = excerpt(plain[slice(*item.span)])
+            message = f"After the answer {excerpt(given.text)}, the solution goes on computing."
+            yield finding(DIMENSION, "goes_on", item.span, message, found=found)
             return

@@ -3,13 +3,39 @@
 import re
 
 Lexeme = tuple[str, str, int, int]
-"""Kind, text, start, end. Kinds:
+"""Kind (one of `LexemeKind`), text, start, end."""
 
-`w` words with single blanks between them, or one Greek letter; `n` number; `o` operator `+ - * / ^`; `r` relation;
-`(` and `)` every bracket; `<` and `>` the ends of `<<...>>`, or `<` all of `<<3*4=12>>` where nothing but plain numbers
-and operators is in it; `%`; `$` currency; `d` end of a formula in a sentence; `t` words set in roman; `f` function
-(`frac`, `sqrt`); `!`; `,` what ends a clause; `l` a new line; `q` anything else.
-"""
+
+class LexemeKind:
+    """What a lexeme is."""
+
+    WORDS = "w"
+    """Words with single blanks between them, or one Greek letter."""
+    ROMAN = "t"
+    """Words set in roman."""
+    NUMBER = "n"
+    OPERATOR = "o"
+    """`+ - * / ^`"""
+    RELATION = "r"
+    OPEN = "("
+    CLOSE = ")"
+    """Every bracket."""
+    CALCULATOR = "<"
+    CALCULATOR_END = ">"
+    """The ends of `<<...>>`; all of `<<3*4=12>>`, with nothing but plain numbers and operators, is one `CALCULATOR`."""
+    PERCENT = "%"
+    CURRENCY = "$"
+    DELIMITER = "d"
+    """The end of a formula in a sentence."""
+    FUNCTION = "f"
+    """`frac`, `sqrt`, `binom`"""
+    EXCLAMATION = "!"
+    STOP = ","
+    """What ends a clause."""
+    LINE = "l"
+    OPAQUE = "q"
+    """Anything else."""
+
 
 NUMBER = (
     r"\d{1,3}(?:(?:,|\{,\}|\\[!,]|,\\!)\d{3}){1,8}(?!\d)(?:\.\d{1,400})?"
@@ -42,29 +68,40 @@ _LEXEME = re.compile(
     r")[ ]{0,8}"
 )
 _KINDS = {
-    "w": "w", "n": "n", "o": "o", "l": "l", "calculation": "<", "lt": "<", "gt": ">", "open": "(", "close": ")",
-    "percent": "%", "money": "$", "shout": "!", "q": "q",
-}  # fmt: skip
+    "w": LexemeKind.WORDS,
+    "n": LexemeKind.NUMBER,
+    "o": LexemeKind.OPERATOR,
+    "l": LexemeKind.LINE,
+    "calculation": LexemeKind.CALCULATOR,
+    "lt": LexemeKind.CALCULATOR,
+    "gt": LexemeKind.CALCULATOR_END,
+    "open": LexemeKind.OPEN,
+    "close": LexemeKind.CLOSE,
+    "percent": LexemeKind.PERCENT,
+    "money": LexemeKind.CURRENCY,
+    "shout": LexemeKind.EXCLAMATION,
+    "q": LexemeKind.OPAQUE,
+}
 
 _COMMANDS: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(("times", "cdot", "ast"), ("o", "*")),
-    "*": ("o", "*"),
-    "div": ("o", "/"),
-    **dict.fromkeys(("approx", "simeq", "sim", "cong"), ("r", "approx")),
-    **dict.fromkeys(("le", "leq", "leqslant"), ("r", "<=")),
-    **dict.fromkeys(("ge", "geq", "geqslant"), ("r", ">=")),
-    **dict.fromkeys(("ne", "neq"), ("r", "!=")),
-    "lt": ("r", "<"),
-    "gt": ("r", ">"),
-    "%": ("%", "%"),
-    "$": ("$", "$"),
-    "(": ("d", "("),
-    ")": ("d", ")"),
-    **dict.fromkeys(("frac", "dfrac", "tfrac", "cfrac"), ("f", "frac")),
-    "sqrt": ("f", "sqrt"),
-    "binom": ("f", "binom"),
+    **dict.fromkeys(("times", "cdot", "ast"), (LexemeKind.OPERATOR, "*")),
+    "*": (LexemeKind.OPERATOR, "*"),
+    "div": (LexemeKind.OPERATOR, "/"),
+    **dict.fromkeys(("approx", "simeq", "sim", "cong"), (LexemeKind.RELATION, "approx")),
+    **dict.fromkeys(("le", "leq", "leqslant"), (LexemeKind.RELATION, "<=")),
+    **dict.fromkeys(("ge", "geq", "geqslant"), (LexemeKind.RELATION, ">=")),
+    **dict.fromkeys(("ne", "neq"), (LexemeKind.RELATION, "!=")),
+    "lt": (LexemeKind.RELATION, "<"),
+    "gt": (LexemeKind.RELATION, ">"),
+    "%": (LexemeKind.PERCENT, "%"),
+    "$": (LexemeKind.CURRENCY, "$"),
+    "(": (LexemeKind.DELIMITER, "("),
+    ")": (LexemeKind.DELIMITER, ")"),
+    **dict.fromkeys(("frac", "dfrac", "tfrac", "cfrac"), (LexemeKind.FUNCTION, "frac")),
+    "sqrt": (LexemeKind.FUNCTION, "sqrt"),
+    "binom": (LexemeKind.FUNCTION, "binom"),
     **{
-        name: ("w", name)
+        name: (LexemeKind.WORDS, name)
         for name in (
             "pi", "alpha", "beta", "gamma", "delta", "epsilon", "theta", "lambda", "mu", "phi", "varphi", "omega",
             "sigma", "rho", "tau",
@@ -99,32 +136,33 @@ def lexemes(text: str) -> list[Lexeme]:
         elif group == "stop":
             found.append(_stop(text, piece, start, end, found))
         elif group == "r":
-            found.append(("r", _RELATIONS.get(piece, piece), start, end))
+            found.append((LexemeKind.RELATION, _RELATIONS.get(piece, piece), start, end))
         elif group == "x":
-            found.append(("o", "*", start, end))
+            found.append((LexemeKind.OPERATOR, "*", start, end))
         elif group == "dollar":
             if dollars_are_math is None:
                 dollars_are_math = _dollars_are_math(text)
-            found.append(("d" if dollars_are_math else "$", "$", start, end))
+            kind = LexemeKind.DELIMITER if dollars_are_math else LexemeKind.CURRENCY
+            found.append((kind, "$", start, end))
         elif group == "skip":
             if piece == "'" and text[start - 1 : start].isdigit():
                 # 5'10"
-                found.append(("q", "", start, end))
+                found.append((LexemeKind.OPAQUE, "", start, end))
         elif group == "bold":
             if text[start - 1 : start].isalnum() and text[end : end + 1].isalnum():
-                found.append(("o", "^", start, end))
+                found.append((LexemeKind.OPERATOR, "^", start, end))
         elif group == "t":
-            found.append(("t", match["roman"].strip(), start, end))
+            found.append((LexemeKind.ROMAN, match["roman"].strip(), start, end))
         elif group == "command":
-            kind, name = _COMMANDS.get(piece[1:], ("q", ""))
+            kind, name = _COMMANDS.get(piece[1:], (LexemeKind.OPAQUE, ""))
             found.append((kind, name, start, end))
         elif group == "root":
-            found.append(("f", "sqrt", start, end))
+            found.append((LexemeKind.FUNCTION, "sqrt", start, end))
         elif match["layout"].rstrip("*") in _LAYOUT:
-            found.append((",", "", start, end))
+            found.append((LexemeKind.STOP, "", start, end))
         else:
             # A matrix or a table is one thing that cannot be read.
-            found.append(("q", "", start, end))
+            found.append((LexemeKind.OPAQUE, "", start, end))
             closing = text.find(f"\\end{{{match['layout']}}}", end, end + _MAX_ENVIRONMENT)
             skip_until = closing if closing >= 0 else end
     return found
@@ -133,12 +171,12 @@ def lexemes(text: str) -> list[Lexeme]:
 def _stop(text: str, piece: str, start: int, end: int, before: list[Lexeme]) -> Lexeme:
     """A mark that ends a clause, unless it stands between two digits (`2:30`, `3,4`) or is the sign of a ratio."""
     if piece in ",.:" and text[start - 1 : start].isdigit() and text[end : end + 1].isdigit():
-        return ("q", "", start, end)
-    if piece == ":" and before and before[-1][0] == "n" and text[start - 1 : start] == " ":
-        return ("q", "", start, end)
+        return (LexemeKind.OPAQUE, "", start, end)
+    if piece == ":" and before and before[-1][0] == LexemeKind.NUMBER and text[start - 1 : start] == " ":
+        return (LexemeKind.OPAQUE, "", start, end)
     if piece == "." and (text[end : end + 1] == "." or text[start - 1 : start] == "."):
-        return ("q", "", start, end)
-    return (",", piece, start, end)
+        return (LexemeKind.OPAQUE, "", start, end)
+    return (LexemeKind.STOP, piece, start, end)
 
 
 def _dollars_are_math(text: str) -> bool:

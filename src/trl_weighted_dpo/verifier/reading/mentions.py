@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from fractions import Fraction
 
-from trl_weighted_dpo.verifier.reading.blanks import Squeezed, after
+from trl_weighted_dpo.verifier.reading.characters import Squeezed, after
 from trl_weighted_dpo.verifier.reading.grammar import TooCostlyError
 from trl_weighted_dpo.verifier.reading.passage import Mention
 from trl_weighted_dpo.verifier.reading.sides import written

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from trl_weighted_dpo.verifier.reading.fault import Fault
+from trl_weighted_dpo.verifier.findings import Finding, finding
 from trl_weighted_dpo.verifier.reading.passage import Mention
 
 MAX_MARKERS = 400
@@ -141,10 +141,10 @@ def counted(mentions: Sequence[Mention], markers: Sequence[Marker]) -> list[Ment
     ]
 
 
-def numbering_faults(plain: str, markers: tuple[Marker, ...]) -> tuple[Fault, ...]:
+def numbering_faults(plain: str, markers: tuple[Marker, ...]) -> tuple[Finding, ...]:
     """Returns the faults in the numbers that [`read_markers`] found: `missing_step`, `repeated_number` and
     `number_out_of_order`, in order."""
-    found: list[Fault] = []
+    found: list[Finding] = []
     for style in dict.fromkeys(marker.style for marker in markers):
         of_style = [marker for marker in markers if marker.style == style]
         found.extend(_Lists(plain, of_style if style == "step" else _neighbours(of_style)).faults())
@@ -171,7 +171,7 @@ class _Lists:
         self.opened: list[_List] = []
         self.restarted: list[tuple[_List, Marker]] = []
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[Finding]:
         for marker in self.markers:
             fault = self._take(marker)
             if fault is not None:
@@ -185,7 +185,7 @@ class _Lists:
             for marker in dict.fromkeys(item.left_out.values()):
                 yield _missing([number for number, at in item.left_out.items() if at is marker], marker)
 
-    def _take(self, marker: Marker) -> Fault | None:
+    def _take(self, marker: Marker) -> Finding | None:
         number = marker.number
         index = self._topmost(number - 1, number - 1)
         if index is None and marker.is_part:
@@ -242,18 +242,25 @@ class _Lists:
         return _NEW_PART.search(self.plain, before.span[1], marker.span[0]) is not None
 
 
-def _missing(numbers: list[int], marker: Marker) -> Fault:
+def _missing(numbers: list[int], marker: Marker) -> Finding:
     names = " and ".join(map(str, numbers)) if len(numbers) < 3 else f"{numbers[0]} to {numbers[-1]}"
     what = f"Step {names} is" if len(numbers) == 1 else f"Steps {names} are"
     message = f"{what} missing: the numbers go from {numbers[0] - 1} to {marker.number}."
-    return Fault("missing_step", marker.span, str(numbers[0]), str(marker.number), message)
+    return finding(
+        "structural_integrity",
+        "missing_step",
+        marker.span,
+        message,
+        expected=str(numbers[0]),
+        found=str(marker.number),
+    )
 
 
-def _repeated(marker: Marker) -> Fault:
+def _repeated(marker: Marker) -> Finding:
     message = f"The number {marker.number} is given to two steps."
-    return Fault("repeated_number", marker.span, None, str(marker.number), message)
+    return finding("step_ordering", "repeated_number", marker.span, message, found=str(marker.number))
 
 
-def _out_of_order(marker: Marker, last: int) -> Fault:
+def _out_of_order(marker: Marker, last: int) -> Finding:
     message = f"Step {marker.number} comes after step {last}."
-    return Fault("number_out_of_order", marker.span, None, str(marker.number), message)
+    return finding("step_ordering", "number_out_of_order", marker.span, message, found=str(marker.number))

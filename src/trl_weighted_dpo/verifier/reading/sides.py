@@ -6,8 +6,8 @@ from fractions import Fraction
 from functools import lru_cache
 
 from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
-from trl_weighted_dpo.verifier.reading.emission import Item
 from trl_weighted_dpo.verifier.reading.grammar import Node, Number, Operation, number, parse
+from trl_weighted_dpo.verifier.reading.items import Item, ItemKind
 from trl_weighted_dpo.verifier.reading.tokens import Token, UnreadableError
 
 _MAX_FLAT_ITEMS = 60
@@ -16,7 +16,8 @@ _MAX_FLAT_DIGITS = 20
 _MAX_REMEMBERED = 64
 _SEPARATOR = "\n"
 _OPERATOR = re.compile(r"(?<![eE])([-+*/^])")
-_ALTERNATING = frozenset("n" + "on" * count for count in range(1, 20))
+_ALTERNATING = frozenset(ItemKind.NUMBER + (ItemKind.OPERATOR + ItemKind.NUMBER) * count for count in range(1, 20))
+"""Kinds of numbers with an operator between each two."""
 
 
 def written(text: str) -> Number:
@@ -65,7 +66,7 @@ def expression(items: Sequence[Item], kinds: str) -> tuple[Node | None, Fraction
         items (`Sequence[Item]`): The items.
         kinds (`str`): Their kinds.
     """
-    if kinds == "n" and len(items[0][1]) <= _MAX_FLAT_DIGITS:
+    if kinds == ItemKind.NUMBER and len(items[0][1]) <= _MAX_FLAT_DIGITS:
         node = _written(items[0][1])
         return node, node.value
     texts = [item[1] for item in items]
@@ -90,7 +91,7 @@ def calculated(text: str) -> tuple[Node | None, Fraction | None]:
     if len(texts) == 1:
         node = _written(text)
         return node, node.value
-    return _read([("o" if index % 2 else "n", piece) for index, piece in enumerate(texts)])
+    return _read([(ItemKind.OPERATOR if index % 2 else ItemKind.NUMBER, piece) for index, piece in enumerate(texts)])
 
 
 @lru_cache(maxsize=4096)
@@ -129,7 +130,7 @@ def _flat(items: Sequence[tuple[str, str]]) -> tuple[Node, Fraction | None] | No
     is_negative = False
     sign = "+"
     for kind, text in items:
-        if kind == "n":
+        if kind == ItemKind.NUMBER:
             if not sign or len(text) > _MAX_FLAT_DIGITS:
                 return None
             factor, factor_value = _plain_number(text)
@@ -142,16 +143,16 @@ def _flat(items: Sequence[tuple[str, str]]) -> tuple[Node, Fraction | None] | No
             else:
                 node, is_defined = Operation("/", (node, factor)), False
             sign = ""
-        elif kind == "o" and text != "^" and not sign:
+        elif kind == ItemKind.OPERATOR and text != "^" and not sign:
             if text == "+" or text == "-":
                 assert node is not None
                 terms.append(_signed(node, is_negative))
                 total = total - value if is_negative else total + value
                 is_negative = text == "-"
             sign = text
-        elif kind == "o" and text == "-" and node is None and not is_negative:
+        elif kind == ItemKind.OPERATOR and text == "-" and node is None and not is_negative:
             is_negative = True
-        elif kind == "%" and not sign and isinstance(node, Number):
+        elif kind == ItemKind.PERCENT and not sign and isinstance(node, Number):
             node, value = Operation("%", (node,)), Fraction(value) / 100
         else:
             return None
@@ -177,10 +178,10 @@ def _signed(node: Node, is_negative: bool) -> Node:
 
 
 def _token(kind: str, text: str) -> Token:
-    if kind == "n":
+    if kind == ItemKind.NUMBER:
         return Token("number", _without_latex(text))
-    if kind == "a":
+    if kind == ItemKind.NAME:
         return Token("name", text)
-    if kind == "f":
+    if kind == ItemKind.FUNCTION:
         return Token("function", text)
     return Token("mark", text)

@@ -4,10 +4,9 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
-from trl_weighted_dpo.verifier.reading.blanks import Squeezed
-from trl_weighted_dpo.verifier.reading.emission import Item
+from trl_weighted_dpo.verifier.reading.characters import Squeezed
 from trl_weighted_dpo.verifier.reading.grammar import Node, Number
-from trl_weighted_dpo.verifier.reading.items import streams
+from trl_weighted_dpo.verifier.reading.items import Item, ItemKind, streams
 from trl_weighted_dpo.verifier.reading.passage import Side, Statement, Step
 from trl_weighted_dpo.verifier.reading.sides import calculated, expression, kinds_of
 from trl_weighted_dpo.verifier.reading.units import singular
@@ -26,7 +25,9 @@ _NO_UNIT = frozenset({
     "per", "in", "for", "of", "on", "at", "by", "so", "and", "the", "is", "are", "was", "each", "more", "less",
     "left", "total",
 })  # fmt: skip
-_DROPPED = frozenset("cu$")
+_DROPPED = frozenset({ItemKind.CONTEXT, ItemKind.UNIT, ItemKind.CURRENCY})
+_WITHOUT_DROPPED = str.maketrans("", "", "".join(_DROPPED))
+_ENDS_NUMBER = (ItemKind.NUMBER, ItemKind.PERCENT)
 _SPAN = attrgetter("span")
 
 
@@ -53,14 +54,14 @@ def _clauses(items: list[Item]) -> Iterator[tuple[list[Item], str]]:
     """The clauses that have a relation, without one at their end, and the kinds of their items as a string, which is
     searched much faster than the items."""
     kinds = kinds_of(items)
-    relation = kinds.find("r")
+    relation = kinds.find(ItemKind.RELATION)
     while relation >= 0:
-        start, end = kinds.rfind("|", 0, relation) + 1, kinds.find("|", relation)
+        start, end = kinds.rfind(ItemKind.BOUNDARY, 0, relation) + 1, kinds.find(ItemKind.BOUNDARY, relation)
         end = end if end >= 0 else len(kinds)
-        clause = kinds[start:end].rstrip("r")
-        if "r" in clause:
+        clause = kinds[start:end].rstrip(ItemKind.RELATION)
+        if ItemKind.RELATION in clause:
             yield items[start : start + len(clause)], clause
-        relation = kinds.find("r", end)
+        relation = kinds.find(ItemKind.RELATION, end)
 
 
 def _statement(text: Squeezed, starts: list[int], items: list[Item], kinds: str, source: str) -> Statement | None:
@@ -68,7 +69,7 @@ def _statement(text: Squeezed, starts: list[int], items: list[Item], kinds: str,
     sides: list[Side] = []
     signs: list[str] = []
     begin = 0
-    for part in kinds.split("r"):
+    for part in kinds.split(ItemKind.RELATION):
         end = begin + len(part)
         if begin:
             _, sign, _, position = items[begin - 1]
@@ -81,8 +82,8 @@ def _statement(text: Squeezed, starts: list[int], items: list[Item], kinds: str,
     if sides[0].node is None:
         if all(side.node is None for side in sides):
             return None
-        if kinds[0] != "r":
-            label = _label(text.text[items[0][2] : items[kinds.index("r") - 1][3]])
+        if kinds[0] != ItemKind.RELATION:
+            label = _label(text.text[items[0][2] : items[kinds.index(ItemKind.RELATION) - 1][3]])
     if not source:
         is_latex = "\\" in text.text[max(0, items[0][2] - 2) : items[-1][3] + 2]
         source = "latex" if is_latex else "plain"
@@ -111,17 +112,20 @@ def _side(text: Squeezed, items: list[Item], kinds: str, position: int, is_first
     if not items:
         return Side(text.span(position, position), None, None, None, False, "")
     start, end = items[0][2], items[-1][3]
-    if "?" in kinds or "w" in kinds or len(items) > _MAX_ITEMS:
+    if ItemKind.UNREADABLE in kinds or ItemKind.WORDS in kinds or len(items) > _MAX_ITEMS:
         return Side(text.span(start, end), None, None, None, False, "")
     kept = items
-    kept_kinds = kinds.replace("c", "").replace("u", "").replace("$", "")
+    kept_kinds = kinds.translate(_WITHOUT_DROPPED)
     if len(kept_kinds) < len(kinds):
         if not kept_kinds:
             return Side(text.span(start, end), None, None, None, False, "")
-        is_number = kept_kinds == "n"
-        kept = [items[kinds.index("n")]] if is_number else [item for item in items if item[0] not in _DROPPED]
+        is_number = kept_kinds == ItemKind.NUMBER
+        if is_number:
+            kept = [items[kinds.index(ItemKind.NUMBER)]]
+        else:
+            kept = [item for item in items if item[0] not in _DROPPED]
         end = kept[-1][3]
-        if kinds[0] == "c":
+        if kinds[0] == ItemKind.CONTEXT:
             if is_first and _is_numbered(items, kept, kept_kinds):
                 return Side(text.span(start, end), None, None, None, False, "")
             start = items[1][2]
@@ -129,21 +133,21 @@ def _side(text: Squeezed, items: list[Item], kinds: str, position: int, is_first
     if _is_lone(kept, kept_kinds):
         unit = _unit(items) if len(items) > len(kept) else ""
         return Side(text.span(start, end), node, value, _places(node), False, unit)
-    if kept_kinds[-1] == "%" and node is not None and _is_lone(kept, kept_kinds[:-1]):
+    if kept_kinds[-1] == ItemKind.PERCENT and node is not None and _is_lone(kept, kept_kinds[:-1]):
         return Side(text.span(start, end), node, value, len(kept[-2][1].partition(".")[2]), True, "")
     return Side(text.span(start, end), node, value, None, False, "")
 
 
 def _is_lone(items: list[Item], kinds: str) -> bool:
     """Whether items of these kinds are one number, with a minus sign or without."""
-    return kinds == "n" or (kinds == "on" and items[0][1] == "-")
+    return kinds == ItemKind.NUMBER or (kinds == ItemKind.OPERATOR + ItemKind.NUMBER and items[0][1] == "-")
 
 
 def _is_numbered(items: list[Item], kept: list[Item], kinds: str) -> bool:
     """`Day 1 = ...`: the number of something, not a value."""
-    if items[1][0] == "$" or kinds[-1] not in "n%" or not _is_lone(kept, kinds.replace("%", "")):
+    if items[1][0] == ItemKind.CURRENCY or kinds[-1] not in _ENDS_NUMBER:
         return False
-    return not leaves_number_free(items[0][1])
+    return _is_lone(kept, kinds.replace(ItemKind.PERCENT, "")) and not leaves_number_free(items[0][1])
 
 
 def _places(node: Node | None) -> int | None:
@@ -152,9 +156,9 @@ def _places(node: Node | None) -> int | None:
 
 def _unit(items: list[Item]) -> str:
     for kind, text, _, _ in items:
-        if kind == "$":
+        if kind == ItemKind.CURRENCY:
             return "dollar"
-        if kind == "u":
+        if kind == ItemKind.UNIT:
             word = text.partition(" ")[0].lower()
             return "" if word in _NO_UNIT else singular(word)
     return ""

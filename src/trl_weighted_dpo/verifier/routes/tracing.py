@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from trl_weighted_dpo.verifier.reading.blanks import after, before
+from trl_weighted_dpo.verifier.reading.characters import after, before
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ, Mention, Passage
 from trl_weighted_dpo.verifier.routes.known import Route, approximate, computations, constants, evaluate, key, subtrees
