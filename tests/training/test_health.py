@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 from transformers import TrainerControl, TrainerState
 
-from trl_weighted_dpo.training.health import SIGNATURES, STOPPING, PreferenceHealthCallback, Setting, diagnose
+from trl_weighted_dpo.training.callbacks import PreferenceHealthCallback
+from trl_weighted_dpo.training.health import SIGNATURES, STOPPING, Setting, diagnose
 from trl_weighted_dpo.training.objective import Objective
 
 HEALTHY = {
