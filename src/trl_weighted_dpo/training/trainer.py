@@ -210,9 +210,11 @@ class WeightedDPOTrainer(HookedDPOTrainer):
 
     # Data
 
-    def prepare_pairs(self, dataset: Any, processing_class: Any, name: str, tokenize: Callable[[Any], Any]) -> Any:
+    def prepare_pairs(
+        self, dataset: Any, processing_class: Any, args: Any, name: str, tokenize: Callable[[Any], Any]
+    ) -> Any:
         support.check_text_only(processing_class)
-        keep_reference = self.reference_is_precomputed and self.args.ref_logps != "model"
+        keep_reference = self.reference_is_precomputed and args.ref_logps != "model"
         settings = self.weighting, self.objective, keep_reference, self._training_set
         prepared = prepare(dataset, f"the {name} dataset", tokenize, *settings)
         self._training_set = prepared.training

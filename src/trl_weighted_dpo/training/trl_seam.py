@@ -74,12 +74,15 @@ class HookedDPOTrainer(DPOTrainer):
 
     # Hooks
 
-    def prepare_pairs(self, dataset: Any, processing_class: Any, name: str, tokenize: Callable[[Any], Any]) -> Any:
+    def prepare_pairs(
+        self, dataset: Any, processing_class: Any, args: Any, name: str, tokenize: Callable[[Any], Any]
+    ) -> Any:
         """Make a dataset ready for the collator.
 
         Args:
             dataset (`Dataset` or `IterableDataset`): Pairs as given.
-            processing_class (`PreTrainedTokenizerBase`): As TRL has it.
+            processing_class (`PreTrainedTokenizerBase`), args (`DPOConfig`): The trainer's, which has neither as an
+                attribute yet when it prepares the datasets that it is made with.
             name (`str`): `"train"`, `"eval"` or the evaluation dataset's name.
             tokenize (`Callable`): TRL's preparation: dataset → dataset with token columns; it may drop pairs.
         """
@@ -146,7 +149,7 @@ class HookedDPOTrainer(DPOTrainer):
         tokenize = functools.partial(
             super()._prepare_dataset, processing_class=processing_class, args=args, dataset_name=dataset_name
         )
-        return self.prepare_pairs(dataset, processing_class, dataset_name, tokenize)
+        return self.prepare_pairs(dataset, processing_class, args, dataset_name, tokenize)
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         compute = functools.partial(super()._precompute_ref_logps, name=name, batch_size=batch_size)
