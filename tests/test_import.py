@@ -30,6 +30,27 @@ def test_public_names_resolve(name):
     assert getattr(trl_weighted_dpo, name) is not None
 
 
+LIGHT = {
+    "training.health": (),
+    "core.tokens": (),
+    "training.objective": ("torch",),
+    "training.head": ("torch",),
+    "training.layout": ("torch",),
+    "training.masks": ("torch",),
+    "training.tables": ("torch",),
+    "training.telemetry": ("torch", "accelerate"),
+}
+"""What a module of pure functions may load of the heavy packages."""
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_pure_modules_load_little(module):
+    heavy = ("torch", "trl", "transformers", "datasets", "accelerate", "peft", "bitsandbytes", "torchao", "axolotl")
+    probe = f"import sys, trl_weighted_dpo.{module}; print(*[name for name in {heavy} if name in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout
+    assert set(output.split()) <= set(LIGHT[module])
+
+
 def test_unknown_names_are_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = trl_weighted_dpo.nonsense

@@ -38,7 +38,7 @@ def with_columns(folder, tmp_path, rows, model=None, **settings):
     policy = None if settings else copy.deepcopy(model)
     scored = make(folder, tmp_path, rows, policy, precompute_ref_log_probs=True, **settings)
     model = AutoModelForCausalLM.from_pretrained(folder) if model is None else model
-    identity = fingerprint(model, scored._tokenizer, 512, "keep_start", "float32")
+    identity = fingerprint(model, scored.processing_class, 512, "keep_start", "float32")
     columns = []
     for row in scored.train_dataset:
         digests = [

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from transformers import Cohere2Config, Gemma2Config, GraniteConfig, Qwen2Config
 
 from trl_weighted_dpo.training import head
 from trl_weighted_dpo.training.head import LogitTransform, logit_transform, score_labels
@@ -140,14 +139,16 @@ def test_autocast_computes_in_its_precision_and_keeps_float32_gradients():
 
 
 @pytest.mark.parametrize(
-    ("config", "transform"),
+    ("config", "settings", "transform"),
     [
-        (Qwen2Config(), LogitTransform()),
-        (Gemma2Config(final_logit_softcapping=30.0), LogitTransform(cap=30.0)),
-        (Gemma2Config(final_logit_softcapping=None), LogitTransform()),
-        (GraniteConfig(logits_scaling=8.0), LogitTransform(scale=0.125)),
-        (Cohere2Config(logit_scale=0.25), LogitTransform(scale=0.25)),
+        ("Qwen2Config", {}, LogitTransform()),
+        ("Gemma2Config", {"final_logit_softcapping": 30.0}, LogitTransform(cap=30.0)),
+        ("Gemma2Config", {"final_logit_softcapping": None}, LogitTransform()),
+        ("GraniteConfig", {"logits_scaling": 8.0}, LogitTransform(scale=0.125)),
+        ("Cohere2Config", {"logit_scale": 0.25}, LogitTransform(scale=0.25)),
     ],
 )
-def test_transforms_of_models(config, transform):
-    assert logit_transform(config) == transform
+def test_transforms_of_models(config, settings, transform):
+    import transformers
+
+    assert logit_transform(getattr(transformers, config)(**settings)) == transform

@@ -121,7 +121,7 @@ def test_pairs_in_order_of_their_length_are_told(tmp_path):
 
 
 def test_a_healthy_run_is_silent_and_the_check_can_be_switched_off(tmp_path, caplog):
-    with caplog.at_level(logging.WARNING, logger="trl_weighted_dpo.training.health"):
+    with caplog.at_level(logging.WARNING, logger="trl_weighted_dpo.training.callbacks"):
         train(tmp_path / "on", tiny_model(), tiny_model(), tiny_pairs(64), learning_rate=1e-4)
     assert findings(tmp_path / "on") == {}
     assert not [record for record in caplog.records if "health" in record.name]

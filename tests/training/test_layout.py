@@ -5,20 +5,27 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
-from trl_weighted_dpo.training.layout import with_layout
+from trl_weighted_dpo.training.layout import lay_out, with_layout
 from trl_weighted_dpo.training.masks import FULL, SLIDING, LayerKinds, attention_masks, layer_kinds
 
 TOKENS = st.lists(st.integers(1, 3), min_size=1, max_size=6)
 PAIRS = st.lists(st.tuples(TOKENS, TOKENS, TOKENS), min_size=1, max_size=5)
 
 
-def collated(pairs, share, **options):
-    examples = [
-        {"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected, "pair_weight": 1.0}
-        for prompt, chosen, rejected in pairs
+def collated(pairs, share, max_length=None, truncation_mode="keep_start"):
+    """What the collator makes of pairs of token ids: chosen over rejected sequences, cut, padded and laid out."""
+    kept = slice(max_length) if truncation_mode == "keep_start" else slice(max_length and -max_length, None)
+    sequences = [(prompt, chosen) for prompt, chosen, _ in pairs] + [
+        (prompt, rejected) for prompt, _, rejected in pairs
     ]
-    return WeightedPreferenceCollator(pad_token_id=0, share_prompt=share, **options)(examples)
+    rows = {
+        "input_ids": [(prompt + completion)[kept] for prompt, completion in sequences],
+        "attention_mask": [([1] * len(prompt + completion))[kept] for prompt, completion in sequences],
+        "completion_mask": [([0] * len(prompt) + [1] * len(completion))[kept] for prompt, completion in sequences],
+    }
+    width = max(map(len, rows["input_ids"]))
+    batch = {name: torch.tensor([row + [0] * (width - len(row)) for row in one]) for name, one in rows.items()}
+    return {**batch, **lay_out(batch, share, 0)}
 
 
 def scored_tokens(batch):

@@ -6,9 +6,11 @@ from axolotl.core.trainers.mixins import DistributedParallelMixin, RngLoaderMixi
 from axolotl.core.trainers.mixins.optimizer import OptimizerInitMixin, OptimizerMixin
 from axolotl.utils.collators.dpo import AxolotlDPODataCollatorWithPadding
 
-from trl_weighted_dpo.training.trainer import WeightedDPOTrainer
+from trl_weighted_dpo.training.trainer import TAGS, WeightedDPOTrainer
+from trl_weighted_dpo.training.trl_seam import described
 
 
+@described("Weighted DPO", ("axolotl", *TAGS))
 class AxolotlWeightedDPOTrainer(
     RngLoaderMixin,
     SchedulerMixin,
@@ -19,8 +21,6 @@ class AxolotlWeightedDPOTrainer(
 ):
     """[`WeightedDPOTrainer`] with Axolotl's optimizers, schedulers and saving."""
 
-    _tag_names = ["axolotl", *WeightedDPOTrainer._tag_names]  # noqa: RUF012
-
     def __init__(
         self, model: Any, ref_model: Any = None, *, args: Any, data_collator: Any = None, **kwargs: Any
     ) -> None:
@@ -29,6 +29,6 @@ class AxolotlWeightedDPOTrainer(
             args.pad_to_multiple_of = data_collator.pad_to_multiple_of
             data_collator = None
         super().__init__(model, ref_model, args=args, data_collator=data_collator, **kwargs)
-        if self.precompute_ref_logps:
+        if self.reference_is_precomputed:
             # Axolotl loads a reference for full fine-tuning whatever the settings; nothing asks it any more.
             self.ref_model = None

@@ -30,12 +30,13 @@ def train(context: typer.Context) -> None:
 
 
 def _launch(arguments: list[str]) -> None:
-    from accelerate.commands.launch import launch_command
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    from trl_weighted_dpo.core import seam
 
     settings = launch_settings(arguments)
     try:
-        launch_command(settings)
+        seam.launch(settings)
     except ChildFailedError as failed:
         # The process has said why.
         raise typer.Exit(1) from failed
@@ -60,19 +61,17 @@ def parse_launch(arguments: list[str]) -> tuple[Any, list[Any]]:
     Raises:
         `ValueError`: If a flag is neither TRL's nor ours nor accelerate's, or its value is wrong.
     """
-    from accelerate.commands.launch import launch_command_parser
-    from trl.cli.accelerate_config import resolve_accelerate_config_argument
-
+    from trl_weighted_dpo.core import seam
     from trl_weighted_dpo.training.arguments import TrainParser
 
     def refuse(message: str) -> None:
         raise ValueError(f"accelerate launch: {message}")
 
-    parser, launcher = TrainParser(), launch_command_parser()
+    parser, launcher = TrainParser(), seam.launch_parser()
     launcher.error = refuse
     *parsed, from_yaml, from_line = parser.parse(arguments)
     # YAML has `multi_gpu: true` for a flag without a value.
-    flags = resolve_accelerate_config_argument([item for item in from_yaml if item != "True"] + from_line)
+    flags = seam.resolve_accelerate_config([item for item in from_yaml if item != "True"] + from_line)
     own = _without(arguments, from_line)
     settings, rest = launcher.parse_known_args(["--module", "--quiet", *flags, _WORKER, *own])
     unknown = [flag.partition("=")[0] for flag in rest if flag.startswith("-")]

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from trl_weighted_dpo.core import seam
+
 _THREADS = 8
 _ADAPTER_SETTINGS = (
     "peft_type",
@@ -212,10 +214,10 @@ def _model_identity(config: Any) -> str | None:
 
 def _files_identity(config: Any) -> str | None:
     """The commit, or the content of the files: a copied or renamed folder is the same model."""
-    commit = getattr(config, "_commit_hash", None)
+    commit = seam.commit_hash(config)
     if commit:
         return f"commit:{commit}"
-    folder = Path(str(getattr(config, "_name_or_path", "") or ""))
+    folder = Path(seam.model_source(config) or "")
     files = list(weight_files(folder))
     if not files:
         return None
@@ -258,15 +260,10 @@ def _file_content(path: Path, state: tuple[int, int]) -> bytes:
 
 
 def _adapter_identity(model: Any, adapters: Sequence[str] | None) -> str | None:
-    if hasattr(model, "get_base_model"):
-        active = model.active_adapters
-    elif getattr(model, "_hf_peft_config_loaded", False):
-        # transformers has put an adapter into the model's own layers.
-        active = model.active_adapters()
-    else:
+    active = seam.active_adapters(model)
+    if active is None:
         return None
     from peft import get_peft_model_state_dict
-    from peft.utils.integrations import gather_params_ctx
 
     digest = hashlib.sha256()
     at_work = False
@@ -275,7 +272,7 @@ def _adapter_identity(model: Any, adapters: Sequence[str] | None) -> str | None:
         settings = {key: getattr(config, key, None) for key in _ADAPTER_SETTINGS}
         digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
         # Under DeepSpeed ZeRO-3 each process holds a part of the tensors.
-        with gather_params_ctx([parameter for key, parameter in model.named_parameters() if f".{name}" in key]):
+        with seam.gathered(parameter for key, parameter in model.named_parameters() if f".{name}" in key):
             state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
             tensors = {
                 key.removeprefix("base_model.model."): state[key].detach().float().cpu().contiguous().numpy()

@@ -4,15 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trl import data_utils
-
 from trl_weighted_dpo.core.fingerprint import token_digest
+from trl_weighted_dpo.core.seam import completion_begins_where_tokens_differ
 
 TRUNCATION_MODES = ("keep_start", "keep_end")
-
-_BEGINS_WHERE_TOKENS_DIFFER = hasattr(data_utils, "common_prefix_length")
-"""Whether the installed TRL begins a completion where the tokens with it leave those of the prompt alone; older ones
-begin it after the prompt's number of tokens. The two differ where tokens merge across the boundary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,7 @@ def tokenize_completions(
 
 def _cut(prompt_ids: list[int], all_ids: list[int], max_length: int | None, truncation_mode: str) -> Tokens:
     begin = len(prompt_ids)
-    if _BEGINS_WHERE_TOKENS_DIFFER:
+    if completion_begins_where_tokens_differ():
         pairs = enumerate(zip(prompt_ids, all_ids, strict=False))
         begin = next((i for i, (a, b) in pairs if a != b), min(begin, len(all_ids)))
     prompt, completion = prompt_ids[:begin], all_ids[begin:]

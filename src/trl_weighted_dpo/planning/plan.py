@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from trl_weighted_dpo.core import seam
 from trl_weighted_dpo.planning.memory import GIB, MOMENTS, MemoryPlan, plan_memory
 from trl_weighted_dpo.planning.model import ModelSummary, build_model, dtype_bytes, summarize
 from trl_weighted_dpo.planning.pairs import PairLength, Pairs
@@ -179,7 +180,7 @@ class Planner:
 
     def _can_share(self, settings: RunSettings) -> bool:
         model = build_model(self._config, replace(settings, lora=None, load_in_4bit=False))
-        model.config.get_text_config()._attn_implementation = settings.attention
+        seam.set_attention_implementation(model.config.get_text_config(), settings.attention)
         return why_not_shared(model, settings.max_length) is None
 
     def _rehearsal(self, settings: RunSettings, pair: PairLength) -> Rehearsal:

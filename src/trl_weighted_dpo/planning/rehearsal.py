@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import repeat_kv
 
+from trl_weighted_dpo.core import seam
 from trl_weighted_dpo.planning.live_bytes import LiveBytes
 from trl_weighted_dpo.planning.model import ModelSummary, build_model
 from trl_weighted_dpo.planning.pairs import PairLength
@@ -247,7 +247,7 @@ def _give_shapes(model: Any) -> None:
 
 def _set_attention(model: Any, attention: str) -> None:
     for config in _configs(model.config):
-        config._attn_implementation = "eager" if attention == "eager" else _ATTENTION
+        seam.set_attention_implementation(config, "eager" if attention == "eager" else _ATTENTION)
 
 
 def _configs(config: Any) -> Iterator[Any]:
@@ -272,7 +272,7 @@ def _attention(
     backward pass. Without tensors on a GPU torch would choose the kernel that keeps all scores."""
     groups = getattr(module, "num_key_value_groups", 1)
     if attention_mask is not None and groups > 1:
-        key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+        key, value = seam.repeat_key_values(key, groups), seam.repeat_key_values(value, groups)
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)

@@ -8,11 +8,11 @@ from typing import Any, Literal, NoReturn
 
 import yaml
 from transformers import TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 from trl import DatasetMixtureConfig, DPOConfig, ModelConfig, ScriptArguments, TrlParser
 
 from trl_weighted_dpo.core.files import SUFFIXES
 from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
+from trl_weighted_dpo.core.seam import last_checkpoint
 from trl_weighted_dpo.training.config import WeightedDPOConfig, WeightingArguments
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -201,7 +201,7 @@ def _checkpoint(given: str | bool | None, output_dir: str) -> str | None:
         if not Path(str(given)).is_dir():
             raise ValueError(f"resume_from_checkpoint: there is no folder {given}.")
         return str(given)
-    last: str | None = get_last_checkpoint(output_dir) if Path(output_dir).is_dir() else None
+    last = last_checkpoint(output_dir) if Path(output_dir).is_dir() else None
     if last is None:
         raise ValueError(f"resume_from_checkpoint: there is no checkpoint in {output_dir}.")
     return last

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.training.layout import LEAST_ROW_MULTIPLE, lay_out
+from trl_weighted_dpo.training.trl_seam import DataCollatorForPreference
 from trl_weighted_dpo.weighting.columns import read_column
 
 CARRIED = (schema.PAIR_WEIGHT, *schema.LOSS_COLUMNS, schema.HARDNESS)

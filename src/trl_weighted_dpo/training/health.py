@@ -4,20 +4,14 @@ The limits are ours and rules of thumb: they are set so that runs which go well 
 goes badly is found.
 """
 
-import json
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from transformers import TrainerCallback
-
-from trl_weighted_dpo._version import __version__
-from trl_weighted_dpo.training.objective import MARGIN_LOSSES, PER_TOKEN_LOSSES, Objective
-
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    # For types only: this module is plain Python and loads no torch.
+    from trl_weighted_dpo.training.objective import Objective
 
 HEALTH_FILE = "health.json"
 
@@ -64,7 +58,7 @@ class Setting:
         fp16 (`bool`): Whether gradients overflow now and then by design.
     """
 
-    objective: Objective
+    objective: "Objective"
     weighting: Mapping[str, Any] | None
     pairs_per_step: int
     fp16: bool
@@ -125,9 +119,9 @@ def _displacement(logs: Sequence[Log], setting: Setting) -> Symptom | None:
     )
 
 
-def _against_displacement(objective: Objective) -> str:
+def _against_displacement(objective: "Objective") -> str:
     changes = []
-    if all(name in (*MARGIN_LOSSES, "sft") for name in objective.loss_types):
+    if not objective.absolute_losses:
         strength = objective.dpop_lambda
         changes.append(f"raise dpop_lambda above {strength:g}" if strength else "set dpop_lambda=50")
     changes.append(
@@ -182,7 +176,7 @@ def _rewards_exploding(logs: Sequence[Log], setting: Setting) -> Symptom | None:
         return None
     chosen, rejected = (_mean(logs[-WINDOW:], f"rewards/{side}") for side in ("chosen", "rejected"))
     unit = ""
-    if all(name in PER_TOKEN_LOSSES for name in setting.objective.loss_types if name != "sft"):
+    if setting.objective.has_rewards_per_token:
         unit = " a token"
         chosen /= max(1.0, _mean(logs[-WINDOW:], "lengths/chosen"))
         rejected /= max(1.0, _mean(logs[-WINDOW:], "lengths/rejected"))
@@ -251,69 +245,3 @@ def diagnose(logs: Sequence[Log], setting: Setting, known: Sequence[str] = ()) -
         if symptom is not None:
             findings.append(Finding(signature, logs[-1]["step"], *symptom))
     return findings
-
-
-class PreferenceHealthCallback(TrainerCallback):
-    """Looks at every log of training for [`SIGNATURES`], says once of each what was seen, why it matters and what to
-    change, and writes `health.json` into the output directory, when something is found and when training ends.
-
-    It sees what is logged, which is the same on all processes; the first one speaks and writes. After a resume it takes
-    what was seen before from the log history.
-
-    Args:
-        objective ([`~training.objective.Objective`]): What is trained on.
-        weighting (`Mapping[str, Any]`, *optional*): As in `weighted_dpo.json`.
-        early_stop (`bool`, *optional*, defaults to `False`): Whether the signatures in [`STOPPING`] stop training.
-    """
-
-    def __init__(
-        self, objective: Objective, weighting: Mapping[str, Any] | None = None, early_stop: bool = False
-    ) -> None:
-        self.objective, self.weighting, self.early_stop = objective, weighting, early_stop
-        self.findings: list[Finding] = []
-        self._logs: list[Log] = []
-        self._stopped = False
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.findings, self._logs, self._stopped = [], [], False
-        for log in state.log_history:
-            self._look(log, args)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        new = self._look({**(logs or {}), "step": state.global_step}, args)
-        if not new:
-            return
-        if self.early_stop and any(finding.signature in STOPPING for finding in new):
-            control.should_training_stop = self._stopped = True
-        if state.is_world_process_zero:
-            for finding in new:
-                stops = self._stopped and finding.signature in STOPPING
-                logger.warning("%s%s", finding.sentence, " Training stops here (health_early_stop)." if stops else "")
-            self._write(args, state)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.is_world_process_zero:
-            self._write(args, state)
-
-    def _look(self, log: Log, args: Any) -> list[Finding]:
-        # Logs of evaluation, and the summary when training ends, have no `loss`.
-        if "loss" not in log:
-            return []
-        self._logs.append(log)
-        pairs = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        setting = Setting(self.objective, self.weighting, pairs, args.fp16)
-        new = diagnose(self._logs, setting, [finding.signature for finding in self.findings])
-        self.findings += new
-        return new
-
-    def _write(self, args: Any, state: Any) -> None:
-        path = Path(args.output_dir) / HEALTH_FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            "version": __version__,
-            "step": state.global_step,
-            "logs": len(self._logs),
-            "stopped_early": self._stopped,
-            "findings": [asdict(finding) for finding in self.findings],
-        }
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -90,7 +90,7 @@ class Objective:
             raise ValueError(
                 f"Unknown f_divergence_type '{self.f_divergence}'. Choose among {', '.join(F_DIVERGENCES)}."
             )
-        absolute = [name for name in self.loss_types if name not in DIFFERENCE_LOSSES]
+        absolute = self.absolute_losses
         if self.f_divergence != "reverse_kl" and absolute:
             raise ValueError(
                 f"f_divergence_type '{self.f_divergence}' has no meaning for loss_type {', '.join(absolute)}: the term "
@@ -114,6 +114,16 @@ class Objective:
                     "'reverse_kl', or set `dpop_lambda=0`."
                 )
 
+    @property
+    def absolute_losses(self) -> list[str]:
+        """Those of its losses that score a completion alone, without the difference of two scores."""
+        return [name for name in self.loss_types if name not in DIFFERENCE_LOSSES]
+
+    @property
+    def has_rewards_per_token(self) -> bool:
+        """Whether scores, and rewards, are for each token in all losses that have any."""
+        return all(name in PER_TOKEN_LOSSES for name in self.loss_types if name != "sft")
+
     def check_offsets(self, source: str) -> None:
         """Refuse pairs with an offset where no loss has a margin that it could act on.
 
@@ -123,7 +133,7 @@ class Objective:
         self._check_margin(f"The column '{DPO_MARGIN}' of {source}", "remove the column")
 
     def _check_margin(self, what: str, way_out: str) -> None:
-        absolute = [name for name in self.loss_types if name not in DIFFERENCE_LOSSES]
+        absolute = self.absolute_losses
         if absolute or not set(self.loss_types) & set(MARGIN_LOSSES):
             reason = (
                 "it checks a completion alone, without a margin to subtract from"

@@ -17,6 +17,7 @@ from accelerate.utils import extract_model_from_parallel, is_peft_model
 from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
+from trl_weighted_dpo.core import seam
 from trl_weighted_dpo.training.forward import causal_lm, score_tokens
 from trl_weighted_dpo.training.layout import CHOSEN, SHARED_IDS, SHARED_SEGMENTS, segment_branch, with_layout
 from trl_weighted_dpo.training.masks import layer_kinds
@@ -221,7 +222,7 @@ def why_not_chunked(model: nn.Module) -> str | None:
     head = base.get_output_embeddings()
     if head is None or base.base_model is base:
         return f"{type(base).__name__} does not name its backbone and its LM head"
-    if getattr(base, "tp_size", None) or getattr(base, "_tp_size", None):
+    if seam.is_tensor_parallel(base):
         return "the LM head is split over devices by tensor parallelism"
     saved = isinstance(head, ModulesToSaveWrapper)
     linears = [head.original_module, *head.modules_to_save.values()] if saved else [head]
@@ -247,13 +248,11 @@ def why_not_shared(model: nn.Module, longest: int | None) -> str | None:
         window = layer_kinds(config).window
     except ValueError as error:
         return str(error)
-    if getattr(base, "_is_stateful", False) or any(isinstance(module, nn.Conv1d) for module in base.modules()):
+    if seam.is_stateful(base) or any(isinstance(module, nn.Conv1d) for module in base.modules()):
         return "it has recurrent or convolution layers, in which one completion would leak into the other"
-    if config._attn_implementation not in MASKED_ATTENTION:
-        return (
-            f"attention implementation {config._attn_implementation!r} takes no 4-D mask "
-            f"({', '.join(MASKED_ATTENTION)} do)"
-        )
+    attention = seam.attention_implementation(config)
+    if attention not in MASKED_ATTENTION:
+        return f"attention implementation {attention!r} takes no 4-D mask ({', '.join(MASKED_ATTENTION)} do)"
     if "position_ids" not in inspect.signature(base.base_model.forward).parameters:
         return f"{type(base).__name__} takes no positions"
     if config.model_type in ROW_BOUND_FAMILIES:

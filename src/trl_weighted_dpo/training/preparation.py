@@ -1,17 +1,16 @@
-"""Pairs for training: tokenised by TRL, checked, weighed, and with reference log-probs where they are precomputed."""
+"""Pairs for training: checked, tokenised by TRL, and weighed."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from accelerate.logging import get_logger
 from datasets import Dataset, IterableDataset
-from datasets.fingerprint import Hasher
-from trl import DPOTrainer
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.training import record, support
-from trl_weighted_dpo.training.collator import CARRIED
 from trl_weighted_dpo.training.objective import Objective
-from trl_weighted_dpo.training.reference import checked_columns, without_columns
+from trl_weighted_dpo.training.reference import without_columns
 from trl_weighted_dpo.training.telemetry import hardness_bounds
 from trl_weighted_dpo.weighting import (
     WeightingConfig,
@@ -29,92 +28,115 @@ logger = get_logger(__name__)
 _STREAM_BATCH = 64
 
 
-class PairPreparation(DPOTrainer):
-    """The part of [`~training.trainer.WeightedDPOTrainer`] that prepares its datasets. The training set comes first,
-    and fixes the weighting scheme, the statistics and the buckets of hardness for all that follow."""
+@dataclass(frozen=True)
+class TrainingSet:
+    """What the training set, which is prepared first, fixes for the datasets after it.
 
-    weighting: WeightingConfig
-    objective: Objective
-    _loss_columns: list[str] | None = None
-    _weight_statistics: WeightStatistics | None = None
-    _weighting_record: dict[str, Any] | None = None
-    _hardness_bounds: tuple[float, float] | None = None
-    _reference_source: str | None = None
+    Args:
+        loss_columns (`list[str]`):
+            Which of `dpo_margin` and `dpo_beta` it has.
+        statistics ([`~weighting.WeightStatistics`]):
+            The weighting scheme, and what it needs to know of the training set.
+        weighting (`dict[str, Any]`):
+            Settings, statistics and summary of its weights, as in `weighted_dpo.json`.
+        hardness_bounds (`tuple[float, float]`, *optional*):
+            Terciles of its hardness; `None` where it tells no pairs apart.
+    """
 
-    def _prepare_dataset(self, dataset: Any, processing_class: Any, args: Any, dataset_name: str) -> Any:
-        source = f"the {dataset_name} dataset"
-        streaming = isinstance(dataset, IterableDataset)
-        support.check_text_only(processing_class)
-        support.check_columns(dataset)
-        there = support.check_columns_of_the_loss(dataset, self.objective, self._loss_columns, source)
-        self._loss_columns = there if self._loss_columns is None else self._loss_columns
-        if not self.precompute_ref_logps or args.ref_logps == "model":
-            dataset = without_columns(dataset)
-        # The training set comes first, and fixes the scheme and the statistics for all that follow.
-        if self._weight_statistics is None:
-            scheme = resolve_scheme(self.weighting, support.column_names(dataset), streaming)
-        else:
-            scheme = self._weight_statistics.scheme
-        if not streaming:
-            # Before TRL drops rows: the numbers in messages are those of the dataset that was given.
-            support.check_pairs(dataset, source)
-            support.check_weights_and_signals(dataset, scheme, source)
-        prepared = super()._prepare_dataset(dataset, processing_class, args, dataset_name)
-        if streaming:
-            return self._weigh_stream(prepared, scheme, source)
-        return self._weigh(prepared, source)
+    loss_columns: list[str]
+    statistics: WeightStatistics
+    weighting: dict[str, Any]
+    hardness_bounds: tuple[float, float] | None = None
 
-    def _weigh(self, dataset: Dataset, source: str) -> Dataset:
-        columns = {column: dataset[column][:] for column in weight_columns(self.weighting, dataset.features)}
-        training = self._weight_statistics is None
-        weights, statistics, summary = compute_weights(
-            columns, len(dataset), self.weighting, self._weight_statistics, source
-        )
-        for note in summary.notes:
-            logger.warning(note)
-        if training:
-            self._weight_statistics = statistics
-            self._weighting_record = record.weighting_record(self.weighting, statistics, summary)
-            if is_number(dataset.features.get(schema.HARDNESS)):
-                self._hardness_bounds = hardness_bounds(dataset[schema.HARDNESS][:])
-        if schema.PAIR_WEIGHT in dataset.column_names:
-            dataset = dataset.remove_columns(schema.PAIR_WEIGHT)
-        return dataset.add_column(schema.PAIR_WEIGHT, weights)
 
-    def _weigh_stream(self, dataset: IterableDataset, scheme: str, source: str) -> IterableDataset:
-        if self._weight_statistics is None:
-            override = note_on_override(self.weighting, support.column_names(dataset))
-            if override:
-                logger.warning(override)
-            self._weight_statistics = WeightStatistics(scheme)
-            self._weighting_record = record.weighting_record(self.weighting, self._weight_statistics, None)
-        statistics = self._weight_statistics
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset that is ready for the collator (`Dataset` or `IterableDataset`), and what the training set fixed."""
 
-        def weigh(batch: dict[str, list[Any]], rows: list[int]) -> dict[str, list[float]]:
-            columns = {name: batch[name] for name in (schema.WEIGHT, *statistics.signals) if name in batch}
-            where = f"{source}, rows counted from {rows[0]}"
-            check_loss_columns({name: batch[name] for name in schema.LOSS_COLUMNS if name in batch}, where)
-            weights, _, _ = compute_weights(columns, len(rows), self.weighting, statistics, where)
-            return {schema.PAIR_WEIGHT: weights.tolist()}
+    dataset: Any
+    training: TrainingSet
 
-        return dataset.map(weigh, batched=True, with_indices=True, batch_size=_STREAM_BATCH)
 
-    def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
-        dataset, source = checked_columns(self, dataset, name, batch_size)
-        # The training set comes first.
-        self._reference_source = self._reference_source or source
-        if source == "columns":
-            return dataset
-        # TRL keeps reference log-probs under a fingerprint into which every training argument enters, so that another λ
-        # would compute them again. What they depend on, besides the model, is this.
-        plain = dataset.remove_columns(schema.PAIR_WEIGHT)
-        settings = (self.args.max_length, self.args.truncation_mode, self.ld_alpha, self.args.bf16, self.args.fp16)
-        ones = plain.add_column(schema.PAIR_WEIGHT, [1.0] * len(plain))
-        tokens = plain.select_columns(list(record.TOKEN_COLUMNS))
-        ones._fingerprint = Hasher.hash((record.fingerprint(tokens), settings))
-        scored = super()._precompute_ref_logps(ones, name, batch_size).remove_columns(schema.PAIR_WEIGHT)
-        return scored.add_column(schema.PAIR_WEIGHT, dataset[schema.PAIR_WEIGHT][:])
+def prepare(
+    dataset: Any,
+    source: str,
+    tokenize: Callable[[Any], Any],
+    config: WeightingConfig,
+    objective: Objective,
+    keep_reference: bool,
+    training: TrainingSet | None,
+) -> Prepared:
+    """Check pairs, tokenise them and give each its weight, as the column `pair_weight`.
 
-    def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()
-        self._signature_columns += [name for name in CARRIED if name not in self._signature_columns]
+    Args:
+        dataset (`Dataset` or `IterableDataset`):
+            Pairs as given.
+        source (`str`):
+            Name of the dataset, for messages.
+        tokenize (`Callable`):
+            TRL's preparation, which may drop pairs; weights are computed over those that are left.
+        config ([`~weighting.WeightingConfig`]), objective ([`~training.objective.Objective`]):
+            Settings.
+        keep_reference (`bool`):
+            Whether reference log-probs that the pairs bring are kept.
+        training ([`TrainingSet`], *optional*):
+            What the training set fixed; `None` for the training set.
+
+    Raises:
+        [`~core.checks.SchemaError`]: Names the row, the column and the value.
+        `ValueError`: If the dataset does not go with the settings.
+    """
+    streaming = isinstance(dataset, IterableDataset)
+    support.check_columns(dataset)
+    known = None if training is None else training.loss_columns
+    loss_columns = support.check_columns_of_the_loss(dataset, objective, known, source)
+    if not keep_reference:
+        dataset = without_columns(dataset)
+    if training is None:
+        scheme = resolve_scheme(config, support.column_names(dataset), streaming)
+    else:
+        scheme = training.statistics.scheme
+    if not streaming:
+        # Before TRL drops rows: the numbers in messages are those of the dataset that was given.
+        support.check_pairs(dataset, source)
+        support.check_weights_and_signals(dataset, scheme, source)
+    tokens = tokenize(dataset)
+    if not streaming:
+        return _weigh(tokens, source, config, loss_columns, training)
+    if training is None:
+        override = note_on_override(config, support.column_names(tokens))
+        if override:
+            logger.warning(override)
+        statistics = WeightStatistics(scheme)
+        training = TrainingSet(loss_columns, statistics, record.weighting_record(config, statistics, None))
+    return Prepared(_weigh_stream(tokens, source, config, training.statistics), training)
+
+
+def _weigh(
+    dataset: Dataset, source: str, config: WeightingConfig, loss_columns: list[str], training: TrainingSet | None
+) -> Prepared:
+    columns = {column: dataset[column][:] for column in weight_columns(config, dataset.features)}
+    known = None if training is None else training.statistics
+    weights, statistics, summary = compute_weights(columns, len(dataset), config, known, source)
+    for note in summary.notes:
+        logger.warning(note)
+    if training is None:
+        training = TrainingSet(loss_columns, statistics, record.weighting_record(config, statistics, summary))
+        if is_number(dataset.features.get(schema.HARDNESS)):
+            training = replace(training, hardness_bounds=hardness_bounds(dataset[schema.HARDNESS][:]))
+    if schema.PAIR_WEIGHT in dataset.column_names:
+        dataset = dataset.remove_columns(schema.PAIR_WEIGHT)
+    return Prepared(dataset.add_column(schema.PAIR_WEIGHT, weights), training)
+
+
+def _weigh_stream(
+    dataset: IterableDataset, source: str, config: WeightingConfig, statistics: WeightStatistics
+) -> IterableDataset:
+    def weigh(batch: dict[str, list[Any]], rows: list[int]) -> dict[str, list[float]]:
+        columns = {name: batch[name] for name in (schema.WEIGHT, *statistics.signals) if name in batch}
+        where = f"{source}, rows counted from {rows[0]}"
+        check_loss_columns({name: batch[name] for name in schema.LOSS_COLUMNS if name in batch}, where)
+        weights, _, _ = compute_weights(columns, len(rows), config, statistics, where)
+        return {schema.PAIR_WEIGHT: weights.tolist()}
+
+    return dataset.map(weigh, batched=True, with_indices=True, batch_size=_STREAM_BATCH)

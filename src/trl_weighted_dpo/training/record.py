@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
-from transformers import TrainerCallback
 
 from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.core.schema import LOSS_COLUMNS, PAIR_WEIGHT
@@ -128,14 +127,3 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = value
     return flat
-
-
-class RecordCallback(TrainerCallback):
-    """Writes the record into the output directory when training ends, whoever then saves the model there."""
-
-    def __init__(self, make_record: Callable[[], dict[str, Any]]) -> None:
-        self.make_record = make_record
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if args.should_save:
-            write_record(args.output_dir, self.make_record())

@@ -5,21 +5,19 @@ Three things are asked, from cheap to dear: was the same model scored with (its 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from accelerate.logging import get_logger
 from accelerate.utils import broadcast_object_list, is_peft_model
-from accelerate.utils.environment import parse_flag_from_env
 from datasets import Dataset, IterableDataset
 from tqdm import tqdm
-from trl.models.utils import prepare_deepspeed
 
-from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core import schema, seam
 from trl_weighted_dpo.core.fingerprint import Fingerprint, compute_dtype, fingerprint, token_digest
-from trl_weighted_dpo.training import support
+from trl_weighted_dpo.training import record, support
 
 logger = get_logger(__name__)
 
@@ -69,17 +67,17 @@ def uses_columns(args: Any, train_dataset: Any, eval_dataset: Any) -> bool:
     if args.ref_logps == "model" or train_dataset is None:
         return False
     there = [column for column in LOGP_COLUMNS if _is_there(train_dataset, column)]
-    obstacle = _obstacle(args, train_dataset, eval_dataset, there)
-    if obstacle is None:
+    reason = _why_not_columns(args, train_dataset, eval_dataset, there)
+    if reason is None:
         return True
     if args.ref_logps == "columns":
-        raise ValueError(f"`ref_logps='columns'` cannot be: {obstacle}. Set `ref_logps` to 'auto' or 'model'.")
+        raise ValueError(f"`ref_logps='columns'` cannot be: {reason}. Set `ref_logps` to 'auto' or 'model'.")
     if there:
-        logger.warning("The columns of reference log-probs are not used: %s.", obstacle)
+        logger.warning("The columns of reference log-probs are not used: %s.", reason)
     return False
 
 
-def _obstacle(args: Any, dataset: Any, eval_dataset: Any, there: list[str]) -> str | None:
+def _why_not_columns(args: Any, dataset: Any, eval_dataset: Any, there: list[str]) -> str | None:
     missing = [column for column in LOGP_COLUMNS if column not in there]
     if missing:
         return f"the train dataset has no values in {' and '.join(map(repr, missing))}"
@@ -92,7 +90,7 @@ def _obstacle(args: Any, dataset: Any, eval_dataset: Any, there: list[str]) -> s
         return "`sync_ref_model=True` changes the reference during training"
     if args.ld_alpha is not None:
         return "`ld_alpha` needs the reference's log-prob of every token, and the columns hold sums"
-    if args.fsdp or parse_flag_from_env("ACCELERATE_USE_FSDP"):
+    if args.fsdp or seam.is_launched_with_fsdp():
         return "with FSDP the model is in place only when training starts, too late to check them against it"
     return None
 
@@ -130,12 +128,43 @@ def check_reference_is_left(trainer: Any) -> None:
         `ValueError`: Says what to do instead.
     """
     without_reference = trainer.ref_model is None and not is_peft_model(trainer.model)
-    if trainer.precompute_ref_logps and without_reference and trainer.state.global_step > 0:
+    if trainer.reference_is_precomputed and without_reference and trainer.state.global_step > 0:
         raise ValueError(
             "The reference log-probs of the training pairs are given or precomputed, so no reference model is left for "
             "pairs that come to `evaluate()` after training has begun. Pass them as `eval_dataset` when the trainer is "
             "made, pass a `ref_model`, or set `ref_logps='model'` and `precompute_ref_log_probs=False`."
         )
+
+
+def with_reference(
+    trainer: Any, dataset: Dataset, name: str, batch_size: int, compute: Callable[[Any], Any]
+) -> tuple[Dataset, str]:
+    """Give a prepared dataset reference log-probs: those that it brings if they fit, else computed ones.
+
+    Args:
+        trainer, dataset, name, batch_size:
+            As for [`checked_columns`].
+        compute (`Callable`):
+            TRL's pass over the reference: dataset → dataset with two more columns, cached under its fingerprint.
+
+    Returns:
+        The dataset, and where its reference log-probs come from, as [`checked_columns`] says it.
+
+    Raises:
+        `ValueError`: If the columns do not fit and `ref_logps` is `"columns"`.
+    """
+    dataset, source = checked_columns(trainer, dataset, name, batch_size)
+    if source == "columns":
+        return dataset, source
+    # TRL keeps reference log-probs under a fingerprint into which every training argument enters, so that another λ
+    # would compute them again. What they depend on, besides the model, is this.
+    plain, args = dataset.remove_columns(schema.PAIR_WEIGHT), trainer.args
+    settings = (args.max_length, args.truncation_mode, args.ld_alpha, args.bf16, args.fp16)
+    ones = plain.add_column(schema.PAIR_WEIGHT, [1.0] * len(plain))
+    tokens = plain.select_columns(list(record.TOKEN_COLUMNS))
+    seam.set_fingerprint(ones, (record.fingerprint(tokens), settings))
+    scored = compute(ones).remove_columns(schema.PAIR_WEIGHT)
+    return scored.add_column(schema.PAIR_WEIGHT, dataset[schema.PAIR_WEIGHT][:]), source
 
 
 def checked_columns(trainer: Any, dataset: Dataset, name: str, batch_size: int) -> tuple[Dataset, str]:
@@ -222,9 +251,8 @@ def _fingerprint(trainer: Any) -> Fingerprint:
         adapters = ("ref",) if "ref" in model.peft_config else ()
     precision = trainer.accelerator.mixed_precision
     dtype = compute_dtype(model, bf16=precision == "bf16", fp16=precision == "fp16")
-    return fingerprint(
-        model, trainer._tokenizer, trainer.args.max_length, trainer.args.truncation_mode, dtype, adapters
-    )
+    settings = trainer.args.max_length, trainer.args.truncation_mode
+    return fingerprint(model, trainer.processing_class, *settings, dtype, adapters)
 
 
 def _other_model(dataset: Dataset, ours: Fingerprint) -> str | None:
@@ -296,13 +324,8 @@ def _other_numbers(
 
 def _reference_logps(trainer: Any, examples: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """Log-probs by the reference and counts of completion tokens, both (2, pairs): of the chosen and the rejected."""
-    model = trainer.ref_model or trainer.model
-    if trainer.ref_model is None and trainer.is_deepspeed_enabled:
-        # As TRL does to precompute: DeepSpeed has the parameters on the CPU, or in parts, until it wraps the model.
-        if trainer._precompute_engine is None:
-            trainer._precompute_engine = prepare_deepspeed(trainer.model, trainer.accelerator)
-        model = trainer._precompute_engine
     batch = {key: value.to(trainer.accelerator.device) for key, value in trainer.data_collator(examples).items()}
-    logps = [side.double().cpu().numpy() for side in trainer.compute_ref_log_probs(model, batch)]
+    found = trainer.compute_ref_log_probs(trainer.placed_reference(), batch)
+    logps = [side.double().cpu().numpy() for side in found]
     tokens = batch["completion_mask"][:, 1:].sum(dim=1).cpu().numpy().reshape(2, -1)
     return np.array(logps), tokens

@@ -1,20 +1,16 @@
 """What the trainer does not support is refused here, when it is made, with a sentence that says what to do instead."""
 
-import functools
-import warnings
 from typing import Any
 
 import torch
-import trl
 from accelerate.logging import get_logger
 from accelerate.utils import is_peft_model
 from datasets import IterableDataset
-from packaging.version import Version
 from transformers import ProcessorMixin
-from trl.trainer.utils import get_config_model_id
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pair_row
+from trl_weighted_dpo.core.seam import model_source
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightingArguments
 from trl_weighted_dpo.training.objective import Objective
@@ -22,19 +18,7 @@ from trl_weighted_dpo.weighting import check_loss_columns, check_signals, check_
 
 logger = get_logger(__name__)
 
-NEWEST_TESTED_TRL = "1.16.0"
 _BOS_SAMPLE = 100
-
-
-@functools.cache
-def warn_if_trl_is_newer_than_tested() -> None:
-    """Warn once in a process."""
-    if Version(trl.__version__) > Version(NEWEST_TESTED_TRL):
-        warnings.warn(
-            f"trl {trl.__version__} is newer than {NEWEST_TESTED_TRL}, the newest that trl-weighted-dpo is tested "
-            "with. If training misbehaves, install a tested version.",
-            stacklevel=4,
-        )
 
 
 def check_config_class(args: Any) -> None:
@@ -92,7 +76,7 @@ def check_arguments(
             "pair's loss needs its whole log-prob. Use data parallelism (DDP, DeepSpeed ZeRO or FSDP)."
         )
     needs_disk = ref_model is None and peft_config is None and not args.precompute_ref_log_probs
-    if needs_disk and not isinstance(model, str) and not is_peft_model(model) and not get_config_model_id(model.config):
+    if needs_disk and not isinstance(model, str) and not is_peft_model(model) and not model_source(model.config):
         raise ValueError(
             "The model was made in memory and has no name to load its reference from. Pass "
             "`ref_model=copy.deepcopy(model)`, or set `precompute_ref_log_probs=True`."

@@ -3,24 +3,22 @@
 import contextlib
 import functools
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.logging import get_logger
 from accelerate.utils import is_peft_model
-from transformers.trainer_utils import get_last_checkpoint
-from trl.models.utils import disable_gradient_checkpointing
-from trl.trainer.utils import get_config_model_id, use_adapter
 
 from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.seam import last_checkpoint, model_source
 from trl_weighted_dpo.training import record, support
+from trl_weighted_dpo.training.callbacks import PreferenceHealthCallback, RecordCallback
 from trl_weighted_dpo.training.card import extend_card
-from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
+from trl_weighted_dpo.training.collator import CARRIED, WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightedDPOConfig, weighting_config
 from trl_weighted_dpo.training.forward import TokenScores, score_tokens
-from trl_weighted_dpo.training.health import PreferenceHealthCallback
 from trl_weighted_dpo.training.layout import row_multiple, with_layout
 from trl_weighted_dpo.training.objective import (
     Objective,
@@ -32,11 +30,12 @@ from trl_weighted_dpo.training.objective import (
     weighted_mean,
 )
 from trl_weighted_dpo.training.paths import ScoringPaths, share_mode
-from trl_weighted_dpo.training.preparation import PairPreparation
+from trl_weighted_dpo.training.preparation import TrainingSet, prepare
 from trl_weighted_dpo.training.reference import (
     check_reference_is_left,
     precomputing,
     uses_columns,
+    with_reference,
 )
 from trl_weighted_dpo.training.resuming import adapter_loading
 from trl_weighted_dpo.training.tables import PairTables
@@ -48,11 +47,32 @@ from trl_weighted_dpo.training.telemetry import (
     pair_metrics,
     pair_table,
 )
+from trl_weighted_dpo.training.trl_seam import (
+    HookedDPOTrainer,
+    collator_settings,
+    described,
+    disable_gradient_checkpointing,
+    use_adapter,
+)
 
 logger = get_logger(__name__)
 
+TAGS = ("trl", "dpo", "weighted-dpo")
+_PAPER = {
+    "title": "Hard Negative Sample-Augmented DPO Post-Training for Small Language Models",
+    "id": "2512.19728",
+    # docstyle-ignore
+    "citation": textwrap.dedent("""\
+        @article{hardnegativedpo2025,
+            title  = {{Hard Negative Sample-Augmented DPO Post-Training for Small Language Models}},
+            year   = 2025,
+            eprint = {arXiv:2512.19728},
+        }"""),
+}
 
-class WeightedDPOTrainer(PairPreparation):
+
+@described("Weighted DPO", TAGS, _PAPER)
+class WeightedDPOTrainer(HookedDPOTrainer):
     """Trainer for weighted DPO: the loss of a batch of B pairs is (1/B) Σ w_i ℓ_i, with ℓ_i the pair's own DPO loss.
 
     The weights come from the training set as `args` says: from a ready `weight` column, or from the signals that mined
@@ -90,19 +110,7 @@ class WeightedDPOTrainer(PairPreparation):
     ```
     """
 
-    _tag_names = ["trl", "dpo", "weighted-dpo"]  # noqa: RUF012
-    _name = "Weighted DPO"
-    _paper = {  # noqa: RUF012
-        "title": "Hard Negative Sample-Augmented DPO Post-Training for Small Language Models",
-        "id": "2512.19728",
-        # docstyle-ignore
-        "citation": textwrap.dedent("""\
-            @article{hardnegativedpo2025,
-                title  = {{Hard Negative Sample-Augmented DPO Post-Training for Small Language Models}},
-                year   = 2025,
-                eprint = {arXiv:2512.19728},
-            }"""),
-    }
+    carried_columns = CARRIED
 
     def __init__(
         self,
@@ -120,12 +128,13 @@ class WeightedDPOTrainer(PairPreparation):
         peft_config: Any = None,
     ) -> None:
         if args is None:
-            name = model if isinstance(model, str) else get_config_model_id(model.config)
+            name = model if isinstance(model, str) else model_source(model.config)
             args = WeightedDPOConfig(f"{(name or 'model').split('/')[-1]}-WeightedDPO")
-        support.warn_if_trl_is_newer_than_tested()
         support.check_config_class(args)
         support.check_columns(train_dataset)
         support.keep_batches_whole(args)
+        # TRL prepares the datasets, and precomputes the reference, inside its `__init__`. The hooks that it calls there
+        # (`prepare_pairs`, `add_reference`, `compute_ref_log_probs`) read what is set from here on.
         self.weighting = weighting_config(args)
         self.objective = Objective(
             loss_types=tuple(args.loss_type),
@@ -138,34 +147,41 @@ class WeightedDPOTrainer(PairPreparation):
             dpop_lambda=args.dpop_lambda,
         )
         self._share = share_mode(args.share_prompt)
+        self._training_set: TrainingSet | None = None
+        self._reference_source: str | None = None
         with precomputing(args, uses_columns(args, train_dataset, eval_dataset)):
             support.check_arguments(args, model, ref_model, data_collator, processing_class, peft_config)
             super().__init__(
-                model,
-                ref_model,
-                args,
-                data_collator,
-                train_dataset,
-                eval_dataset,
-                processing_class,
-                compute_metrics,
-                callbacks,
-                optimizers,
-                quantization_config,
-                peft_config,
+                model=model,
+                ref_model=ref_model,
+                args=args,
+                data_collator=data_collator,
+                train_dataset=train_dataset,
+                eval_dataset=eval_dataset,
+                processing_class=processing_class,
+                compute_metrics=compute_metrics,
+                callbacks=callbacks,
+                optimizers=optimizers,
+                quantization_config=quantization_config,
+                peft_config=peft_config,
             )
         if data_collator is None:
-            self.data_collator: Any = WeightedPreferenceCollator(**vars(self.data_collator))
-        support.check_sharing(self._share, self.aux_loss_enabled)
+            self.data_collator: Any = WeightedPreferenceCollator(**collator_settings(self.data_collator))
+        support.check_sharing(self._share, self.auxiliary_loss_weight != 0)
         self.data_collator.share_prompt = "shared" in self._paths.open_paths(self.model)
         self.data_collator.row_multiple = row_multiple(self.accelerator.device.type)
-        support.warn_about_doubled_bos(self.train_dataset, self._tokenizer)
+        support.warn_about_doubled_bos(self.train_dataset, self.processing_class)
         if ref_model is None and self.ref_model is not None and not isinstance(model, str):
             support.warn_if_reference_differs(self.model, self.ref_model)
-        self.add_callback(record.RecordCallback(lambda: self.run_record))
+        self.add_callback(RecordCallback(lambda: self.run_record))
         if args.health_check:
-            health = PreferenceHealthCallback(self.objective, self._weighting_record, args.health_early_stop)
+            health = PreferenceHealthCallback(self.objective, self._training.weighting, args.health_early_stop)
             self.add_callback(health)
+
+    @property
+    def _training(self) -> TrainingSet:
+        assert self._training_set is not None, "TRL has not prepared the training set."
+        return self._training_set
 
     @functools.cached_property
     def _paths(self) -> ScoringPaths:
@@ -183,7 +199,7 @@ class WeightedDPOTrainer(PairPreparation):
     def run_record(self) -> dict[str, Any]:
         """What was trained with (versions, objective, weights, fingerprint of the data), as plain JSON types."""
         source = self._reference_source or "model"
-        return record.run_record(self.objective, self.args, self._weighting_record, source, self.train_dataset)
+        return record.run_record(self.objective, self.args, self._training.weighting, source, self.train_dataset)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -191,6 +207,24 @@ class WeightedDPOTrainer(PairPreparation):
         if eval_dataset is not None and not isinstance(eval_dataset, str):
             check_reference_is_left(self)
         return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)
+
+    # Data
+
+    def prepare_pairs(
+        self, dataset: Any, processing_class: Any, args: Any, name: str, tokenize: Callable[[Any], Any]
+    ) -> Any:
+        support.check_text_only(processing_class)
+        keep_reference = self.reference_is_precomputed and args.ref_logps != "model"
+        settings = self.weighting, self.objective, keep_reference, self._training_set
+        prepared = prepare(dataset, f"the {name} dataset", tokenize, *settings)
+        self._training_set = prepared.training
+        return prepared.dataset
+
+    def add_reference(self, dataset: Any, name: str, batch_size: int, compute: Callable[[Any], Any]) -> Any:
+        dataset, source = with_reference(self, dataset, name, batch_size, compute)
+        # The training set comes first.
+        self._reference_source = self._reference_source or source
+        return dataset
 
     # Loss
 
@@ -204,45 +238,46 @@ class WeightedDPOTrainer(PairPreparation):
         with torch.no_grad(), checkpointing, adapter, self.accelerator.autocast():
             path = self._paths.of(model, inputs, as_reference=True)
             scores = score_tokens(model, with_layout(inputs, path, self._paths.pad_token_id), path)
-        return completion_logps(scores.logps, scores.mask, self.ld_alpha)
+        return completion_logps(scores.logps, scores.mask, self.args.ld_alpha)
 
-    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+    def batch_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         mode = "train" if self.model.training else "eval"
         # The reference goes first, so that its logits are gone before the policy's are there.
-        if self.precompute_ref_logps:
+        if self.reference_is_precomputed:
             reference = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
         else:
             reference = self.compute_ref_log_probs(model if self.ref_model is None else self.ref_model, inputs)
-        scores = self._score(model, inputs, return_outputs or self.aux_loss_enabled)
+        scores = self._score(model, inputs, return_outputs or self.auxiliary_loss_weight != 0)
         logps = self._pair_logps(scores, inputs, reference)
         weights = inputs[schema.PAIR_WEIGHT].to(logps.chosen.dtype)
         losses = pair_losses(detach_unweighted(logps, weights), self.objective)
-        factors = _wpo_factors(scores) if self.use_weighting else torch.ones_like(losses)
+        factors = _wpo_factors(scores) if self.args.use_weighting else torch.ones_like(losses)
         loss = weighted_mean(losses * factors, weights)
-        if self.aux_loss_enabled:
-            loss = loss + self.router_aux_loss_coef * scores.outputs.aux_loss
-            self._metrics[mode]["aux_loss"].append(self.accelerator.gather(scores.outputs.aux_loss.detach()).mean())
+        if self.auxiliary_loss_weight != 0:
+            loss = loss + self.auxiliary_loss_weight * scores.outputs.aux_loss
+            auxiliary = self.accelerator.gather(scores.outputs.aux_loss.detach()).mean()
+            self.pending_metrics(mode)["aux_loss"].append(auxiliary)
 
         self._record_metrics(mode, inputs, scores, logps, weights, factors)
         return (loss, scores.outputs) if return_outputs else loss
 
     def _score(self, model: Any, inputs: Mapping[str, Any], keep_outputs: bool) -> TokenScores:
         if keep_outputs:
-            router = {"output_router_logits": True} if self.aux_loss_enabled else None
+            router = {"output_router_logits": True} if self.auxiliary_loss_weight != 0 else None
             return score_tokens(
-                model, inputs, statistics=True, wpo=self.use_weighting, keep_outputs=True, model_kwargs=router
+                model, inputs, statistics=True, wpo=self.args.use_weighting, keep_outputs=True, model_kwargs=router
             )
         path = self._paths.of(model, inputs)
         # The wrapper for autocast that accelerate puts around the model's own forward is not there in the other paths.
         autocast = contextlib.nullcontext() if path == "model" else self.accelerator.autocast()
         with autocast:
             inputs = with_layout(inputs, path, self._paths.pad_token_id)
-            return score_tokens(model, inputs, path, statistics=True, wpo=self.use_weighting)
+            return score_tokens(model, inputs, path, statistics=True, wpo=self.args.use_weighting)
 
     def _pair_logps(
         self, scores: TokenScores, inputs: Mapping[str, Any], reference: tuple[torch.Tensor, torch.Tensor]
     ) -> PairLogps:
-        chosen, rejected = completion_logps(scores.logps, scores.mask, self.ld_alpha)
+        chosen, rejected = completion_logps(scores.logps, scores.mask, self.args.ld_alpha)
         chosen_lengths, rejected_lengths = inputs["completion_mask"].sum(dim=1).chunk(2)
         chosen_scored = scores.mask.sum(dim=1).chunk(2)[0].clamp(min=1)
         chosen_nll = -scores.logps.sum(dim=1).chunk(2)[0] / chosen_scored
@@ -282,27 +317,24 @@ class WeightedDPOTrainer(PairPreparation):
 
     def _take_metrics(self, mode: str) -> dict[str, float]:
         """Bring the metrics of all batches since the last call to the host: TRL's into its lists, ours as returned."""
-        batches = self._tables[mode].take()
+        pending, batches = self.pending_metrics(mode), self._tables[mode].take()
         for rows in batches:
             metrics, tokens = batch_metrics(rows)
-            if mode == "train":
-                self._total_train_tokens += tokens // getattr(self, "_tp_size", 1)
             for name, value in metrics.items():
-                self._metrics[mode][name].append(value)
-            self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
-        if "aux_loss" in self._metrics[mode]:
-            self._metrics[mode]["aux_loss"] = [float(value) for value in self._metrics[mode]["aux_loss"]]
-        return pair_metrics(torch.cat(batches), self._hardness_bounds) if batches else {}
+                pending[name].append(value)
+            pending["num_tokens"] = [self.count_tokens(tokens if mode == "train" else 0)]
+        if "aux_loss" in pending:
+            pending["aux_loss"] = [float(value) for value in pending["aux_loss"]]
+        return pair_metrics(torch.cat(batches), self._training.hardness_bounds) if batches else {}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         mode = "train" if self.model.training else "eval"
         metrics = self._take_metrics(mode)
         if mode == "train" and metrics:
             metrics["weights/ess_run"] = ess_of_run(self.state.log_history, metrics, self.state.global_step)
-        for name, value in metrics.items():
-            self._metrics[mode][name] = [value]
+        self.pending_metrics(mode).update({name: [value] for name, value in metrics.items()})
         if mode == "eval":
-            name_after_dataset(self._metrics[mode], logs)
+            name_after_dataset(self.pending_metrics(mode), logs)
         super().log(logs, start_time)
 
     # Checkpoints
@@ -315,21 +347,16 @@ class WeightedDPOTrainer(PairPreparation):
     ) -> Any:
         checkpoint = resume_from_checkpoint
         if checkpoint is True:
-            checkpoint = get_last_checkpoint(self.args.output_dir)
+            checkpoint = last_checkpoint(self.args.output_dir)
         if isinstance(checkpoint, str | Path):
             record.warn_if_changed(checkpoint, self.run_record)
         return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        if self.is_fsdp_enabled:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-            return
-        with adapter_loading(self.model if model is None else model, resume_from_checkpoint):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
+    def loading_checkpoint(self, model: Any, checkpoint: str) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext() if self.is_fsdp_enabled else adapter_loading(model, checkpoint)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        super()._save(output_dir, state_dict=state_dict)
-        record.write_record(output_dir or self.args.output_dir, self.run_record)
+    def on_save_model(self, folder: str) -> None:
+        record.write_record(folder, self.run_record)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """TRL's model card, with a part about the weights; arguments as TRL's."""

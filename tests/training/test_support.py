@@ -157,15 +157,6 @@ def test_doubled_bos_is_remarked_on(tmp_path, caplog):
     assert "row 0, column 'prompt': its tokens begin with two BOS tokens" in caplog.text
 
 
-def test_newer_trl_warns_once(monkeypatch):
-    monkeypatch.setattr(support.trl, "__version__", "99.0.0")
-    support.warn_if_trl_is_newer_than_tested.cache_clear()
-    with pytest.warns(UserWarning, match="newer than .*the newest that trl-weighted-dpo is tested with"):
-        support.warn_if_trl_is_newer_than_tested()
-    support.warn_if_trl_is_newer_than_tested()
-    support.warn_if_trl_is_newer_than_tested.cache_clear()
-
-
 def test_collator_pads_as_trl_and_carries_weights():
     examples = [
         {"prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4, 5], "pair_weight": 0.5},
