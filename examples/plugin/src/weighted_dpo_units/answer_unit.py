@@ -6,7 +6,7 @@ it is the right one is left to `semantic_alignment`.
 
 import re
 
-from trl_weighted_dpo.verifier import DimensionResult, Evidence, Facts
+from trl_weighted_dpo import DimensionResult, Evidence, Facts
 from trl_weighted_dpo.verifier.facts import answer_value
 
 DIMENSION = "answer_unit"
