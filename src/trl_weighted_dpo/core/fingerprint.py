@@ -1,4 +1,4 @@
-"""What log-probs were computed with: the model, the numbers' precision and the tokens, as text that data can carry.
+"""What log-probs were computed with (model, precision, tokens), as text that rows carry.
 
 A log-prob that is kept beside a completion is of use only where the same model would read the same tokens. The tokens
 are told by a digest for each completion; the model, once for all rows, by a [`Fingerprint`].

@@ -1,4 +1,4 @@
-"""Models → pools in the folder of an evaluation: one of greedy candidates, one of samples, none of them made twice."""
+"""Samples the models of an evaluation into pools, and keeps pools that are still current."""
 
 import gc
 import json

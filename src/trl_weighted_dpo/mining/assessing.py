@@ -1,4 +1,4 @@
-"""Many pool rows → what mining knows of them, in order, in one process or several, with flat memory."""
+"""Assesses many pool rows, in order, in one process or several, with flat memory."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping

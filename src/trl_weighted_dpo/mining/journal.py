@@ -1,4 +1,4 @@
-"""Mining of large pools: rows are read in order, twice, and what was verified is on disk before more is."""
+"""Mines large pools through a journal, with flat memory, so that a stopped run resumes."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized

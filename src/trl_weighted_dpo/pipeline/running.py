@@ -1,4 +1,4 @@
-"""Runs stages: each as a process of its own, those that are up to date not at all."""
+"""Runs the stages that are not up to date, each as a separate process."""
 
 import difflib
 import json

@@ -1,4 +1,4 @@
-"""Problems → a pool file by way of journals, so that sampling can be stopped, taken up and shared among processes."""
+"""Samples problems into a pool file through journals, resumable and shared among processes."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Samples from vLLM's offline engine, where a GPU is."""
+"""Samples from vLLM's offline engine, on a GPU."""
 
 import atexit
 import importlib

@@ -1,4 +1,4 @@
-"""Rows → scored rows by way of journals, so that scoring can be stopped, taken up and shared among processes."""
+"""Scores rows through journals, resumable and shared among processes."""
 
 import itertools
 import re

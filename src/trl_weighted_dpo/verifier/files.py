@@ -1,4 +1,4 @@
-"""Rows → the same rows with profiles, by way of a journal, so that it can be stopped and taken up."""
+"""Verifies rows through a journal, so that a stopped run resumes."""
 
 import itertools
 from collections import deque

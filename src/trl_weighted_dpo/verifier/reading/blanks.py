@@ -1,4 +1,4 @@
-"""Texts with every run of blanks as one, which reads the same however wide a text sets its blanks."""
+"""Texts with every run of blanks as one, so that they read the same however wide their blanks are."""
 
 import re
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""Loops and repetitions: a text that says the same over and over, as a model does that cannot get on.
+"""Loops and repetitions: a text that says the same over and over, as a model does that is stuck.
 
 Equal lines and equal terms are common in sound solutions (`5 * 5 * 5 * 5`, `This simplifies to:`, rows of zeros), so
 what counts is how long the repeated piece is and whether it is words or signs. The thresholds are ours, well above what
