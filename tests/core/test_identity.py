@@ -64,8 +64,12 @@ def test_a_digest_takes_any_text_and_tells_values_apart():
     assert len({digest(value) for value in values}) == len(values)
 
 
-def test_a_value_of_another_type_never_equals_that_of_another_process():
-    assert canonical([object()]) != canonical([object()])
+def test_a_value_of_another_type_never_equals_that_of_another_process(monkeypatch):
+    value = object()
+    before = canonical([value])
+    assert canonical([value]) == before
+    monkeypatch.setattr(identity, "_PROCESS", "another")
+    assert canonical([value]) != before
 
 
 def test_functions():
@@ -73,7 +77,7 @@ def test_functions():
     assert function_identity(Check) == f"{__name__}:Check"
     assert function_identity(Check(1)) == function_identity(Check(1)) != function_identity(Check(2))
     for anonymous in (lambda facts: facts, functools.partial(check)):
-        assert " at 0x" in function_identity(anonymous)
+        assert function_identity(anonymous).endswith(f" in process {identity._PROCESS}")
 
 
 # Files and folders.

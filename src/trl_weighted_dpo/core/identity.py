@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
@@ -39,14 +40,15 @@ _SETTINGS = ("config.json", "generation_config.json", "adapter_config.json", "to
 _VOLATILE = ("_name_or_path", "name_or_path", "base_model_name_or_path", "transformers_version")
 """Keys of a model's settings that say where the model was and what wrote it."""
 _THREADS = 8
+_PROCESS = uuid.uuid4().hex
 
 
 def canonical(values: Any) -> str:
     """JSON text that equal values share: keys sorted, tuples and sorted sets as lists, dataclasses as objects, paths as
     text.
 
-    Any other value that is not of a JSON type is written by its `repr`. If that holds an address, the text differs in
-    each process, so that nothing counts as the same by mistake.
+    Any other value that is not of a JSON type is written by its `repr`. If that holds an address, the text is another
+    one in each process, so that nothing counts as the same by mistake.
     """
     return json.dumps(values, sort_keys=True, default=_plain)
 
@@ -58,7 +60,12 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, set | frozenset):
         return sorted(value, key=repr)
-    return str(value) if isinstance(value, Path) else repr(value)
+    return str(value) if isinstance(value, Path) else _shown(value)
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return f"{shown} in process {_PROCESS}" if " at 0x" in shown else shown
 
 
 def digest(values: Any) -> str:
@@ -69,12 +76,12 @@ def digest(values: Any) -> str:
 def function_identity(function: Callable[..., Any]) -> str:
     """`"module:name"` of a function or class that another process can import.
 
-    Any other callable is identified by its class and `repr`: a dataclass by its fields, a lambda or closure by its
-    address, which no other process repeats.
+    Any other callable is identified by its class and `repr`: a dataclass by its fields, a lambda or closure as one that
+    no other process has.
     """
     if (isfunction(function) or isclass(function)) and "<" not in function.__qualname__:
         return f"{function.__module__}:{function.__qualname__}"
-    return f"{type(function).__module__}:{function!r}"
+    return f"{type(function).__module__}:{_shown(function)}"
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -1,12 +1,25 @@
 """A journal of results, one line for each row, from which a run that was stopped resumes."""
 
-import fcntl
 import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
+
+
+def _is_locked(file: IO[bytes]) -> bool:
+    """Whether the file is this process's alone, as far as the system can tell."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        # Windows, and file systems without locks.
+        return True
+    return True
 
 
 class Journal:
@@ -29,13 +42,11 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         self._file = path.open("r+b")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _is_locked(self._file):
             self._file.close()
             raise ValueError(
                 f"{path}: another process is writing this journal. Wait until it ends, stop it, or name another output."
-            ) from error
+            )
         self._is_resuming = True
         if self.next_entry({"key": key}) is None:
             self.write({"key": key})
