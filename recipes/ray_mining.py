@@ -8,9 +8,7 @@ from pathlib import Path
 
 import ray
 
-from trl_weighted_dpo import PairingConfig
-from trl_weighted_dpo.mining.batches import NEGATIVE_HARDNESS, AssessBatch, SelectBatch
-from trl_weighted_dpo.mining.selection import HardnessScale
+from trl_weighted_dpo import NEGATIVE_HARDNESS, AssessBatch, HardnessScale, PairingConfig, SelectBatch
 
 
 def main() -> None:

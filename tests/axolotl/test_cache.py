@@ -6,8 +6,8 @@ import pytest
 
 from tests.tiny import tiny_pool
 from trl_weighted_dpo import plugins
-from trl_weighted_dpo.axolotl import cache
 from trl_weighted_dpo.axolotl.cache import prepared_path
+from trl_weighted_dpo.verifier import verifier
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_verifier_version_and_tokenizer_change_the_folder(pool, tmp_path, monkey
     (model / "chat_template.jinja").write_text("{{ messages }}")
     with_template = prepared_path(cfg(pool, base_model=str(model)))
     assert with_template != before
-    monkeypatch.setattr(cache, "VERIFIER_VERSION", "another")
+    monkeypatch.setattr(verifier, "VERIFIER_VERSION", "another")
     assert prepared_path(cfg(pool, base_model=str(model))) != with_template
 
 

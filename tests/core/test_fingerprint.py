@@ -99,7 +99,7 @@ def test_a_copied_folder_has_the_same_fingerprint_and_other_weights_another(fold
     assert of(tmp_path / "copy") == of(folder)
     save_tiny_model(tmp_path / "other", seed=1)
     (difference,) = of(tmp_path / "other").differences(of(folder))
-    assert difference.startswith("model: 'files:")
+    assert difference.startswith("model: 'weights:")
 
 
 def test_shards_count_as_the_model(folder, tmp_path):

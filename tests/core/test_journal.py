@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from trl_weighted_dpo.core.journal import Journal, digest
+from trl_weighted_dpo.core.journal import Journal
 
 
 def written(path, rows, key="k"):
@@ -12,7 +12,7 @@ def written(path, rows, key="k"):
     new = []
     with Journal(path, key) as journal:
         for row in rows:
-            if journal.resumed({"row": row}) is None:
+            if journal.next_entry({"row": row}) is None:
                 new.append(row)
                 journal.write({"row": row, "result": row * 2})
         journal.finish()
@@ -57,6 +57,10 @@ def test_an_error_leaves_no_journal_without_rows(tmp_path, before):
     assert written(path, "abc") == list("abc"[len(before) :])
 
 
-def test_a_digest_takes_any_text_and_tells_values_apart():
-    values = ([], ["a", "b"], ["ab"], [["a"], "b"], [None], ["\udc80"])
-    assert len({digest(value) for value in values}) == len(values)
+def test_a_journal_that_is_being_written_is_locked(tmp_path):
+    path = tmp_path / "j"
+    with Journal(path, "k") as journal:
+        journal.write({"row": "a", "result": "aa"})
+        with pytest.raises(ValueError, match=r"j: another process is writing this journal\. Wait until it ends"):
+            Journal(path, "other")
+    assert written(path, "ab") == ["b"]

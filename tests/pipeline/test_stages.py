@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.recipes import read
+from trl_weighted_dpo.pipeline import stages
 from trl_weighted_dpo.pipeline.manifest import shell_line
 from trl_weighted_dpo.pipeline.recipe import RecipeError
 from trl_weighted_dpo.pipeline.stages import plan_stages
@@ -68,6 +69,29 @@ def test_files_count_by_content_and_not_by_their_folder(folder):
     assert stage.settings == {"seed": 0, "bf16": False, "deepspeed": "zero.json"}
     assert stage.inputs["deepspeed"] == str(folder / "zero.json")
     assert stage.config["deepspeed"] == str(folder / "zero.json")
+
+
+def test_result_versions_are_those_of_what_the_stage_does(folder, monkeypatch):
+    monkeypatch.setattr(stages, "_RESULTS", {name: name.upper() for name in stages._RESULTS})
+    found = {
+        name: {**stage.result_versions}
+        for name, stage in plan(folder, mine={"hardness": {"function": "product"}}, verify={"dimension": "x"}).items()
+    }
+    assert {name: versions for name, versions in found.items() if versions} == {
+        "round-1/sample": {"sampling": "SAMPLING"},
+        "round-1/verify": {"verifier": "VERIFIER"},
+        "round-1/score": {"scoring": "SCORING"},
+        "round-1/mine": {
+            "mining": "MINING", "verifier": "VERIFIER", "function product": "trl-weighted-dpo: product",
+        },
+        "round-1/weigh": {"weighting": "WEIGHTING"},
+        "round-1/train": {"weighting": "WEIGHTING"},
+        "evaluate": {"sampling": "SAMPLING", "verifier": "VERIFIER"},
+    }  # fmt: skip
+    axolotl = {"engine": "axolotl", "recipe": "dpo.yaml", "settings": {"bf16": False}}
+    assert plan(folder, mine=None, weigh=None, train=axolotl)["round-1/train"].result_versions == {
+        "weighting": "WEIGHTING", "mining": "MINING", "verifier": "VERIFIER",
+    }  # fmt: skip
 
 
 def test_a_word_is_no_path_because_a_folder_has_its_name(folder):

@@ -107,9 +107,9 @@ def test_its_hardness_is_found_by_name(run):
 
 def test_a_journal_is_begun_anew_with_its_dimension_and_with_another_version(run, site, tmp_path):
     script = (
-        "import sys; from trl_weighted_dpo import plugins; from trl_weighted_dpo.verifier import MathVerifier, files;"
+        "import sys; from trl_weighted_dpo import plugins; from trl_weighted_dpo.verifier import MathVerifier;"
         "checks = {name: plugins.find('dimensions', name) for name in sys.argv[1:]};"
-        "print(files._key(MathVerifier(checks=checks)))"
+        "print(MathVerifier(checks=checks).identity)"
     )
     without, with_it = run("-c", script), run("-c", script, "answer_unit")
     newer = tmp_path / "newer"

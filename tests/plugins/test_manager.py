@@ -200,7 +200,7 @@ def test_an_identity_says_where_a_name_comes_from():
     registry.register(bringing("dimensions", {"style": check}), "mine")
 
     assert registry.identity("dimensions", "style") == "mine (no version): style"
-    assert registry.identity("hardnesses", "product").startswith("trl-weighted-dpo ")
+    assert registry.identity("hardnesses", "product") == "trl-weighted-dpo: product"
 
 
 def test_threads_see_all_plugins():

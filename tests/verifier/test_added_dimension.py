@@ -10,7 +10,6 @@ from tests.verifier.test_many import ROWS, one_by_one
 from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.verifier import (
     DIMENSIONS,
-    VERIFIER_VERSION,
     DimensionResult,
     ErrorProfile,
     Finding,
@@ -108,5 +107,5 @@ def test_datasets_have_a_column_for_it():
     assert [ErrorProfile.from_dict(profile) for profile in mapped["profile"]] == list(with_brevity().verify_many(rows))
 
 
-def test_a_function_of_ones_own_leaves_the_version_as_it_is():
-    assert with_brevity().version == MathVerifier().version == VERIFIER_VERSION
+def test_a_function_of_ones_own_is_part_of_the_identity():
+    assert with_brevity().identity == {**MathVerifier().identity, "checks": {"brevity": f"{__name__}:brevity"}}

@@ -6,7 +6,7 @@ from datasets.fingerprint import Hasher
 
 from tests.verifier.test_many import ROWS, one_by_one
 from trl_weighted_dpo.core.checks import SchemaError
-from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier, mapping
+from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier, verifier
 from trl_weighted_dpo.verifier.mapping import profile_features
 
 # The first batches have no evidence, no score and no steps at all: types guessed from them would be wrong. Arrow holds
@@ -84,5 +84,5 @@ def test_cached_profiles_are_those_of_the_same_verifier(monkeypatch):
     usual = fingerprint()
     assert fingerprint() == usual
     assert fingerprint(timeout=7.0) != usual
-    monkeypatch.setattr(mapping, "__version__", "0.0.0")
+    monkeypatch.setattr(verifier, "VERIFIER_VERSION", "another")
     assert fingerprint() != usual

@@ -1,4 +1,4 @@
-"""Whether chosen is right and rejected is wrong: verified again, against references."""
+"""Checks that chosen is correct and rejected incorrect, by verifying both against references."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What can be wrong with the files of a command, found before any work is done."""
+"""Checks of a command's input and output files, before any work is done."""
 
 import tempfile
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The processes of a command that a launcher may start several times."""
+"""What a command does when a launcher starts it in several processes."""
 
 from typing import TYPE_CHECKING
 

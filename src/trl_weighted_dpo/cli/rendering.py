@@ -1,4 +1,4 @@
-"""What commands say of options on how problems are rendered."""
+"""Says which options on rendering a tokenizer does not use."""
 
 from collections.abc import Sequence
 

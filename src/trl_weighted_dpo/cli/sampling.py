@@ -1,4 +1,4 @@
-"""What the commands that sample, `sample` and `evaluate`, make of their options."""
+"""Options that the commands `sample` and `evaluate` share."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What several stages share: rows and their files, journals, fingerprints, models, texts, tokens and workers."""
+"""What several stages share: rows and files, identities, journals, models, texts, tokens and workers."""

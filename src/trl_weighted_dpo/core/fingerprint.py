@@ -1,4 +1,4 @@
-"""What log-probs were computed with: the model, the numbers' precision and the tokens, as text that data can carry.
+"""What log-probs were computed with (model, precision, tokens), as text that rows carry.
 
 A log-prob that is kept beside a completion is of use only where the same model would read the same tokens. The tokens
 are told by a digest for each completion; the model, once for all rows, by a [`Fingerprint`].
@@ -7,18 +7,16 @@ are told by a digest for each completion; the model, once for all rows, by a [`F
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trl_weighted_dpo.core import seam
+from trl_weighted_dpo.core.identity import CONTENTS, canonical, digest
 
-_THREADS = 8
 _ADAPTER_SETTINGS = (
     "peft_type",
     "r",
@@ -59,9 +57,7 @@ def token_digest(
         start = 0 if truncation_mode == "keep_start" else len(ids) - max_length
         ids = ids[start : start + max_length]
         prompt = min(max(prompt - start, 0), len(ids))
-    digest = hashlib.sha256(f"{prompt}:".encode())
-    digest.update(ids.tobytes())
-    return digest.hexdigest()[:16]
+    return hashlib.sha256(f"{prompt}:".encode() + ids.tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ class Fingerprint:
 
     def to_json(self) -> str:
         """The fingerprint as JSON text, the same for equal fingerprints."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return canonical(self)
 
     @classmethod
     def from_json(cls, text: str) -> "Fingerprint":
@@ -213,50 +209,12 @@ def _model_identity(config: Any) -> str | None:
 
 
 def _files_identity(config: Any) -> str | None:
-    """The commit, or the content of the files: a copied or renamed folder is the same model."""
+    """The commit, or the content of the files; `None` if there are none."""
     commit = seam.commit_hash(config)
     if commit:
         return f"commit:{commit}"
-    folder = Path(seam.model_source(config) or "")
-    files = list(weight_files(folder))
-    if not files:
-        return None
-    files.append(folder / "config.json")
-    states = [file.stat() for file in files]
-    # Hashing leaves other threads their time.
-    with ThreadPoolExecutor(_THREADS) as threads:
-        contents = [*threads.map(_file_content, files, [(state.st_size, state.st_mtime_ns) for state in states])]
-    digest = hashlib.sha256()
-    for file, state, content in zip(files, states, contents, strict=True):
-        digest.update(f"{file.name}:{state.st_size}:".encode())
-        digest.update(content)
-    return f"files:{digest.hexdigest()[:32]}"
-
-
-def weight_files(folder: Path) -> Iterator[Path]:
-    """The files that transformers would load, in its order of preference."""
-    for name in (
-        "model.safetensors",
-        "model.safetensors.index.json",
-        "pytorch_model.bin",
-        "pytorch_model.bin.index.json",
-    ):
-        path = folder / name
-        if path.is_file():
-            if name.endswith(".json"):
-                yield from (
-                    folder / shard for shard in sorted(set(json.loads(path.read_bytes())["weight_map"].values()))
-                )
-            else:
-                yield path
-            return
-
-
-@lru_cache(maxsize=4096)
-def _file_content(path: Path, state: tuple[int, int]) -> bytes:
-    """SHA-256 of a whole file, read again once its size or time of change is another. It takes a buffer of 256 KiB."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    source = seam.model_source(config)
+    return CONTENTS.weights(Path(source)) if source else None
 
 
 def _adapter_identity(model: Any, adapters: Sequence[str] | None) -> str | None:
@@ -265,12 +223,12 @@ def _adapter_identity(model: Any, adapters: Sequence[str] | None) -> str | None:
         return None
     from peft import get_peft_model_state_dict
 
-    digest = hashlib.sha256()
+    content = hashlib.sha256()
     at_work = False
     for name in active if adapters is None else adapters:
         config = model.peft_config[name]
         settings = {key: getattr(config, key, None) for key in _ADAPTER_SETTINGS}
-        digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+        content.update(canonical(settings).encode())
         # Under DeepSpeed ZeRO-3 each process holds a part of the tensors.
         with seam.gathered(parameter for key, parameter in model.named_parameters() if f".{name}" in key):
             state = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
@@ -281,9 +239,9 @@ def _adapter_identity(model: Any, adapters: Sequence[str] | None) -> str | None:
         # A LoRA whose B matrices are still zero is the model without it.
         at_work = at_work or any(tensor.any() for key, tensor in tensors.items() if "lora_A" not in key)
         for key, tensor in tensors.items():
-            digest.update(f"{key}:{tensor.shape}:".encode())
-            digest.update(tensor.tobytes())
-    return digest.hexdigest()[:32] if at_work else None
+            content.update(f"{key}:{tensor.shape}:".encode())
+            content.update(tensor.tobytes())
+    return content.hexdigest()[:32] if at_work else None
 
 
 def _quantization(config: Any) -> str | None:
@@ -312,13 +270,9 @@ def _tokenizer_identity(tokenizer: Any) -> str:
         content.pop("padding", None)
         content.pop("truncation", None)
     ends = [tokenizer.bos_token, tokenizer.eos_token]
-    return _digest([content, ends])
+    return digest([content, ends])[:32]
 
 
 def _template_identity(tokenizer: Any) -> str | None:
     template = getattr(tokenizer, "chat_template", None)
-    return None if template is None else _digest(template)
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    return None if template is None else digest(template)[:32]

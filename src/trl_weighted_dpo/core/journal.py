@@ -1,52 +1,62 @@
-"""Work that can be stopped: each row's result is on disk before the next is begun, and a later run takes it up."""
+"""A journal of results, one line for each row, from which a run that was stopped resumes."""
 
-import hashlib
 import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 
-def digest(values: Any) -> str:
-    """Identity of what decides a row's result: SHA-256 of plain JSON values."""
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+def _is_locked(file: IO[bytes]) -> bool:
+    """Whether the file is this process's alone, as far as the system can tell."""
+    try:
+        import fcntl
 
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits; a file of any size, read piece by piece."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        # Windows, and file systems without locks.
+        return True
+    return True
 
 
 class Journal:
     """A JSONL file: a line with what decides all results, then one line for each row, in order.
 
-    Rows are asked for with [`resumed`] until it gives none; from there on each is worked out and given to [`write`].
-    As a context, it removes its file if an error ends it before there is a row.
+    Ask for the entries of an earlier run with [`next_entry`] until it returns `None`; from there on compute each result
+    and [`write`] it. As a context, the journal removes its file if an error ends it before there is a row.
 
     Args:
         path (`Path`):
-            File that is made, or taken up.
+            File to create or resume. It is locked until the journal is closed or its process ends.
         key (`str`):
-            What decides the results besides the rows: settings and versions. A journal with another key is begun anew.
+            What decides the results besides the rows: settings and versions. A journal with another key starts over.
+
+    Raises:
+        `ValueError`: If another process is writing the file.
     """
 
     def __init__(self, path: Path, key: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         self._file = path.open("r+b")
+        if not _is_locked(self._file):
+            self._file.close()
+            raise ValueError(
+                f"{path}: another process is writing this journal. Wait until it ends, stop it, or name another output."
+            )
         self._is_resuming = True
-        if self.resumed({"key": key}) is None:
+        if self.next_entry({"key": key}) is None:
             self.write({"key": key})
         self._path, self._first_row = path, self._file.tell()
 
-    def resumed(self, fields: Mapping[str, str]) -> dict[str, Any] | None:
-        """Returns the next entry of an earlier run if it is whole and has these fields.
+    def next_entry(self, fields: Mapping[str, str]) -> dict[str, Any] | None:
+        """The next entry of an earlier run if it is whole and has these fields.
 
-        If not, because the row, what decides it or the line is another, or because a kill cut it short, everything
-        from there on is cut off.
+        Otherwise, because the row, what decides it or the line is another, or because a kill cut the line short,
+        returns `None` from now on and removes this entry and all after it.
         """
         if not self._is_resuming:
             return None

@@ -1,4 +1,4 @@
-"""A model and its tokenizer for scoring, with errors that say what to do."""
+"""Loads a model and its tokenizer, with errors that say what to do."""
 
 import importlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Items through worker processes in chunks, results out in order, with flat memory.
+"""Maps items over worker processes in chunks: results in order, memory flat.
 
 The processes are [`~workers.Workers`]: fresh interpreters, which work in any thread and in daemonic processes, need no
 guard around the caller's main script, and die alone.

@@ -1,4 +1,4 @@
-"""Killable worker processes: whatever runs in them ends in time and in bounded memory, from any thread.
+"""Worker processes with limits on time and memory, usable from any thread.
 
 A worker is a fresh interpreter that reads one JSON line per task and writes one per result. It is no
 `multiprocessing` child: those run the caller's main script again when they start, and may not be started at all from a

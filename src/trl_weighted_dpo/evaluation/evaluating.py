@@ -9,7 +9,7 @@ from typing import Any
 
 from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.core import schema
-from trl_weighted_dpo.core.journal import digest
+from trl_weighted_dpo.core.identity import digest
 from trl_weighted_dpo.evaluation import slices
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES, Measure, Model, measures
 from trl_weighted_dpo.evaluation.outcomes import MEANING, NEAR, modal_class

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trl_weighted_dpo.core.files import write_jsonl, write_whole
-from trl_weighted_dpo.core.journal import file_digest
+from trl_weighted_dpo.core.identity import CONTENTS
 from trl_weighted_dpo.evaluation.evaluating import Evaluation, EvaluationConfig
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES, Model
 from trl_weighted_dpo.evaluation.pools import Answered, read_answered
@@ -94,4 +94,4 @@ def evaluate_files(
 def _digests(models: Sequence[ModelFiles]) -> Mapping[str, str]:
     """SHA-256 of each pool."""
     paths = [path for model in models for path in (model.greedy, model.samples) if path is not None]
-    return {str(path): file_digest(path) for path in paths}
+    return {str(path): CONTENTS.file(path) for path in paths}

@@ -1,4 +1,4 @@
-"""Models → pools in the folder of an evaluation: one of greedy candidates, one of samples, none of them made twice."""
+"""Samples the models of an evaluation into pools, and keeps pools that are still current."""
 
 import gc
 import json
@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo._version import __version__
+from trl_weighted_dpo import plugins
 from trl_weighted_dpo.core.files import write_whole
-from trl_weighted_dpo.core.journal import digest, file_digest
+from trl_weighted_dpo.core.identity import CONTENTS, canonical, digest
 from trl_weighted_dpo.evaluation.files import ModelFiles, check_name
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES
 from trl_weighted_dpo.plugins.hookspecs import Sampler, SamplerFactory
+from trl_weighted_dpo.sampling import SAMPLING_VERSION
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.files import sample_file
 
@@ -28,7 +29,8 @@ class SampledModel:
         name (`str`): Its name in the report and in files.
         path (`str`): Folder, or name on the hub or of a server.
         options (`Mapping[str, Any]`, *optional*): Of the backend, such as `{"adapter": "outputs/dpo"}`.
-        backend (`str`, *optional*, defaults to `"transformers"`): Its name: noise and rounding are each backend's own.
+        backend (`str`, *optional*, defaults to `"transformers"`):
+            Name of the backend that samples: noise and rounding are each backend's own.
 
     Raises:
         `ValueError`: If files cannot be named after it.
@@ -54,9 +56,9 @@ def sample_model(
 ) -> ModelFiles:
     """Sample a model into `NAME.greedy.jsonl` and `NAME.samples.jsonl`, unless they are there already.
 
-    What a pool was made with lies beside it, in `*.made.json`: the model's files or its name, options, settings and
-    problems. If they and the pool are still the same, the model is not even loaded. A name on the hub or of a server
-    says nothing of the weights behind it: take another folder once they have changed.
+    What a pool was made with lies beside it, in `*.made.json`: identities of the model, backend and problems, options
+    and settings (see [`~core.identity`]). If they and the pool are still the same, the model is not even loaded. A name
+    on the hub or of a server says nothing of the weights behind it: take another folder once they have changed.
 
     Args:
         folder (`Path`): Where the pools go.
@@ -81,7 +83,9 @@ def sample_model(
     for kind, config in configs.items():
         pool = folder / f"{model.name}.{kind}.jsonl"
         files[kind] = pool
-        made = {"version": __version__, **identity, "sampling": _settings(config), "problems": digest(list(problems))}
+        made = {**identity, "sampling": _settings(config), "problems": digest(list(problems))}
+        # As JSON has it: what is read from the record is compared with it.
+        made = json.loads(canonical(made))
         record = pool.with_name(pool.name.removesuffix(".jsonl") + ".made.json")
         if _is_made(record, pool, made):
             continue
@@ -91,7 +95,7 @@ def sample_model(
                 on_load(sampler)
         sample_file(problems, pool, sampler, config, generator=model.name, source=source)
         if PartialState().is_main_process:
-            write_whole(record, json.dumps({**made, "sha256": file_digest(pool)}, indent=2) + "\n")
+            write_whole(record, json.dumps({**made, "sha256": CONTENTS.file(pool)}, indent=2) + "\n")
     if sampler is not None:
         del sampler
         _release()
@@ -99,27 +103,27 @@ def sample_model(
 
 
 def _identity(model: SampledModel) -> dict[str, Any]:
-    folders = {name: _files(value) for name, value in model.options.items() if name in _FOLDERS}
     return {
-        "model": model.path,
-        "files": _files(model.path),
-        "backend": model.backend,
-        "options": {**model.options},
-        "option_files": folders,
+        "model": CONTENTS.named(model.path),
+        "adapter_of": _base(Path(model.path)),
+        "backend": plugins.identity("samplers", model.backend),
+        "options": {
+            name: CONTENTS.named(value) if name in _FOLDERS else value for name, value in model.options.items()
+        },
     }
 
 
-def _files(folder: str) -> dict[str, str] | None:
-    """SHA-256 of each file in a folder, or `None` if it is a name."""
-    path = Path(folder)
-    if not path.is_dir():
-        return None
-    return {file.name: file_digest(file) for file in sorted(path.iterdir()) if file.is_file()}
+def _base(folder: Path) -> str | None:
+    """The model that an adapter was made for, which is loaded with it."""
+    path = folder / "adapter_config.json"
+    base = json.loads(path.read_bytes()).get("base_model_name_or_path") if path.is_file() else None
+    return None if base is None else CONTENTS.named(base)
 
 
 def _settings(config: SamplingConfig) -> dict[str, Any]:
     """What decides the samples; how they are batched changes them by rounding only."""
     return {
+        "version": SAMPLING_VERSION,
         "completions": config.completions,
         "distribution": config.distribution,
         "prompt": [config.prompt_template, config.system_prompt, [list(shot) for shot in config.few_shot]],
@@ -131,7 +135,7 @@ def _is_made(record: Path, pool: Path, made: Mapping[str, Any]) -> bool:
         found = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return pool.is_file() and found == {**json.loads(json.dumps(made)), "sha256": file_digest(pool)}
+    return pool.is_file() and found == {**made, "sha256": CONTENTS.file(pool)}
 
 
 def _release() -> None:

@@ -1,4 +1,4 @@
-"""Statistics of right and wrong: estimators, intervals, and tests of paired differences. Pure functions on numbers."""
+"""Estimators, intervals and tests of paired differences for correct and incorrect answers, as pure functions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Many pool rows → what mining knows of them, in order, in one process or several, with flat memory."""
+"""Assesses many pool rows, in order, in one process or several, with flat memory."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, check_profile_row, check_score
-from trl_weighted_dpo.core.journal import digest
+from trl_weighted_dpo.core.identity import digest
 from trl_weighted_dpo.core.processes import Processes, unpacked
 from trl_weighted_dpo.mining.assessment import Assessed, AssessmentConfig, assess_row
 from trl_weighted_dpo.verifier.many import ROW_SECONDS

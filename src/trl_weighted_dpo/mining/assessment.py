@@ -1,5 +1,7 @@
-"""What mining knows of a pool row: the part that is costly and depends on few settings, kept apart from the choice of
-pairs, so that other pairs can be chosen without verifying again."""
+"""What mining knows of a pool row's candidates, kept apart from the choice of pairs.
+
+This part is costly and depends on few settings, so that other pairs can be chosen without verifying again.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence

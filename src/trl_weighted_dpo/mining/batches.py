@@ -1,4 +1,4 @@
-"""Mining as two functions of Arrow tables, for pools that one machine does not hold: Ray Data, Spark, Dask, …
+"""Mining as two functions of Arrow tables, for pools larger than one machine: Ray Data, Spark or Dask.
 
 First [`AssessBatch`] over all rows; then the [`~mining.selection.HardnessScale`] of the column `negative_hardness` of
 the whole pool; then [`SelectBatch`] over all rows. The pairs are those of [`~mining.pairing.mine_pairs`], but for

@@ -1,32 +1,35 @@
-"""Mining of large pools: rows are read in order, twice, and what was verified is on disk before more is."""
+"""Mines large pools through a journal, with flat memory, so that a stopped run resumes."""
 
 import itertools
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.core.files import read_jsonl, write_jsonl
+from trl_weighted_dpo.core.identity import canonical
 from trl_weighted_dpo.core.journal import Journal
+from trl_weighted_dpo.mining import MINING_VERSION
 from trl_weighted_dpo.mining.assessing import assess_rows, check_row, row_digest
 from trl_weighted_dpo.mining.assessment import Assessed
 from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.pairing import PairLengths, check_scores, choose_pairs, count_problem
 from trl_weighted_dpo.mining.report import MiningReport
 from trl_weighted_dpo.mining.selection import HardnessScale
-from trl_weighted_dpo.verifier import VERIFIER_VERSION, MathVerifier
+from trl_weighted_dpo.verifier import MathVerifier
 
 
-def mining_key(config: PairingConfig) -> str:
-    """What decides the pairs of a pool, besides its rows: settings and versions, as text."""
-    return json.dumps([__version__, VERIFIER_VERSION, config.to_dict()], sort_keys=True)
+def mining_key(config: PairingConfig, verifier: MathVerifier | None = None) -> str:
+    """What decides the pairs of a pool, besides its rows: settings and result versions, as text. The verifier is a
+    default one if `None`."""
+    return _key(config.to_dict(), verifier)
 
 
-def _assessment_key(config: PairingConfig) -> str:
-    return json.dumps([__version__, VERIFIER_VERSION, vars(config.assessment)], sort_keys=True)
+def _key(settings: Any, verifier: MathVerifier | None) -> str:
+    return canonical(
+        {"mining": MINING_VERSION, "verifier": (verifier or MathVerifier()).identity, "settings": settings}
+    )
 
 
 def mine_into(
@@ -61,13 +64,13 @@ def mine_into(
     verifier, config, report = verifier or MathVerifier(), config or PairingConfig(), MiningReport()
     total = len(rows) if isinstance(rows, Sized) else None
     bar = tqdm(desc=f"Mining {source}", unit=" problems", total=total)
-    with bar, Journal(journal, _assessment_key(config)) as entries:
+    with bar, Journal(journal, _key(config.assessment, verifier)) as entries:
         todo = iter(rows)
         done = 0
         new: list[Mapping[str, Any]] = []
         for row in todo:
             check_row(row, done, source)
-            entry = entries.resumed({"row": row_digest(row)})
+            entry = entries.next_entry({"row": row_digest(row)})
             if entry is None:
                 new = [row]
                 break

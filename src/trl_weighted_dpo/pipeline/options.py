@@ -1,4 +1,4 @@
-"""The options of our own commands, asked of the commands themselves, as keys of a recipe and as words of a command."""
+"""Options of our commands, read from the commands themselves, as recipe keys and command-line words."""
 
 from collections.abc import Mapping
 from pathlib import Path

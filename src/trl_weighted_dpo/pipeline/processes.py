@@ -1,4 +1,4 @@
-"""Processes that do the work of stages: what they say goes through, and none outlives its run."""
+"""Runs the process of a stage: passes its output through, and ends it with the run."""
 
 import contextlib
 import fcntl

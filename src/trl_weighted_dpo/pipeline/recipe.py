@@ -1,4 +1,4 @@
-"""What `weighted-dpo run` is told: [`Recipe`] and its parts; `reading.py` makes it of the YAML."""
+"""The recipe of `weighted-dpo run`: [`Recipe`] and its parts, which `reading.py` reads from the YAML."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Runs stages: each as a process of its own, those that are up to date not at all."""
+"""Runs the stages that are not up to date, each as a separate process."""
 
 import difflib
 import json
@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from trl_weighted_dpo.core.files import write_whole
-from trl_weighted_dpo.core.journal import digest
+from trl_weighted_dpo.core.identity import Contents, digest
 from trl_weighted_dpo.pipeline.manifest import (
-    Contents,
     Manifest,
     reasons_to_run,
     row_count,
@@ -129,7 +128,7 @@ class _Runner:
     def reasons(self, stage: Stage, inputs: dict[str, str]) -> list[str]:
         manifest = Manifest.read(self.path(stage, "manifest.json"))
         output = None if manifest is None else self.contents.identity(stage.output)
-        return reasons_to_run(manifest, stage.settings, inputs, output)
+        return reasons_to_run(manifest, stage.settings, inputs, output, stage.result_versions)
 
     def plan(self, chosen: list[bool]) -> list[Outcome]:
         """What would be run. A stage that reads what another is yet to make is to be run, too."""
@@ -167,7 +166,7 @@ class _Runner:
         for stage, is_chosen in zip(self.stages, chosen, strict=True):
             if stage.engine is None or not is_chosen:
                 continue
-            # Rounds differ in paths only.
+            # Rounds differ in paths only. Versions count here: they decide what an engine accepts.
             key = digest([stage.kind, dict(stage.settings), self.versions])
             if key in known:
                 continue
@@ -218,7 +217,7 @@ class _Runner:
 
     def _run(self, stage: Stage, inputs: dict[str, str], reasons: list[str]) -> Outcome:
         started_file = self.path(stage, "started.json")
-        key = digest([stage.settings, inputs])
+        key = digest([stage.settings, inputs, stage.result_versions])
         added: list[str] = []
         if stage.engine is not None:
             checkpoint = self._prepare(stage, started_file, key)
@@ -246,7 +245,8 @@ class _Runner:
         rows = row_count(stage.output)
         line, ended = _line(stage, command), _now()
         manifest = Manifest(
-            stage.name, line, dict(stage.settings), inputs, output, rows, self.versions, begun, ended, round(seconds, 3)
+            stage.name, line, dict(stage.settings), inputs, output, rows, self.versions, begun, ended,
+            round(seconds, 3), dict(stage.result_versions),
         )  # fmt: skip
         manifest.write(self.path(stage, "manifest.json"))
         started_file.unlink()

@@ -2,10 +2,13 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from trl_weighted_dpo import plugins
+from trl_weighted_dpo.core.identity import digest
+from trl_weighted_dpo.mining import MINING_VERSION
 from trl_weighted_dpo.pipeline.engines import Engine, engine_of
 from trl_weighted_dpo.pipeline.options import SPEED, Options, existing_file
 from trl_weighted_dpo.pipeline.recipe import (
@@ -19,9 +22,31 @@ from trl_weighted_dpo.pipeline.recipe import (
     has_own_data,
     recipe_block,
 )
+from trl_weighted_dpo.sampling import SAMPLING_VERSION
+from trl_weighted_dpo.scoring import SCORING_VERSION
+from trl_weighted_dpo.verifier import VERIFIER_VERSION, MathVerifier
+from trl_weighted_dpo.weighting import FORMULA_VERSION
 
 _OUTPUTS = {"sample": "pool", "verify": "verified", "score": "scored", "mine": "pairs"}
 _CLI = "trl_weighted_dpo.cli"
+_RESULTS = {
+    "sampling": SAMPLING_VERSION,
+    "verifier": f"{VERIFIER_VERSION} ({digest(MathVerifier().identity)[:8]})",
+    "scoring": SCORING_VERSION,
+    "mining": MINING_VERSION,
+    "weighting": FORMULA_VERSION,
+}
+_DECIDING = {
+    "sample": ("sampling",),
+    "verify": ("verifier",),
+    "score": ("scoring",),
+    "mine": ("mining", "verifier"),
+    "weigh": ("weighting",),
+    "evaluate": ("sampling", "verifier"),
+}
+"""Result versions that decide what a command makes."""
+_PLUGINS = {"dimension": "dimensions", "function": "hardnesses", "scheme": "raw_weights", "backend": "samplers"}
+"""Options that plugins bring values of, with the kind of plugin."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +59,7 @@ class Stage:
         command (`tuple[str, ...]`): Its command line; empty if it is left out.
         inputs (`Mapping[str, str]`): What it reads, by what that is to it: files, folders, or names on the hub.
         settings (`Mapping[str, Any]`): What decides its output besides.
+        result_versions (`Mapping[str, str]`): Versions that decide it, of the package's stages and of plugins.
         config (`Mapping[str, Any]`, *optional*): Content of the YAML that the command reads.
         config_file (`Path`, *optional*): Where that is written before.
         engine ([`~pipeline.engines.Engine`], *optional*): What trains, with checkpoints in the output.
@@ -51,6 +77,7 @@ class Stage:
     engine: Engine | None = None
     to_stdout: bool = False
     left_out: str = ""
+    result_versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -126,7 +153,10 @@ class _Planner:
                 settings[key] = value if path is None else path.name
                 if path is not None:
                     read[key] = str(path)
-        return Stage(name, output, tuple(words), read, settings, to_stdout=to_stdout)
+        return Stage(
+            name, output, tuple(words), read, settings, to_stdout=to_stdout,
+            result_versions=_result_versions(_DECIDING.get(command, ()), options),
+        )  # fmt: skip
 
     def _problems(self, source: Source) -> Stage:
         return self._own("problems", "problems", {"problems": source.path}, self.problems, source.options)
@@ -139,7 +169,7 @@ class _Planner:
             stage = self._own("sft-data", "problems", {"problems": str(self.problems)}, data, options)
             # The model is an input by its content, and no setting by its name.
             settings = {key: value for key, value in stage.settings.items() if key != "completions_for"}
-            yield Stage(stage.name, data, stage.command, {**stage.inputs, "model": self.model}, settings)
+            yield replace(stage, inputs={**stage.inputs, "model": self.model}, settings=settings)
         yield from self._trained("sft", sft, folder, None if has_own_data(sft) else data)
 
     def _trained(self, name: str, training: Training, folder: Path, data: Path | None) -> Iterator[Stage]:
@@ -151,9 +181,10 @@ class _Planner:
         inputs = {"model": self.model} | ({} if data is None else {"data": str(data)})
         deciding, files = _deciding(engine.deciding(settings, has_data=data is not None))
         rendering = {key: value for key, value in self.rendering.items() if value is not None}
+        versions = {} if name == "sft" else _result_versions(self._training_results(), engine.weighting(settings))
         yield Stage(
             name, output, tuple(engine.command(config_file, training.launch)), inputs | files, deciding | rendering,
-            config, config_file, engine,
+            config, config_file, engine, result_versions=versions,
         )  # fmt: skip
         base, self.model = self.model, str(output)
         if engine.makes_adapter(settings):
@@ -244,12 +275,29 @@ class _Planner:
         names = Options("weigh", FILLED_IN["weigh"]).names
         return {name: weighting[name] for name in names if weighting.get(name) is not None}
 
+    def _training_results(self) -> tuple[str, ...]:
+        """Without a mining stage, Axolotl mines the pool itself."""
+        return ("weighting",) if self.recipe.mine is not None else ("weighting", *_DECIDING["mine"])
+
     def _evaluation(self, block: Block, source: Source, models: Mapping[str, str]) -> Stage:
         output = self.folder / "evaluation"
         options = {"seed": self.recipe.seed, **block.options, **source.options, **self.rendering}
         stage = self._own("evaluate", "evaluate", {"problems": source.path}, output, options, block)
         words = [word for name, path in models.items() for word in ("--model", f"{name}={path}")]
-        return Stage(stage.name, output, (*stage.command, *words), {**stage.inputs, **models}, stage.settings)
+        return replace(stage, command=(*stage.command, *words), inputs={**stage.inputs, **models})
+
+
+def _result_versions(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, str]:
+    found = {name: _RESULTS[name] for name in names}
+    hardness = options.get("hardness")
+    given = {**options, **(hardness if isinstance(hardness, Mapping) else {})}
+    for option, kind in _PLUGINS.items():
+        value = given.get(option)
+        there = getattr(plugins, kind)() if value else {}
+        for name in [value] if isinstance(value, str) else value or ():
+            if name in there:
+                found[f"{option} {name}"] = plugins.identity(kind, name)
+    return found
 
 
 def _deciding(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

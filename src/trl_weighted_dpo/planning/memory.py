@@ -1,4 +1,4 @@
-"""Memory of one GPU, by what takes it and at which moment of a step."""
+"""Memory of one GPU, by what takes it and when in a training step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What optimizers keep for each parameter."""
+"""State that optimizers keep for each parameter."""
 
 import math
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""How long the pairs are that are trained on."""
+"""Lengths of the pairs that a run trains on."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

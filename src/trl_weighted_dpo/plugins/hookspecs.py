@@ -1,4 +1,4 @@
-"""The hooks. Each takes no arguments and returns a mapping from names to objects, so that a plugin may bring several.
+"""The hooks: each returns a mapping from names to objects, so that a plugin may bring several.
 
 Names are lower-case identifiers. Hooks are called once, with the first lookup of any name: what is slow to import
 belongs inside the functions that they return.

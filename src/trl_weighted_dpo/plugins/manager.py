@@ -20,7 +20,7 @@ from trl_weighted_dpo.plugins.hookspecs import PROJECT
 logger = logging.getLogger(__name__)
 
 _PREFIX = "weighted_dpo_"
-_DISTRIBUTION = "trl-weighted-dpo"
+_BUILT_IN, _DISTRIBUTION = "built-in", "trl-weighted-dpo"
 
 
 class PluginError(ValueError):
@@ -106,12 +106,15 @@ class Registry:
 
     def identity(self, kind: str, name: str) -> str:
         """Where a name comes from, as `"distribution version: name"`: in the key of a cache it changes with the version
-        of the plugin. What a script registered has no version.
+        of the plugin. What a script registered has no version; nor has what the package itself brings, which has result
+        versions instead (see [`~core.identity`]).
 
         Raises:
             [`PluginError`]: As [`find`].
         """
         plugin = self._bringing(kind, name)
+        if plugin.name == _BUILT_IN:
+            return f"{_DISTRIBUTION}: {name}"
         return f"{plugin.distribution or plugin.name} {plugin.version or '(no version)'}: {name}"
 
     def left_out(self) -> str:
@@ -160,7 +163,7 @@ class Registry:
             return
         from trl_weighted_dpo.plugins import builtin
 
-        self._add(builtin, Plugin("built-in", _DISTRIBUTION, __version__))
+        self._add(builtin, Plugin(_BUILT_IN, _DISTRIBUTION, __version__))
         # A plugin that looks names up while it is imported finds those that came before it.
         self._is_complete = True
         for point in sorted(entry_points(group=PROJECT), key=lambda point: (point.name, point.value)):

@@ -1,4 +1,4 @@
-"""Rows from wherever they are: files, folders, and data sets on the hub."""
+"""Rows of problems from files, folders and datasets on the hub."""
 
 import csv
 import gzip

@@ -1,1 +1,1 @@
-"""What a person sees of a run."""
+"""Tables and texts for the terminal."""

@@ -1,4 +1,4 @@
-"""Text that someone else wrote, made safe to show."""
+"""Untrusted text, made safe to print."""
 
 import unicodedata
 

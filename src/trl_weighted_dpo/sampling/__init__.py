@@ -3,4 +3,7 @@
 from trl_weighted_dpo.sampling.config import SamplingConfig, read_few_shot
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest
 
-__all__ = ["Sample", "SampleRequest", "SamplingConfig", "read_few_shot"]
+SAMPLING_VERSION = "1"
+"""Result version of samples: it changes whenever the same model, prompt, settings and seed may give another one."""
+
+__all__ = ["SAMPLING_VERSION", "Sample", "SampleRequest", "SamplingConfig", "read_few_shot"]

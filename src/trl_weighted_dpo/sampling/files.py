@@ -1,4 +1,4 @@
-"""Problems → a pool file by way of journals, so that sampling can be stopped, taken up and shared among processes."""
+"""Samples problems into a pool file through journals, resumable and shared among processes."""
 
 import json
 import time
@@ -10,12 +10,13 @@ from typing import Any, BinaryIO
 
 from tqdm.auto import tqdm
 
-from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, row_error
 from trl_weighted_dpo.core.files import check_rows, write_rows
-from trl_weighted_dpo.core.journal import Journal, digest
+from trl_weighted_dpo.core.identity import canonical, digest
+from trl_weighted_dpo.core.journal import Journal
 from trl_weighted_dpo.plugins.hookspecs import Sampler
+from trl_weighted_dpo.sampling import SAMPLING_VERSION
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.prompts import render_prompt
 from trl_weighted_dpo.sampling.requests import SampleRequest, sample_seed
@@ -163,7 +164,7 @@ class _Work:
         share = range(process, len(self.problems), processes)
         places = [(at, index) for at in share for index in range(self.config.completions)]
         with Journal(path, self.key) as journal:
-            while journal.resumed({}) is not None:
+            while journal.next_entry({}) is not None:
                 pass
             done = self.found(output)
             missing = [place for place in places if place not in done]
@@ -263,4 +264,4 @@ class _SampledRows:
 
 
 def _key(sampler: Sampler, config: SamplingConfig) -> str:
-    return json.dumps([__version__, sampler.identity, config.distribution])
+    return canonical({"sampling": SAMPLING_VERSION, "sampler": sampler.identity, "distribution": config.distribution})

@@ -1,4 +1,4 @@
-"""One sample that is asked for, and what comes back; and the noise that it is drawn with."""
+"""The request for one sample, its result, and the seed of its noise."""
 
 import hashlib
 import json

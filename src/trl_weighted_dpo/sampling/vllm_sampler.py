@@ -1,7 +1,6 @@
-"""Samples from vLLM's offline engine, where a GPU is."""
+"""Samples from vLLM's offline engine, on a GPU."""
 
 import atexit
-import hashlib
 import importlib
 import json
 import multiprocessing
@@ -15,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from trl_weighted_dpo.core.fingerprint import fingerprint
+from trl_weighted_dpo.core.identity import CONTENTS
 from trl_weighted_dpo.core.models import import_vllm, load_tokenizer
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
@@ -82,7 +82,7 @@ class VLLMSampler:
 
         self.tokenizer = load_tokenizer(read.tokenizer or model)
         config = AutoConfig.from_pretrained(model)
-        adapter = None if read.adapter is None else _adapter_files(Path(read.adapter))
+        adapter = None if read.adapter is None else _adapter_identity(Path(read.adapter))
         found = fingerprint(SimpleNamespace(config=config), self.tokenizer, None, "keep_start", read.dtype)
         self.identity = f"vllm {found.to_json()} {json.dumps(adapter)}"
         try:
@@ -247,12 +247,9 @@ def gpu_shares(count: int, options: VLLMOptions) -> list[str]:
     return [",".join(there[share * each : (share + 1) * each]) for share in range(count)]
 
 
-def _adapter_files(folder: Path) -> str:
-    """Hash of an adapter's settings and tensors."""
+def _adapter_identity(folder: Path) -> str:
     names = ("adapter_config.json", "adapter_model.safetensors")
-    if not all((folder / name).is_file() for name in names):
+    found = CONTENTS.adapter(folder) if (folder / names[1]).is_file() else None
+    if found is None:
         raise ValueError(f"{folder}: this is no folder of a LoRA adapter, which has {' and '.join(names)}.")
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update((folder / name).read_bytes())
-    return digest.hexdigest()[:32]
+    return found

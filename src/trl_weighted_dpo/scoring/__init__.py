@@ -1,1 +1,4 @@
-"""Pool → scores: what a model thinks of each candidate."""
+"""Pool → scores: confidence, perplexity and log-probs of each candidate under a model."""
+
+SCORING_VERSION = "1"
+"""Result version of scores: it changes whenever a score of the same model and tokens may, by more than rounding."""

@@ -1,7 +1,6 @@
-"""Rows → scored rows by way of journals, so that scoring can be stopped, taken up and shared among processes."""
+"""Scores rows through journals, resumable and shared among processes."""
 
 import itertools
-import json
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,11 +10,12 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.files import read_jsonl
 from trl_weighted_dpo.core.fingerprint import Fingerprint
-from trl_weighted_dpo.core.journal import Journal, digest
+from trl_weighted_dpo.core.identity import canonical, digest
+from trl_weighted_dpo.core.journal import Journal
+from trl_weighted_dpo.scoring import SCORING_VERSION
 from trl_weighted_dpo.scoring.scoring import Scorer, windows, with_scores
 
 
@@ -72,7 +72,7 @@ def score_into(
         for index, (first, window) in enumerate(windows(rows, source)):
             if index % processes == process:
                 identity = _identity(window)
-                if entries.resumed({"rows": identity}) is None:
+                if entries.next_entry({"rows": identity}) is None:
                     entries.write({"rows": identity, "scored": scorer.score(window, first, source)})
             bar.update(len(window))
         entries.finish()
@@ -159,9 +159,15 @@ class ScoringReport:
 
 
 def _key(scorer: Scorer, process: int, processes: int) -> str:
-    rendering = [scorer.config.prompt_template, scorer.config.system_prompt]
-    source = type(scorer.source).__name__
-    return json.dumps([__version__, source, scorer.fingerprint.to_json(), rendering, process, processes])
+    return canonical(
+        {
+            "scoring": SCORING_VERSION,
+            "source": type(scorer.source).__name__,
+            "fingerprint": scorer.fingerprint,
+            "rendering": [scorer.config.prompt_template, scorer.config.system_prompt],
+            "share": [process, processes],
+        }
+    )
 
 
 def _identity(window: Sequence[Mapping[str, Any]]) -> str:

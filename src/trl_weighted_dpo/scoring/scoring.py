@@ -1,4 +1,4 @@
-"""What the model that trains thinks of each candidate: confidence, perplexity and the reference log-prob.
+"""Scores candidates under the model to be trained: confidence, perplexity and reference log-prob.
 
 One teacher-forced forward pass for each candidate, on exactly the tokens that the trainer makes of it. The sum of its
 token log-probs is then the reference log-prob of a pair, as long as model and tokens are the same; the fingerprint and

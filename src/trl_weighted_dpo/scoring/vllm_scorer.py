@@ -1,4 +1,4 @@
-"""Log-probs from vLLM instead of transformers, where a GPU is."""
+"""Log-probs from vLLM instead of transformers, on a GPU."""
 
 from collections.abc import Sequence
 from typing import Any

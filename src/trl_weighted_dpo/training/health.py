@@ -1,4 +1,4 @@
-"""Signs that preference training goes wrong, read from what is logged, each told once with what to change.
+"""Health check: signs that training goes wrong, each reported once with what to change.
 
 The limits are ours and rules of thumb: they are set so that runs which go well stay silent, not so that every run which
 goes badly is found.

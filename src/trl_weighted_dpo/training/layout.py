@@ -1,4 +1,4 @@
-"""How the sequences of a batch of pairs lie in the rows that go through the model, and which positions are scored.
+"""How the sequences of a batch of pairs lie in rows, shared prefixes once, and which positions are scored.
 
 Two layouts. *Separate*: chosen over rejected, a row each, as TRL's collator stacks them. *Shared*: what the two
 sequences of a pair begin with goes through the model once,

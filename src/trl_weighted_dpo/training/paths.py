@@ -1,4 +1,4 @@
-"""Which path scores a model's completion tokens: see [`~training.forward`].
+"""Which path scores a model's completion tokens.
 
 What is known of the model rules paths out first. Then, on the longest pair of the first batch, each path that is left
 is compared with the model's own forward, and the first that agrees is taken. The shared path must also leave the

@@ -1,4 +1,4 @@
-"""What the trainer does not support is refused here, when it is made, with a sentence that says what to do instead."""
+"""Errors for models, data and settings that the trainer does not support, with what to do instead."""
 
 from typing import Any
 

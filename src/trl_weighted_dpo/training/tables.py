@@ -1,4 +1,4 @@
-"""Per-pair tables of many micro-batches, which cost a step one collective and no wait for the device."""
+"""Gathers per-pair values of many micro-batches, with one collective per optimizer step."""
 
 from collections.abc import Callable
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, check_solution_row, row_error
 from trl_weighted_dpo.core.files import read_jsonl
-from trl_weighted_dpo.core.journal import file_digest
+from trl_weighted_dpo.core.identity import CONTENTS
 from trl_weighted_dpo.verifier import probabilities as metrics
 from trl_weighted_dpo.verifier.aggregates import (
     CASES,
@@ -346,7 +346,7 @@ def _written(weights: Weights) -> dict[str, Any]:
 def _described(path: Path, items: Sequence[Labelled]) -> dict[str, Any]:
     return {
         "file": path.name,
-        "sha256": file_digest(path),
+        "sha256": CONTENTS.file(path),
         "problems": len({item.problem for item in items}),
         "solutions": len(items),
         "wrong": sum(item.is_wrong for item in items),

@@ -1,9 +1,6 @@
-"""Rows → the same rows with profiles, by way of a journal, so that it can be stopped and taken up."""
+"""Verifies rows through a journal, so that a stopped run resumes."""
 
-import hashlib
 import itertools
-import json
-import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,11 +8,11 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, check_solution_row, solution_rows
 from trl_weighted_dpo.core.files import read_jsonl
-from trl_weighted_dpo.core.journal import Journal, digest
+from trl_weighted_dpo.core.identity import canonical, digest
+from trl_weighted_dpo.core.journal import Journal
 from trl_weighted_dpo.verifier.many import VerificationReport
 from trl_weighted_dpo.verifier.profile import ErrorProfile
 from trl_weighted_dpo.verifier.verifier import MathVerifier
@@ -58,11 +55,11 @@ def verify_into(
     """
     verifier, report = verifier or MathVerifier(), VerificationReport()
     bar = tqdm(desc=f"Verifying {source}", unit=" rows", total=total)
-    with bar, Journal(journal, _key(verifier)) as entries:
+    with bar, Journal(journal, canonical({"verifier": verifier.identity})) as entries:
         todo = _checked(rows, source)
         new: list[_Row] = []
         for identity, solutions in todo:
-            entry = entries.resumed({"row": identity})
+            entry = entries.next_entry({"row": identity})
             if entry is None:
                 new = [(identity, solutions)]
                 break
@@ -106,11 +103,6 @@ class RowsWithProfiles:
                 }
             else:
                 yield {**row, schema.PROFILE: entry["profiles"][0]}
-
-
-def _key(verifier: MathVerifier) -> str:
-    settings = hashlib.sha256(pickle.dumps(verifier, protocol=5)).hexdigest()
-    return json.dumps([__version__, verifier.version, settings])
 
 
 def _identity(solutions: list[dict[str, Any]]) -> str:

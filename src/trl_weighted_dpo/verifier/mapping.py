@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from trl_weighted_dpo._version import __version__
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, check_solution_row, solution_rows
 from trl_weighted_dpo.verifier.many import verify_many
@@ -22,8 +21,6 @@ class VerifyBatch:
     Args:
         verifier ([`~verifier.MathVerifier`]):
             Checks the solutions; each process of `map(num_proc=...)` gets a copy.
-        version (`str`):
-            Names its behaviour. `datasets` caches what a function with the same attributes made.
 
     Example:
 
@@ -33,9 +30,10 @@ class VerifyBatch:
     ```
     """
 
-    def __init__(self, verifier: "MathVerifier", version: str) -> None:
+    def __init__(self, verifier: "MathVerifier") -> None:
         self.verifier = verifier
-        self.versions = (__version__, version)
+        # `datasets` caches what a function with the same attributes made.
+        self.identity = verifier.identity
 
     def __call__(self, batch: Mapping[str, Sequence[Any]], indices: Sequence[int] | None = None) -> dict[str, Any]:
         """The new columns of a batch. `indices` (of `map(with_indices=True)`) name the row of an error as the dataset

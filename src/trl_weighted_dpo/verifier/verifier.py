@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from trl_weighted_dpo.core.checks import NAME_HINT, is_name
+from trl_weighted_dpo.core.identity import digest, function_identity
 from trl_weighted_dpo.core.printing import described
 from trl_weighted_dpo.core.workers import WorkerError, Workers
 from trl_weighted_dpo.verifier.aggregates import (
@@ -38,7 +39,7 @@ from trl_weighted_dpo.verifier.routes.tracing import read_trace
 from trl_weighted_dpo.verifier.view import DimensionCheck, SolutionView, view_of
 
 VERIFIER_VERSION = "4"
-"""Names the verifier's behaviour in caches; it changes whenever a profile may."""
+"""Result version of profiles: it changes whenever a profile may."""
 
 
 class MathVerifier:
@@ -131,15 +132,19 @@ class MathVerifier:
         return tuple(DIMENSION_CHECKS | self._own)
 
     @property
-    def version(self) -> str:
-        """Names its behaviour in caches: the package's version of it, and the versions of plugins that it checks by."""
-        if not self._own:
-            return VERIFIER_VERSION
-        from trl_weighted_dpo import plugins
+    def identity(self) -> dict[str, Any]:
+        """What decides a profile besides the row, in plain JSON types: for the keys of journals and caches.
 
-        installed = plugins.dimensions()
-        of_plugins = [name for name, check in self._own.items() if installed.get(name) == check]
-        return "; ".join((VERIFIER_VERSION, *(plugins.identity("dimensions", name) for name in of_plugins)))
+        A check of a plugin counts by name and version of the plugin, another one as
+        [`~core.identity.function_identity`] says. `max_workers` decides speed only.
+        """
+        return {
+            "version": VERIFIER_VERSION,
+            "calibration": digest(self._calibration),
+            "timeout": self.timeout,
+            "memory_mib": self.memory_mib,
+            "checks": {name: _check_identity(name, check) for name, check in self._own.items()},
+        }
 
     def verify(
         self,
@@ -278,7 +283,7 @@ class MathVerifier:
 
     def map_function(self) -> VerifyBatch:
         """Returns a function for `datasets.map(..., batched=True)` that adds profiles: see [`VerifyBatch`]."""
-        return VerifyBatch(self, self.version)
+        return VerifyBatch(self)
 
     def close(self) -> None:
         """Ends the worker processes; they also end with the verifier and with the interpreter."""
@@ -291,6 +296,14 @@ class MathVerifier:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check_identity(name: str, check: DimensionCheck) -> str:
+    from trl_weighted_dpo import plugins
+
+    if plugins.dimensions().get(name) == check:
+        return plugins.identity("dimensions", name)
+    return function_identity(check)
 
 
 def _check_arguments(problem: Any, solution: Any, reference_answer: Any, reference_solution: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a set of weights looks like, and when a person should look closer."""
+"""Diagnostics of a set of weights, with notes on when to look closer."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence

@@ -8,11 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from trl_weighted_dpo.core.schema import REJECTED_SEVERITY
-from trl_weighted_dpo.mining.hardness import HardnessFunction, HardnessSignals
+from trl_weighted_dpo import DimensionCheck, HardnessFunction, HardnessSignals, RawWeightFunction, WeightingConfig
 from trl_weighted_dpo.plugins import hookimpl
-from trl_weighted_dpo.verifier import DimensionCheck
-from trl_weighted_dpo.weighting import RawWeightFunction, WeightingConfig
 from weighted_dpo_units import answer_unit
 
 Array = NDArray[np.float64]
@@ -25,7 +22,7 @@ def confident(signals: HardnessSignals) -> float:
 
 def root_severity(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
     """`√severity`: slight errors count, grave ones not many times as much. Where severity is not known it is 0."""
-    return np.sqrt(np.nan_to_num(columns[REJECTED_SEVERITY]))
+    return np.sqrt(np.nan_to_num(columns["rejected_severity"]))
 
 
 @hookimpl

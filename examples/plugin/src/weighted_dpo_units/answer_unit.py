@@ -6,7 +6,7 @@ it is the right one is left to `semantic_alignment`.
 
 import re
 
-from trl_weighted_dpo.verifier import DimensionResult, Finding, SolutionView
+from trl_weighted_dpo import DimensionResult, Finding, SolutionView
 
 DIMENSION = "answer_unit"
 SCORE = 0.5

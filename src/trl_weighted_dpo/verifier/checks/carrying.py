@@ -1,4 +1,4 @@
-"""Derived values that are carried on as other ones, where the text itself says what should stand there."""
+"""Derived values that a later step copies wrongly, where the text itself says what should stand there."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

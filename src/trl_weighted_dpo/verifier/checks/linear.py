@@ -1,4 +1,4 @@
-"""Linear equations in a few names, taken up one by one: does the next one still agree with those before?"""
+"""Linear equations in a few names, added one at a time, each checked against those before."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
