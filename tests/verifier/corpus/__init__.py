@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.verifier.corpus.planted import answers, plants
-from trl_weighted_dpo.verifier import DIMENSIONS, VERIFIER_VERSION, ErrorProfile, MathVerifier
+from trl_weighted_dpo.verifier import DIMENSIONS, KINDS, VERIFIER_VERSION, ErrorProfile, MathVerifier
 
 FOLDER = Path(__file__).parent
 PROFILES = FOLDER / "profiles.jsonl"
@@ -66,21 +66,7 @@ class Stored(NamedTuple):
 
 def kinds() -> set[str]:
     """Every kind of finding that the verifier knows: dimension, kind and channel, as in [`Stored`]."""
-    from trl_weighted_dpo.verifier.dimensions import logical_consistency as logical
-    from trl_weighted_dpo.verifier.dimensions import numerical_validity as numerical
-    from trl_weighted_dpo.verifier.dimensions import semantic_alignment as semantic
-    from trl_weighted_dpo.verifier.dimensions import step_ordering as ordering
-    from trl_weighted_dpo.verifier.dimensions import structural_integrity as structural
-
-    final = "no_answer wrong_sign intermediate_value given_value off_by_one factor_of_two factor_of_ten wrong_answer"
-    return {
-        *(f"{semantic.DIMENSION}/{kind}/heuristic" for kind in semantic.SEVERITY),
-        *(f"{structural.DIMENSION}/{kind}/{channel}" for kind, (channel, _) in structural.KINDS.items()),
-        *(f"{ordering.DIMENSION}/{kind}/{channel}" for kind, (channel, _) in ordering.KINDS.items()),
-        *(f"{logical.DIMENSION}/{kind}/{channel}" for kind, channel in logical.SEVERITY),
-        *(f"{numerical.DIMENSION}/{kind}/rule" for kind in numerical.SEVERITIES),
-        *(f"final_answer/{kind}/rule" for kind in final.split()),
-    }
+    return {"/".join(key) for key in KINDS}
 
 
 def reasons() -> set[str]:

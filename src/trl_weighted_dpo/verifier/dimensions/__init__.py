@@ -1,5 +1,4 @@
-"""One module per dimension of the error profile, all of one shape: [`~facts.Facts`] in, a
-[`~findings.DimensionResult`] out."""
+"""One module per dimension: [`~facts.Facts`] in, a [`~findings.DimensionResult`] out."""
 
 from collections.abc import Callable
 

@@ -1,5 +1,6 @@
-"""One plain character for each exotic one, so that spans found in the plain text hold in the original; and one blank
-for each run of them, so that a text reads the same however wide it sets its blanks."""
+"""Plain characters for exotic ones, and one blank for each run of blanks.
+
+A plain text is as long as its original, so that spans found in it hold there."""
 
 import re
 import unicodedata

@@ -1,5 +1,4 @@
-"""The form of a text: brackets without partners, characters that nobody writes, repetitions, and what comes after the
-answer."""
+"""The form of a text: unbalanced brackets, broken characters, repetitions, and text after the answer."""
 
 import re
 from collections.abc import Iterator, Sequence
