@@ -9,6 +9,8 @@ from tests.pipeline.recipes import read
 from trl_weighted_dpo.pipeline.manifest import shell_line
 from trl_weighted_dpo.pipeline.recipe import RecipeError
 from trl_weighted_dpo.pipeline.stages import plan_stages
+from trl_weighted_dpo.verifier import VERIFIER_VERSION
+from trl_weighted_dpo.weighting import FORMULA_VERSION
 
 AXOLOTL = {"engine": "axolotl", "recipe": "dpo.yaml", "settings": {"bf16": False}}
 
@@ -59,13 +61,18 @@ def test_options_with_blanks_lists_and_mappings_are_quoted_and_repeated(folder):
 
 def test_files_count_by_content_and_not_by_their_folder(folder):
     stage = plan(folder, sample={"few_shot": "train.jsonl", "batch_tokens": 64}, verify={"workers": 2})
-    assert stage["round-1/sample"].settings == {"few_shot": "train.jsonl", "seed": 0}
+    assert stage["round-1/sample"].settings == {
+        "completions": 8, "temperature": 0.8, "top_p": 1.0, "top_k": 0, "max_new_tokens": 512, "stop": [], "seed": 0,
+        "few_shot": "train.jsonl", "backend": "transformers", "base_url": None, "dtype": None, "load_in_4bit": False,
+        "option": [], "generator": None, "prompt_template": "{problem}\n", "system_prompt": None,
+    }  # fmt: skip
     assert stage["round-1/sample"].inputs["few_shot"] == "train.jsonl"
-    assert stage["round-1/verify"].settings == {}
+    versions = {"verifier": VERIFIER_VERSION}
+    assert stage["round-1/verify"].settings == {"calibration": None, "dimension": [], "versions": versions}
     (folder / "zero.json").touch()
     train = {"engine": "trl", "settings": {"bf16": False, "deepspeed": str(folder / "zero.json")}}
     stage = plan(folder, train=train)["round-1/train"]
-    assert stage.settings == {"seed": 0, "bf16": False, "deepspeed": "zero.json"}
+    assert {name: stage.settings[name] for name in train["settings"]} == {"bf16": False, "deepspeed": "zero.json"}
     assert stage.inputs["deepspeed"] == str(folder / "zero.json")
     assert stage.config["deepspeed"] == str(folder / "zero.json")
 
@@ -120,14 +127,24 @@ def test_the_axolotl_yaml_is_the_user_s_with_model_data_and_folders_filled_in(fo
         "weighted_dpo": {"prompt_template": "Q: {problem}\n"},
     }
     # What is filled in decides nothing by its path.
-    assert stage.settings == {"seed": 5, "learning_rate": 1e-6, "bf16": False, "prompt_template": "Q: {problem}\n"}
+    block = stage.settings.pop("weighted_dpo")
+    assert (block["lambda"], block["ref_logps"], block["shuffle_seed"]) == (0.3, "auto", 42)
+    # Pairs that are there depend on no setting of mining.
+    assert "pairs_per_problem" not in block
+    assert stage.settings == {
+        "seed": 5, "learning_rate": 1e-6, "bf16": False, "prompt_template": "Q: {problem}\n", "system_prompt": None,
+        "versions": {"weighting": FORMULA_VERSION},
+    }  # fmt: skip
     assert stage.inputs == {"model": "out/sft/model", "data": "out/round-1/pairs.parquet"}
 
 
 def test_axolotl_mines_a_pool_where_mining_is_left_out(folder):
     stages = plan(folder, train=AXOLOTL, mine=None, weigh=None)
     assert stages["round-1/mine"].left_out == "skipped"
-    assert stages["round-1/train"].config["datasets"][0]["path"] == "out/round-1/scored.jsonl"
+    train = stages["round-1/train"]
+    assert train.config["datasets"][0]["path"] == "out/round-1/scored.jsonl"
+    assert train.settings["weighted_dpo"]["hardness"]["steps"] == 0.3
+    assert set(train.settings["versions"]) == {"weighting", "verifier", "mining"}
 
 
 def test_sft_data_of_its_own_are_left_as_they_are(folder):
@@ -144,25 +161,28 @@ def test_sft_data_of_its_own_are_left_as_they_are(folder):
 @pytest.mark.parametrize(
     ("train", "options"),
     [
-        ({"engine": "trl", "settings": {"bf16": True, "max_length": 300}}, "--dtype float32 --autocast bfloat16 "),
-        ({"engine": "trl", "settings": {"dtype": "bfloat16", "max_length": 300}}, "--dtype bfloat16 "),
+        (
+            {"engine": "trl", "settings": {"bf16": True, "max_length": 300}},
+            "--dtype float32 --max-length 300 --autocast bfloat16",
+        ),
+        ({"engine": "trl", "settings": {"dtype": "bfloat16", "max_length": 300}}, "--dtype bfloat16 --max-length 300"),
         (
             {"engine": "trl", "settings": {"load_in_4bit": True, "use_peft": True, "max_length": 300}},
-            "--dtype bfloat16 --load-in-4bit ",
+            "--dtype bfloat16 --load-in-4bit --max-length 300",
         ),
-        ({"engine": "axolotl", "settings": {"bf16": True, "sequence_len": 300}}, "--dtype bfloat16 "),
+        ({"engine": "axolotl", "settings": {"bf16": True, "sequence_len": 300}}, "--dtype bfloat16 --max-length 300"),
         (
             {"engine": "axolotl", "settings": {"adapter": "qlora", "load_in_4bit": True, "lora_r": 8, "bf16": True,
                                                "lora_target_linear": True, "sequence_len": 300}},
-            "--dtype bfloat16 --load-in-4bit --double-quant ",
+            "--dtype bfloat16 --load-in-4bit --double-quant --max-length 300",
         ),
     ],
 )  # fmt: skip
 def test_scoring_computes_as_training_will(folder, train, options):
-    assert lines(folder, train=train)["round-1/score"].endswith(f"--model out/sft/model {options}--max-length 300")
+    assert lines(folder, train=train)["round-1/score"].endswith(f"--model out/sft/model {options}")
     own = lines(folder, train=train, score={"dtype": "float16", "max_length": 7})["round-1/score"]
     assert "--dtype float16" in own
-    assert own.endswith("--max-length 7")
+    assert "--max-length 7" in own
 
 
 def test_an_adapter_is_merged_and_later_stages_see_a_whole_model(folder):

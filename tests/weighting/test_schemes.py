@@ -9,8 +9,8 @@ import pytest
 
 from trl_weighted_dpo import plugins
 from trl_weighted_dpo.core.checks import SchemaError
+from trl_weighted_dpo.settings.weighting import CONTROLS
 from trl_weighted_dpo.weighting import RAW_WEIGHTS, SCHEMES, WeightingConfig, compute_weights, weight_columns
-from trl_weighted_dpo.weighting.config import CONTROLS
 
 LINEAR = {"lambda_": 1.0, "clip_min": 0.0, "clip_max": 1e6}
 """Settings under which w = r / mean(r)."""
@@ -74,7 +74,7 @@ SIGNALS = {
 
 
 def test_verifier_adds_flaw_gap_and_nll():
-    weights = normalised(SIGNALS, "verifier", wrongness=2.0, confidence_gap=10.0, nll=1.0)
+    weights = normalised(SIGNALS, "verifier", severity=2.0, confidence_gap=10.0, nll=1.0)
     assert weights == over_mean([0.4 + 2.0 + 0.5, 1.6 + 0.0 + 1.0, 2.0 + 0.0 + 3.0, 0.0])
 
 

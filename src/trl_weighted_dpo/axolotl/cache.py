@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from trl_weighted_dpo._version import __version__
-from trl_weighted_dpo.axolotl.args import MINING_FIELDS, WeightedDPOSettings
+from trl_weighted_dpo.axolotl.args import MINING_FIELDS, WeightedDPOBlockConfig
 from trl_weighted_dpo.core.journal import file_digest
 from trl_weighted_dpo.verifier import VERIFIER_VERSION
 
@@ -61,7 +61,7 @@ def prepared_path(cfg: Mapping[str, Any]) -> str:
 
 def _mining(settings: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        parsed = WeightedDPOSettings(**settings)
+        parsed = WeightedDPOBlockConfig(**settings)
     except ValidationError:
         # Axolotl's own validation comes next and says what is wrong.
         return {name: settings.get(name) for name in MINING_FIELDS}

@@ -9,9 +9,10 @@ from typing import Any
 
 from trl_weighted_dpo.core.files import write_jsonl, write_whole
 from trl_weighted_dpo.core.journal import file_digest
-from trl_weighted_dpo.evaluation.evaluating import Evaluation, EvaluationConfig
+from trl_weighted_dpo.evaluation.evaluating import Evaluation
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES, Model
 from trl_weighted_dpo.evaluation.pools import Answered, read_answered
+from trl_weighted_dpo.settings.evaluation import EvaluationConfig
 
 REPORT = "evaluation.json"
 PROBLEMS = "problems.jsonl"

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from trl_weighted_dpo.pipeline.engines import Engine, engine_of
-from trl_weighted_dpo.pipeline.options import SPEED, Options, existing_file
+from trl_weighted_dpo.pipeline.options import COMMANDS, VERSIONS, existing_file
 from trl_weighted_dpo.pipeline.recipe import (
     DATA_STAGES,
-    FILLED_IN,
     Block,
     Recipe,
     RecipeError,
@@ -33,7 +32,8 @@ class Stage:
         output (`Path`): The file or folder that it makes.
         command (`tuple[str, ...]`): Its command line; empty if it is left out.
         inputs (`Mapping[str, str]`): What it reads, by what that is to it: files, folders, or names on the hub.
-        settings (`Mapping[str, Any]`): What decides its output besides.
+        settings (`Mapping[str, Any]`): What decides its output besides: all settings, with the defaults of those that
+            the recipe does not give, and under `versions` those of this package that decide the result.
         config (`Mapping[str, Any]`, *optional*): Content of the YAML that the command reads.
         config_file (`Path`, *optional*): Where that is written before.
         engine ([`~pipeline.engines.Engine`], *optional*): What trains, with checkpoints in the output.
@@ -102,31 +102,27 @@ class _Planner:
     def _own(
         self,
         name: str,
-        command: str,
+        kind: str,
         inputs: Mapping[str, str],
         output: Path,
         options: Mapping[str, Any],
         block: Block | None = None,
         to_stdout: bool = False,
     ) -> Stage:
-        """A stage that one of our commands does; its first input is the command's argument, another one named as an
-        option is that option."""
-        known = Options(command, FILLED_IN.get(command, frozenset()))
+        """A stage that one of our commands does (`kind` is a key of `COMMANDS`); its first input is the command's
+        argument, another one named as an option is that option."""
+        known = COMMANDS[kind]
         launch = None if block is None else block.launch
         program = ["weighted-dpo"] if launch is None else [*shlex.split(launch), "-m", _CLI]
         first, *others = inputs
-        paths = {key: inputs[key] for key in others if key in known}
-        words = [*program, command, inputs[first]]
+        paths = {key: inputs[key] for key in others if key in known.others}
+        words = [*program, known.name, inputs[first]]
         words += ["--json"] if to_stdout else ["--output", str(output)]
         words += known.words({**options, **paths})
-        read, settings = dict(inputs), {}
-        for key, value in options.items():
-            if value is not None and key not in SPEED:
-                path = existing_file(value) if known.is_file(key) else None
-                settings[key] = value if path is None else path.name
-                if path is not None:
-                    read[key] = str(path)
-        return Stage(name, output, tuple(words), read, settings, to_stdout=to_stdout)
+        settings, files = known.resolved(options)
+        return Stage(
+            name, output, tuple(words), {**inputs, **files}, _with_versions(settings, known.name), to_stdout=to_stdout
+        )
 
     def _problems(self, source: Source) -> Stage:
         return self._own("problems", "problems", {"problems": source.path}, self.problems, source.options)
@@ -135,11 +131,8 @@ class _Planner:
         folder = self.folder / "sft"
         data = folder / "data.jsonl"
         if not has_own_data(sft):
-            options = {"completions_for": self.model, **self.rendering}
-            stage = self._own("sft-data", "problems", {"problems": str(self.problems)}, data, options)
-            # The model is an input by its content, and no setting by its name.
-            settings = {key: value for key, value in stage.settings.items() if key != "completions_for"}
-            yield Stage(stage.name, data, stage.command, {**stage.inputs, "model": self.model}, settings)
+            inputs = {"problems": str(self.problems), "completions_for": self.model}
+            yield self._own("sft-data", "sft-data", inputs, data, self.rendering)
         yield from self._trained("sft", sft, folder, None if has_own_data(sft) else data)
 
     def _trained(self, name: str, training: Training, folder: Path, data: Path | None) -> Iterator[Stage]:
@@ -149,10 +142,13 @@ class _Planner:
         settings = {"seed": self.recipe.seed, **training.settings}
         config = engine.config(settings, self.model, data, folder, self.rendering)
         inputs = {"model": self.model} | ({} if data is None else {"data": str(data)})
+        mines = self.recipe.mine is None
         deciding, files = _deciding(engine.deciding(settings, has_data=data is not None))
-        rendering = {key: value for key, value in self.rendering.items() if value is not None}
+        deciding = engine.resolved(deciding, mines)
+        rendering, _ = COMMANDS["sft-data"].resolved(self.rendering)
+        deciding = _with_versions(deciding | rendering, engine.kind, "mine" if mines else "")
         yield Stage(
-            name, output, tuple(engine.command(config_file, training.launch)), inputs | files, deciding | rendering,
+            name, output, tuple(engine.command(config_file, training.launch)), inputs | files, deciding,
             config, config_file, engine,
         )  # fmt: skip
         base, self.model = self.model, str(output)
@@ -241,15 +237,21 @@ class _Planner:
         if self.recipe.train is None:
             return {}
         weighting = engine_of(self.recipe.train, "train").weighting(self.recipe.train.settings)
-        names = Options("weigh", FILLED_IN["weigh"]).names
+        names = [setting.key for setting in COMMANDS["weigh"].keys]
         return {name: weighting[name] for name in names if weighting.get(name) is not None}
 
     def _evaluation(self, block: Block, source: Source, models: Mapping[str, str]) -> Stage:
         output = self.folder / "evaluation"
         options = {"seed": self.recipe.seed, **block.options, **source.options, **self.rendering}
-        stage = self._own("evaluate", "evaluate", {"problems": source.path}, output, options, block)
+        stage = self._own("evaluate", "evaluation", {"problems": source.path}, output, options, block)
         words = [word for name, path in models.items() for word in ("--model", f"{name}={path}")]
         return Stage(stage.name, output, (*stage.command, *words), {**stage.inputs, **models}, stage.settings)
+
+
+def _with_versions(settings: Mapping[str, Any], *kinds: str) -> dict[str, Any]:
+    """Settings, and the versions that decide the results of stages of these kinds."""
+    versions = {name: version for kind in kinds if kind in VERSIONS for name, version in VERSIONS[kind]().items()}
+    return {**settings, **({"versions": versions} if versions else {})}
 
 
 def _deciding(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

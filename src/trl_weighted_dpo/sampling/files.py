@@ -16,10 +16,10 @@ from trl_weighted_dpo.core.checks import check_pool_row, row_error
 from trl_weighted_dpo.core.files import check_rows, write_rows
 from trl_weighted_dpo.core.journal import Journal, digest
 from trl_weighted_dpo.plugins.hookspecs import Sampler
-from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.prompts import render_prompt
 from trl_weighted_dpo.sampling.requests import SampleRequest, sample_seed
 from trl_weighted_dpo.scoring.files import journal_paths, journals_of, remove_journals
+from trl_weighted_dpo.settings.sampling import SamplingConfig
 
 WINDOW_REQUESTS = 4096
 """Samples are asked for in windows, within which a backend may batch them as it likes."""
