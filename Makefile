@@ -10,7 +10,7 @@ DATASETS ?=
 INSTALLED := $(VENV)/.installed
 NEWEST_INSTALLED := $(NEWEST_VENV)/.installed
 
-.PHONY: quickstart test test-newest-trl lint types format install clean
+.PHONY: quickstart test test-newest-trl lint types format docs-tables install clean
 
 quickstart: $(INSTALLED)  ## run the main job on a CPU: the whole method in the tiny world, with weighted DPO in Axolotl
 	$(VENV)/bin/python examples/quickstart.py $(if $(DATASETS),--datasets $(DATASETS))
@@ -31,6 +31,9 @@ types: $(INSTALLED)
 format: $(INSTALLED)
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+docs-tables: $(INSTALLED)  ## rewrite the tables of settings and options in the documentation
+	$(VENV)/bin/python tools/docs_tables.py
 
 install: $(INSTALLED)
 

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.recipes import read
-from trl_weighted_dpo.pipeline.manifest import shell_line
+from trl_weighted_dpo.pipeline.manifest import changes, shell_line
+from trl_weighted_dpo.pipeline.options import COMMANDS
 from trl_weighted_dpo.pipeline.recipe import RecipeError
 from trl_weighted_dpo.pipeline.stages import plan_stages
+from trl_weighted_dpo.settings import PairingConfig, settings_of
+from trl_weighted_dpo.settings.training import training_fields
 from trl_weighted_dpo.verifier import VERIFIER_VERSION
 from trl_weighted_dpo.weighting import FORMULA_VERSION
 
@@ -226,3 +229,81 @@ def test_a_file_stands_in_for_the_first_round_alone(folder):
     assert "problems" not in pool
     assert pool["round-1/verify"].inputs == {"pool": "pool.jsonl"}
     assert pool["round-1/sample"].output == Path("pool.jsonl")
+
+
+def changed_default(monkeypatch, setting):
+    """Give a setting another default, as a release may."""
+    field = setting.owner.__dataclass_fields__[setting.name]
+    if setting.is_nested:
+        monkeypatch.setattr(field, "default_factory", lambda: setting.kind(steps=0.9))
+    elif setting.choices:
+        monkeypatch.setattr(field, "default", next(value for value in setting.choices if value != setting.default))
+    elif setting.is_list:
+        monkeypatch.setattr(field, "default", ("other",))
+    elif setting.is_from_file:
+        monkeypatch.setattr(field, "default", (("a", "b"),))
+    elif setting.kind is bool:
+        monkeypatch.setattr(field, "default", not setting.default)
+    elif setting.kind in (int, float):
+        monkeypatch.setattr(field, "default", (setting.default or 0) + 1)
+    else:
+        monkeypatch.setattr(field, "default", "other")
+
+
+SETTINGS = [(block, setting) for block, command in COMMANDS.items() for setting in command.settings]
+
+
+@pytest.mark.parametrize(("block", "setting"), SETTINGS, ids=[f"{block}-{setting.key}" for block, setting in SETTINGS])
+def test_a_changed_default_makes_a_stage_of_ours_stale(monkeypatch, block, setting):
+    command = COMMANDS[block]
+    before, _ = command.resolved({})
+    changed_default(monkeypatch, setting)
+    after, _ = command.resolved({})
+    if setting.is_speed_only:
+        assert after == before
+    else:
+        (change,) = changes(before, after)
+        assert change.startswith((f"{setting.key} ", f"{setting.key}."))
+
+
+def test_settings_of_commands_are_many():
+    assert len(SETTINGS) >= 80
+    assert sum(setting.is_speed_only for _, setting in SETTINGS) == 6
+
+
+TRAINED = [*training_fields().values(), *settings_of(PairingConfig)]
+
+
+@pytest.mark.parametrize("setting", TRAINED, ids=lambda setting: setting.name)
+def test_a_changed_default_makes_training_stale(folder, monkeypatch, setting):
+    recipes = [{}, {"train": AXOLOTL}, {"train": AXOLOTL, "mine": None, "weigh": None}]
+    (folder / "dpo.yaml").write_text("sequence_len: 768\n")
+    before = [plan(folder, **recipe)["round-1/train"].settings for recipe in recipes]
+    changed_default(monkeypatch, setting)
+    after = [plan(folder, **recipe)["round-1/train"].settings for recipe in recipes]
+    found = [list(changes(*both)) for both in zip(before, after, strict=True)]
+    # TRL, and Axolotl with pairs that were mined before, mine nothing.
+    given = {"lambda_": []}.get(setting.name)
+    mines = setting.owner is PairingConfig
+    assert [len(reasons) for reasons in found] == [0 if mines or given == [] else 1, 0 if mines else 1, 1]
+    assert all(setting.key in reason for reasons in found for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "stages"),
+    [
+        ("trl_weighted_dpo.verifier.VERIFIER_VERSION", "verifier", ["round-1/verify", "round-1/mine", "evaluate"]),
+        ("trl_weighted_dpo.mining.MINING_VERSION", "mining", ["round-1/mine"]),
+        ("trl_weighted_dpo.weighting.FORMULA_VERSION", "weighting", ["round-1/weigh", "round-1/train"]),
+    ],
+)
+def test_versions_that_decide_a_result_make_its_stage_stale(folder, monkeypatch, place, name, stages):
+    before = plan(folder)
+    monkeypatch.setattr(place, "other")
+    after = plan(folder)
+    found = {stage: list(changes(before[stage].settings, after[stage].settings)) for stage in before}
+    assert [stage for stage, reasons in found.items() if reasons] == stages
+    for stage in stages:
+        (reason,) = found[stage]
+        assert reason.startswith(f"versions.{name} ")
+        assert reason.endswith(" -> other")

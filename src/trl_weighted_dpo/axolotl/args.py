@@ -5,16 +5,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from trl_weighted_dpo.settings import (
+    AXOLOTL_BLOCK,
     HardnessConfig,
     PairingConfig,
     RenderingConfig,
-    TrainingConfig,
     WeightingConfig,
     settings_of,
 )
 
-BLOCK = (WeightingConfig, TrainingConfig, PairingConfig, RenderingConfig)
-"""Whose settings the block has."""
 PAIRING_FIELDS = tuple(setting.name for setting in settings_of(PairingConfig))
 MINING_FIELDS = (*PAIRING_FIELDS, *(setting.name for setting in settings_of(RenderingConfig)))
 """Settings that decide which pairs there are and how they read."""
@@ -39,7 +37,7 @@ def _model(name: str, doc: str, *configs: type) -> Any:
     return create_model(name, __base__=_Forbidding, __doc__=doc, __module__=__name__, **fields)
 
 
-_Block: Any = _model("_Block", "Nested configuration available under the `weighted_dpo` key.", *BLOCK)
+_Block: Any = _model("_Block", "Nested configuration available under the `weighted_dpo` key.", *AXOLOTL_BLOCK)
 
 
 class WeightedDPOBlockConfig(_Block):

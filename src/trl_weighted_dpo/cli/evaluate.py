@@ -12,7 +12,7 @@ from trl_weighted_dpo.cli.options import with_settings
 from trl_weighted_dpo.settings import (
     BackendConfig,
     EvaluationConfig,
-    ModelSamplesConfig,
+    ModelsConfig,
     SamplingConfig,
     SourceConfig,
     WorkersConfig,
@@ -56,19 +56,15 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Greedy candidates of a model: a pool with one for each problem.", metavar="NAME=FILE"),
     ] = None,
-    baseline: Annotated[
-        str | None, typer.Option(help="The model that others are compared with; the first one if left out.")
-    ] = None,
+    comparison: Callable[..., ModelsConfig],
     evaluation: Callable[..., EvaluationConfig],
     processes: Callable[..., WorkersConfig],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON instead of tables.")] = False,
     completions: Annotated[
         int,
-        typer.Option("--completions", "-k", min=0, help=setting_of(ModelSamplesConfig, "completions").help),
-    ] = ModelSamplesConfig.completions,
-    seed: Annotated[
-        int, typer.Option(min=0, help=setting_of(ModelSamplesConfig, "seed").help)
-    ] = ModelSamplesConfig.seed,
+        typer.Option("--completions", "-k", min=0, help=setting_of(ModelsConfig, "completions").help),
+    ] = ModelsConfig.completions,
+    seed: Annotated[int, typer.Option(min=0, help=setting_of(ModelsConfig, "seed").help)] = ModelsConfig.seed,
     adapter: Annotated[
         list[str] | None, typer.Option(help="LoRA adapter on one of the models.", metavar="NAME=PATH")
     ] = None,
@@ -96,13 +92,14 @@ def evaluate(
             raise ValueError("say where the report goes: -o FOLDER.")
         if output.exists() and not output.is_dir():
             raise ValueError(f"{output}: this is a file. Name a folder as output.")
-        config = evaluation(seed=seed)
+        compared = comparison(completions=completions, seed=seed)
+        config = evaluation(seed=compared.seed)
         models = _pools(pool or (), greedy or ())
         check_paths([path for own in models for path in (own.greedy, own.samples) if path is not None])
         loaded = backend(adapter=None)
         given = backend_options(loaded)
         sampled = _sampled(model or (), adapter or (), given, loaded.backend, [own.name for own in models])
-        _check_names([*(own.name for own in models), *(own.name for own in sampled)], baseline)
+        _check_names([*(own.name for own in models), *(own.name for own in sampled)], compared.baseline)
         if sampled and problems is None:
             raise ValueError("--model needs problems to sample: weighted-dpo evaluate PROBLEMS --model NAME=PATH.")
         if not sampled and problems is not None:
@@ -123,7 +120,7 @@ def evaluate(
             models += made
         if not is_main_process:
             return
-        first = baseline or models[0].name
+        first = compared.baseline or models[0].name
         report = evaluate_files(output, sorted(models, key=lambda own: own.name != first), config, processes().workers)
     except (ValueError, OSError, ImportError, MemoryError) as error:
         typer.echo(f"Error: {error}", err=True)

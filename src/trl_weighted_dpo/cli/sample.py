@@ -17,14 +17,15 @@ def sample(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the pool goes: *.jsonl or *.parquet.")],
     model: Annotated[str, typer.Option(help="The model to sample from: folder, name on the hub, or a server's name.")],
-    sampling: Callable[..., SamplingConfig],
-    backend: Callable[..., BackendConfig],
-    source: Callable[..., SourceConfig],
-    pool: Callable[..., PoolConfig],
+    *,
     completions: Annotated[
         int | None, typer.Option("--completions", "-k", help="Samples of each problem; 8, with --temperature 0 one.")
     ] = None,
+    sampling: Callable[..., SamplingConfig],
     few_shot: Annotated[Path | None, typer.Option(help=setting_of(SamplingConfig, "few_shot").help)] = None,
+    backend: Callable[..., BackendConfig],
+    source: Callable[..., SourceConfig],
+    pool: Callable[..., PoolConfig],
 ) -> None:
     """Sample solutions of problems from a model.
 

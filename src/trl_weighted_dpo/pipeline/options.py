@@ -9,7 +9,7 @@ from typing import Any
 from trl_weighted_dpo.settings import (
     BackendConfig,
     EvaluationConfig,
-    ModelSamplesConfig,
+    ModelsConfig,
     PairingConfig,
     PoolConfig,
     RenderingConfig,
@@ -174,7 +174,7 @@ COMMANDS = {
     ),
     "evaluation": Command(
         "evaluate",
-        _of(ModelSamplesConfig, EvaluationConfig, WorkersConfig, SamplingConfig, BackendConfig, without=_APART),
+        _of(ModelsConfig, EvaluationConfig, WorkersConfig, SamplingConfig, BackendConfig, without=_APART),
         (*_SOURCE, *_RENDERING),
         (*_MODEL, *_WRITTEN, "pool", "greedy"),
     ),

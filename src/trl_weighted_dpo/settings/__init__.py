@@ -8,7 +8,7 @@ of the commands (`cli/options.py`), the `weighted_dpo:` block (`axolotl/args.py`
 
 from trl_weighted_dpo.settings.audit import AuditConfig
 from trl_weighted_dpo.settings.common import DEFAULT_PROMPT_TEMPLATE, RenderingConfig, WorkersConfig
-from trl_weighted_dpo.settings.evaluation import EvaluationConfig, ModelSamplesConfig
+from trl_weighted_dpo.settings.evaluation import EvaluationConfig, ModelsConfig
 from trl_weighted_dpo.settings.mining import AssessmentConfig, HardnessConfig, PairingConfig
 from trl_weighted_dpo.settings.planning import PlanConfig
 from trl_weighted_dpo.settings.problems import SourceConfig
@@ -26,7 +26,11 @@ from trl_weighted_dpo.settings.training import PairsConfig, TrainingConfig
 from trl_weighted_dpo.settings.verification import CalibrationConfig, VerificationConfig
 from trl_weighted_dpo.settings.weighting import WeighConfig, WeightingConfig
 
+AXOLOTL_BLOCK = (WeightingConfig, TrainingConfig, PairingConfig, RenderingConfig)
+"""Whose settings the `weighted_dpo:` block of an Axolotl YAML has."""
+
 __all__ = [
+    "AXOLOTL_BLOCK",
     "DEFAULT_PROMPT_TEMPLATE",
     "AssessmentConfig",
     "AuditConfig",
@@ -34,7 +38,7 @@ __all__ = [
     "CalibrationConfig",
     "EvaluationConfig",
     "HardnessConfig",
-    "ModelSamplesConfig",
+    "ModelsConfig",
     "PairingConfig",
     "PairsConfig",
     "PlanConfig",

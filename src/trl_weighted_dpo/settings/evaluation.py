@@ -35,13 +35,14 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True)
-class ModelSamplesConfig:
-    """What of the sampling of models differs in an evaluation from [`~settings.SamplingConfig`].
+class ModelsConfig:
+    """Which model the others are compared with, and what of their sampling differs from [`~settings.SamplingConfig`].
 
     Raises:
         `ValueError`: If a value is out of its range.
     """
 
+    baseline: Annotated[str | None, Doc("Model that the others are compared with; by default the first one.")] = None
     completions: Annotated[
         int, Ge(0), Doc("Samples of each problem, beside a greedy candidate; 0 leaves the samples out.")
     ] = SamplingConfig.completions

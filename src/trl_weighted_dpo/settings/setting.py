@@ -135,10 +135,9 @@ class Setting:
             return self.is_optional
         if self.choices:
             return any(value == choice and isinstance(value, type(choice)) for choice in self.choices)
-        if self.is_from_file or self.kind is Mapping:
-            return not isinstance(value, str)
-        if self.is_list:
-            return not isinstance(value, str) and all(isinstance(item, str) and item for item in value)
+        if self.is_from_file or self.is_list:
+            is_list = isinstance(value, Sequence) and not isinstance(value, str)
+            return is_list and (self.is_from_file or all(isinstance(item, str) and item for item in value))
         if self.kind in (int, float):
             is_number = isinstance(value, Integral if self.kind is int else Real) and not isinstance(value, bool)
             return is_number and math.isfinite(value) and all(_holds(bound, value) for bound in self.bounds)
@@ -162,7 +161,7 @@ class Setting:
         return read
 
     def _read(self, value: Any) -> Any:
-        if value is None or (self.none_as is not None and not isinstance(value, bool) and value == self.none_as):
+        if value is None or str(value) == str(self.none_as):
             return None
         if self.is_nested:
             return value if isinstance(value, self.kind) else read_settings(self.kind, self._named(value))
