@@ -27,7 +27,7 @@ class FailOn(StrEnum):
     NEVER = "never"
 
 
-@with_settings
+@with_settings("weighting", "tolerated")
 def audit(
     pairs: Annotated[Path, typer.Argument(help="Pairs, as JSONL or Parquet: prompt, chosen, rejected.")],
     audited: Callable[..., AuditConfig],

@@ -10,7 +10,7 @@ from trl_weighted_dpo.cli.options import with_settings
 from trl_weighted_dpo.settings import CalibrationConfig
 
 
-@with_settings
+@with_settings()
 def calibrate(
     labelled: Annotated[
         list[Path],

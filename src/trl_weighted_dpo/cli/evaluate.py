@@ -34,7 +34,7 @@ _OF_SAMPLING = {
 """Parameters that mean nothing where no model is sampled."""
 
 
-@with_settings
+@with_settings()
 def evaluate(
     *,
     context: typer.Context,

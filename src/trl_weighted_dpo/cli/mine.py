@@ -11,7 +11,7 @@ from trl_weighted_dpo.cli.options import with_settings
 from trl_weighted_dpo.settings import PairingConfig, WorkersConfig
 
 
-@with_settings
+@with_settings()
 def mine(
     pool: Annotated[Path, typer.Argument(help="Pool, JSONL or Parquet: plain, verified, scored, or both.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the pairs go: *.jsonl or *.parquet.")],

@@ -17,31 +17,37 @@ import typer
 from trl_weighted_dpo.settings.setting import Setting, settings_of
 
 
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of the settings that its parameters name."""
-    hints = get_type_hints(command, include_extras=True)
-    configs = {name: config for name, hint in hints.items() if (config := _config(hint)) is not None}
-    parameters: dict[str, inspect.Parameter] = {}
-    own = {name for name in inspect.signature(command).parameters if name not in configs}
-    for name, parameter in inspect.signature(command).parameters.items():
-        if name in configs:
-            for setting in _offered(configs[name], own):
-                parameters.setdefault(setting.name, _parameter(setting))
-        else:
-            parameters[name] = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+def with_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of the settings that its parameters name, without those of these names."""
 
-    @functools.wraps(command)
-    def expanded(**given: Any) -> None:
-        passed = {name: value for name, value in given.items() if name in own}
-        for name, config in configs.items():
-            values = {setting.name: given[setting.name] for setting in _offered(config, own)}
-            passed[name] = functools.partial(_make, config, values)
-        command(**passed)
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        signature = inspect.signature(command)
+        configs = {name: config for name, hint in hints.items() if (config := _config(hint)) is not None}
+        own = set(signature.parameters) - set(configs)
+        offered = {
+            name: [setting for setting in settings_of(config) if setting.name not in (*own, *without)]
+            for name, config in configs.items()
+        }
+        parameters: dict[str, inspect.Parameter] = {}
+        for name, parameter in signature.parameters.items():
+            if name in configs:
+                for setting in offered[name]:
+                    parameters.setdefault(setting.name, _parameter(setting))
+            else:
+                parameters[name] = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
 
-    # Typer asks for both.
-    expanded.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
-    expanded.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
-    return expanded
+        @functools.wraps(command)
+        def expanded(**given: Any) -> None:
+            makers = {name: functools.partial(_make, config, offered[name], given) for name, config in configs.items()}
+            command(**{name: given[name] for name in own}, **makers)
+
+        # Typer asks for both.
+        expanded.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+        expanded.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
+        return expanded
+
+    return decorate
 
 
 def settings_of_command(command: Callable[..., None]) -> Iterator[type]:
@@ -55,30 +61,17 @@ def _config(hint: Any) -> type | None:
     return made if is_dataclass(made) and isinstance(made, type) else None
 
 
-def _offered(config: type, own: set[str]) -> Iterator[Setting]:
-    """The settings that have an option: not those that the command has of its own, nor those that are no text."""
-    for setting in settings_of(config):
-        is_text = setting.kind is not Mapping and not setting.is_from_file
-        if setting.name not in own and is_text and not (setting.is_nested and not _is_flat(setting.kind)):
-            yield setting
-
-
-def _is_flat(config: type) -> bool:
-    return all(setting.kind in (float, str) and not setting.is_list for setting in settings_of(config))
-
-
-def _make(config: Any, given: Mapping[str, Any], **changes: Any) -> Any:
+def _make(config: Any, offered: Sequence[Setting], given: Mapping[str, Any], **changes: Any) -> Any:
     """The settings by the values of options, and others that go before them."""
     values = {}
-    for setting in settings_of(config):
-        if setting.name in given and setting.name not in changes:
-            value = given[setting.name]
-            if (setting.is_list or setting.is_nested) and not value:
-                continue
-            try:
-                values[setting.name] = setting.read(value)
-            except ValueError as error:
-                raise ValueError(f"{setting.flag} {_shown(value)}: {str(error)[:1].lower()}{str(error)[1:]}") from error
+    for setting in offered:
+        value = given[setting.name]
+        if setting.name in changes or ((setting.is_list or setting.is_nested) and not value):
+            continue
+        try:
+            values[setting.name] = setting.read(value)
+        except ValueError as error:
+            raise ValueError(f"{setting.flag} {_shown(value)}: {str(error)[:1].lower()}{str(error)[1:]}") from error
     return config(**values, **changes)
 
 

@@ -20,7 +20,7 @@ UNFIT, UNUSABLE = 1, 2
 """Exit codes: the run does not fit; it could not be planned."""
 
 
-@with_settings
+@with_settings()
 def plan(
     recipe: Annotated[
         Path, typer.Argument(help="Axolotl YAML with `rl: weighted_dpo`, or YAML or JSON of WeightedDPOConfig fields.")

@@ -10,7 +10,7 @@ from trl_weighted_dpo.cli.options import with_settings
 from trl_weighted_dpo.settings import RenderingConfig, SourceConfig, settings_of
 
 
-@with_settings
+@with_settings()
 def problems(
     source: Annotated[
         str, typer.Argument(help="File (JSONL, JSONL.GZ, Parquet, CSV), folder, or name on the hub (NAME:CONFIG).")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trl_weighted_dpo.core.files import RowFile
 
 
-@with_settings
+@with_settings()
 def score(
     pool: Annotated[Path, typer.Argument(help="Pool, as JSONL or Parquet: problem, candidates; verified or not.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the scored rows go: *.jsonl or *.parquet.")],

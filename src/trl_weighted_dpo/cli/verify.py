@@ -23,7 +23,7 @@ _Explained = tuple[dict[str, int], dict[str, Any], "ErrorProfile"]
 """Where a solution stands in its file, its solution row and its profile."""
 
 
-@with_settings
+@with_settings()
 def verify(
     verification: Callable[..., VerificationConfig],
     file: Annotated[

@@ -13,7 +13,7 @@ from trl_weighted_dpo.cli.options import with_settings
 from trl_weighted_dpo.settings import WeighConfig, WeightingConfig
 
 
-@with_settings
+@with_settings()
 def weigh(
     pairs: Annotated[Path, typer.Argument(help="Pairs, as JSONL or Parquet, with signals or weights.")],
     *,

@@ -64,7 +64,7 @@ def evaluate_files(
     Args:
         folder (`Path`): Made if need be.
         models (`Sequence[ModelFiles]`): The first is the baseline.
-        config ([`~evaluation.evaluating.EvaluationConfig`], *optional*): How they are compared.
+        config ([`~settings.EvaluationConfig`], *optional*): How they are compared.
         workers (`int`, *optional*, defaults to `1`): Processes to verify in.
 
     Returns:
