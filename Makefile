@@ -16,7 +16,7 @@ CALIBRATED_ON := parc_gsm8k.jsonl parc_metamathqa.jsonl gsm8k_solutions_pool.jso
 INSTALLED := $(VENV)/.installed
 NEWEST_INSTALLED := $(NEWEST_VENV)/.installed
 
-.PHONY: quickstart test test-fast test-newest-trl profiles lint types format install clean calibrate
+.PHONY: quickstart test test-fast test-newest-trl profiles calibrate lint types format docs-tables install clean
 
 quickstart: $(INSTALLED)  ## run the main job on a CPU: the whole method in the tiny world, with weighted DPO in Axolotl
 	$(VENV)/bin/python examples/quickstart.py $(if $(DATASETS),--datasets $(DATASETS))
@@ -47,6 +47,9 @@ types: $(INSTALLED)
 format: $(INSTALLED)
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+docs-tables: $(INSTALLED)  ## rewrite the tables of settings and options in the documentation
+	$(VENV)/bin/python -m tools.docs_tables
 
 install: $(INSTALLED)
 

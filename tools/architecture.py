@@ -1,7 +1,4 @@
-"""Writes the layout in docs/architecture.md from the first docstring line of each module.
-
-python tools/architecture.py
-"""
+"""The layout in `docs/architecture.md`, from the first docstring lines; `tools/docs_tables.py` writes it."""
 
 import ast
 import re
@@ -9,11 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "architecture.md"
-BEGIN, END = "<!-- table: layout -->", "<!-- end -->"
 ORDER = (
-    "core", "problems", "sampling", "verifier", "scoring", "mining", "audit", "weighting", "training", "planning",
-    "evaluation", "pipeline", "axolotl", "plugins", "report", "cli",
+    "core", "settings", "problems", "sampling", "verifier", "scoring", "mining", "audit", "weighting", "training",
+    "planning", "evaluation", "pipeline", "axolotl", "plugins", "report", "cli",
 )  # fmt: skip
 """Packages in the order in which a reader meets them; others follow by name."""
 _REFERENCE = re.compile(r"\[(`)~?(?:\w+\.)*(\w+`)\]")
@@ -54,13 +49,3 @@ def _below(folder: Path, indent: str) -> Iterator[tuple[str, str]]:
 
 def _place(package: Path) -> int:
     return ORDER.index(package.name) if package.name in ORDER else len(ORDER)
-
-
-def updated(page: str) -> str:
-    """The page with the layout between its markers."""
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n```\n{layout()}\n```\n{END}{rest.split(END, 1)[1]}"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -19,11 +19,11 @@ _EXPORTS = {
     "load_problems": "problems",
     # Sampling and scoring.
     "Sample": "sampling",
-    "SamplingConfig": "sampling",
+    "SamplingConfig": "settings",
     "TransformersSampler": "sampling.transformers_sampler",
     "sample_file": "sampling.files",
     "Scorer": "scoring.scoring",
-    "ScoringConfig": "scoring.scoring",
+    "ScoringConfig": "settings",
     "VLLMModel": "scoring.vllm_scorer",
     "score_rows": "scoring.scoring",
     # The verifier, and what its dimensions are written with.
@@ -35,8 +35,8 @@ _EXPORTS = {
     "Finding": "verifier",
     "SolutionView": "verifier",
     # Mining, in memory and by batches.
-    "PairingConfig": "mining.config",
-    "HardnessConfig": "mining.hardness",
+    "PairingConfig": "settings",
+    "HardnessConfig": "settings",
     "HardnessFunction": "mining.hardness",
     "HardnessSignals": "mining.hardness",
     "mine_pairs": "mining.pairing",
@@ -44,10 +44,10 @@ _EXPORTS = {
     "SelectBatch": "mining.batches",
     "NEGATIVE_HARDNESS": "mining.batches",
     "HardnessScale": "mining.selection",
-    "AuditConfig": "audit",
+    "AuditConfig": "settings",
     "audit_pairs": "audit",
     # Weighting and training.
-    "WeightingConfig": "weighting",
+    "WeightingConfig": "settings",
     "RawWeightFunction": "weighting",
     "compute_weights": "weighting",
     "WeightedDPOConfig": "training.config",

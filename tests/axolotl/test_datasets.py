@@ -217,12 +217,12 @@ def test_columns_that_begin_with_nulls_keep_their_types(tmp_path):
 
 def test_all_settings_of_mining_reach_it(pool, tmp_path):
     settings = {"strategy": "easiest", "chosen": "nearest", "max_candidates": 3, "hardness": {"steps": 0.9}}
-    pairing = ours.WeightedDPOSettings(**settings).pairing
+    pairing = ours.WeightedDPOBlockConfig(**settings).pairing
     assert pairing == PairingConfig(
         strategy="easiest", chosen="nearest", max_candidates=3, hardness=HardnessConfig(steps=0.9)
     )
     with pytest.raises(ValueError, match="min_quantile < max_quantile"):
-        ours.WeightedDPOSettings(min_quantile=0.5, max_quantile=0.4)
+        ours.WeightedDPOBlockConfig(min_quantile=0.5, max_quantile=0.4)
 
 
 def test_a_chat_template_renders_prompt_and_completions(pool, tmp_path):

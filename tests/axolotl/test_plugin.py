@@ -9,10 +9,8 @@ from axolotl.utils.dict import DictDefault
 
 from tests.tiny import save_tiny_model
 from trl_weighted_dpo.axolotl import plugin
-from trl_weighted_dpo.axolotl.args import MINING_FIELDS, TRAINING_FIELDS, WeightedDPOSettings
 from trl_weighted_dpo.axolotl.plugin import TRAINER, WeightedDPOPlugin, is_active
 from trl_weighted_dpo.axolotl.support import LORA_KERNELS
-from trl_weighted_dpo.training.config import WeightingArguments
 
 PLUGINS = ["trl_weighted_dpo.axolotl.WeightedDPOPlugin"]
 
@@ -163,19 +161,10 @@ def test_settings_reach_the_training_arguments():
     fields = json.loads(done.stdout.split("FIELDS")[1])
     assert fields == {
         "weight_scheme": "verifier", "weight_lambda": 0.5, "weight_clip_min": 0.2, "weight_clip_max": 3.0,
-        "weight_wrongness": 1.0, "weight_confidence_gap": 1.0, "weight_nll": 0.0, "weight_normalize_column": False,
+        "weight_severity": 1.0, "weight_confidence_gap": 1.0, "weight_nll": 0.0, "weight_normalize_column": False,
         "weight_control_of": "verifier", "weight_shuffle_seed": 42, "ref_logps": "auto", "dpop_lambda": 5.0,
         "health_check": True, "health_early_stop": True, "share_prompt": False,
     }  # fmt: skip
-
-
-def test_every_setting_either_mines_or_is_a_field_of_the_training_config():
-    assert set(TRAINING_FIELDS) | set(MINING_FIELDS) == set(WeightedDPOSettings.model_fields)
-    assert not set(TRAINING_FIELDS) & set(MINING_FIELDS)
-    assert set(TRAINING_FIELDS.values()) == set(WeightingArguments.__dataclass_fields__)
-    defaults = WeightedDPOSettings(), WeightingArguments()
-    for setting, field in TRAINING_FIELDS.items():
-        assert getattr(defaults[0], setting) == getattr(defaults[1], field), setting
 
 
 def test_training_arguments_frozen_too_early_are_explained():

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from trl_weighted_dpo import plugins
-from trl_weighted_dpo.axolotl.args import WeightedDPOSettings
+from trl_weighted_dpo.axolotl.args import WeightedDPOBlockConfig
 
 
 class Brought:
@@ -16,9 +16,9 @@ class Brought:
 
 def test_schemes_of_the_package_and_of_plugins_are_accepted(monkeypatch):
     monkeypatch.setattr(plugins, "_registry", plugins.Registry())
-    assert WeightedDPOSettings(scheme="perplexity").scheme == "perplexity"
+    assert WeightedDPOBlockConfig(scheme="perplexity").scheme == "perplexity"
     plugins.register(Brought, "brought")
-    settings = WeightedDPOSettings(scheme="inverse", control_of="test_ones", shuffle_seed=3)
+    settings = WeightedDPOBlockConfig(scheme="inverse", control_of="test_ones", shuffle_seed=3)
     assert (settings.scheme, settings.control_of, settings.shuffle_seed) == ("inverse", "test_ones", 3)
 
 
@@ -32,18 +32,18 @@ def test_schemes_of_the_package_and_of_plugins_are_accepted(monkeypatch):
 )
 def test_what_no_one_brings_is_refused_with_the_names(settings, message):
     with pytest.raises(ValidationError) as caught:
-        WeightedDPOSettings(**settings)
+        WeightedDPOBlockConfig(**settings)
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 @pytest.mark.parametrize(
     "settings",
-    [("clip_max",), ("wrongness",), ("nll",), ("hardness", "wrongness"), ("hardness", "steps")],
+    [("clip_max",), ("severity",), ("nll",), ("hardness", "wrongness"), ("hardness", "steps")],
     ids=".".join,
 )
 def test_numbers_are_finite(settings, value):
     for name in reversed(settings):
         value = {name: value}
     with pytest.raises(ValidationError, match="finite number"):
-        WeightedDPOSettings(**value)
+        WeightedDPOBlockConfig(**value)

@@ -84,10 +84,10 @@ def test_settings_of_hardness_are_heeded(pool, tmp_path):
     ("arguments", "message"),
     [
         (("--hardness", "steps"), "--hardness steps: give NAME=VALUE, with a name among confidence_floor, steps"),
-        (("--hardness", "steps=x"), "--hardness steps=x: 'x' is no number"),
+        (("--hardness", "steps=x"), "--hardness steps=x: steps is 'x'. Give a number of at least 0."),
         (("--hardness", "function=best"), "'best'; there are: product"),
-        (("--strategy", "best"), "Unknown strategy 'best'. Choose one of hard, random"),
-        (("--min-quantile", "0.9", "--max-quantile", "0.1"), "min_quantile < max_quantile"),
+        (("--min-quantile", "0.9", "--max-quantile", "0.1"), "min_quantile is 0.9 and max_quantile 0.1. Give a lower"),
+        (("--min-quantile", "1"), "--min-quantile 1.0: give a number in [0, 1)"),
         (("--chosen", "most_confident"), "Score it with `weighted-dpo score`"),
     ],
 )
@@ -112,5 +112,5 @@ def test_a_missing_file_and_a_bad_option_are_explained(pool, tmp_path):
     assert done.exit_code == 1
     assert "writing there would replace the input" in done.output
     done = run(pool, "-o", tmp_path / "pairs.jsonl", "--chosen-fallback", "best")
-    assert done.exit_code == 1
-    assert "Unknown chosen_fallback 'best'. Choose one of none, reference_solution" in done.output
+    assert done.exit_code == 2
+    assert "'best' is not one of 'none'" in done.output

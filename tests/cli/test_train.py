@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from tests.tiny import tiny_pairs
 from trl_weighted_dpo.cli import app
 from trl_weighted_dpo.core.files import write_rows
+from trl_weighted_dpo.training.launch import launch_settings
 
 # The package has the command under that name, which is a function.
 command = importlib.import_module("trl_weighted_dpo.cli.train")
@@ -43,7 +44,7 @@ def test_flags_of_accelerate_go_to_it_and_the_others_to_the_process(given, tmp_p
     recipe.write_text("num_machines: 1\nmulti_gpu: true\nweight_lambda: 0.5\n")
     own = [*given, "--config", str(recipe), "--per_device_train_batch_size", "2", "--seed", "-1", "--warmup_steps=2"]
     launch = ("--num_processes", "2"), ("--main_process_port", "2", "--accelerate_config", "zero2")
-    settings = command.launch_settings([*own[:3], *launch[0], *own[3:], *launch[1]])
+    settings = launch_settings([*own[:3], *launch[0], *own[3:], *launch[1]])
     assert (settings.num_processes, settings.main_process_port, settings.num_machines) == (2, 2, 1)
     assert settings.multi_gpu
     assert settings.config_file.endswith("accelerate_configs/zero2.yaml")

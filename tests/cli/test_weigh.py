@@ -97,12 +97,17 @@ def test_warnings_are_printed(tmp_path):
     assert "30% of u sit at clip_min (0.2)" in " ".join(done.output.split())
 
 
+def test_a_value_out_of_range_is_a_usage_error(pairs):
+    done = run(pairs, "--lambda", "2")
+    assert done.exit_code == 2
+    assert "2.0 is not in the range 0<=x<=1" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--scheme", "severity"], "no column 'rejected_severity' (it has: rejected_wrongness, "),
         (["--scheme", "hard"], "Unknown weighting scheme 'hard'. Choose one of auto, uniform"),
-        (["--lambda", "2"], "must lie in [0, 1], got 2.0"),
         (["--scheme", "uniform", "--scheme", "verifier", "-o", "out.jsonl"], "holds the weights of one scheme"),
         (["-o", "out.txt"], "name the output *.jsonl or *.parquet"),
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from trl_weighted_dpo.mining.config import PairingConfig
 
 from tests.tiny import save_tiny_model, tiny_pool
 from trl_weighted_dpo import plugins
@@ -19,7 +20,6 @@ from trl_weighted_dpo.core.files import read_jsonl
 from trl_weighted_dpo.core.identity import CONTENTS, Contents, canonical, digest, function_identity
 from trl_weighted_dpo.evaluation.sampled import SampledModel, sample_model
 from trl_weighted_dpo.mining import journal as mining
-from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.sampling import Sample, SamplingConfig
 from trl_weighted_dpo.sampling import files as sampling
 from trl_weighted_dpo.scoring import files as scoring

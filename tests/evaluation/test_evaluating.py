@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tests.evaluation.pools import answered
-from trl_weighted_dpo.evaluation.evaluating import Evaluation, EvaluationConfig
+from trl_weighted_dpo.evaluation.evaluating import Evaluation
 from trl_weighted_dpo.evaluation.measures import Model, measures
 from trl_weighted_dpo.evaluation.statistics import bootstrap_interval, mcnemar, pass_at_k, wilson_interval
+from trl_weighted_dpo.settings.evaluation import EvaluationConfig
 
 FAST = EvaluationConfig(resamples=500)
 GREEDY_A = answered("a.greedy", *"cccccciiiiiu")

@@ -7,9 +7,9 @@ import pytest
 from tests.evaluation.pools import pool_file
 from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.core.files import read_jsonl, write_jsonl
-from trl_weighted_dpo.evaluation.evaluating import EvaluationConfig
 from trl_weighted_dpo.evaluation.files import ModelFiles, evaluate_files
 from trl_weighted_dpo.evaluation.pools import read_answered
+from trl_weighted_dpo.settings.evaluation import EvaluationConfig
 from trl_weighted_dpo.verifier import MathVerifier, Verdict
 from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 

@@ -11,8 +11,8 @@ from torchao.optim import AdamW8bit
 from tests.planning.dimensions import known_config
 from tests.planning.test_memory import STEP, ZERO, planned, states
 from tests.planning.test_optimizers import SIZES, group
+from trl_weighted_dpo.planning.config import Sharding
 from trl_weighted_dpo.planning.optimizers import OPTIMIZERS, state_bytes
-from trl_weighted_dpo.planning.settings import Sharding
 
 
 @pytest.mark.parametrize("gpus", [8, 64])

@@ -64,9 +64,9 @@ def test_hardness_lies_in_0_to_1_and_never_falls_when_a_signal_rises(conf, steps
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"confidence_floor": 1.5}, r"'confidence_floor' must be in \[0, 1\], got 1.5"),
-        ({"steps": -1}, "'steps' must be finite and >= 0"),
-        ({"flaw_power": float("nan")}, "'flaw_power' must be finite"),
+        ({"confidence_floor": 1.5}, r"hardness\.confidence_floor is 1\.5\. Give a number in \[0, 1\]"),
+        ({"steps": -1}, r"hardness\.steps is -1\. Give a number of at least 0"),
+        ({"flaw_power": float("nan")}, r"hardness\.flaw_power is nan\. Give a number"),
         ({"steps": 0, "equations": 0, "prefix": 0, "answer": 0}, "of proximity are all 0"),
         ({"wrongness": 0, "severity": 0, "absurdity": 0}, "of the flaw are all 0"),
     ],

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ import yaml
 
 from tests.tiny import tiny_pool
 from trl_weighted_dpo.core.files import RowFile, write_rows
-from trl_weighted_dpo.pipeline.running import Selection
+from trl_weighted_dpo.pipeline import stages
+from trl_weighted_dpo.pipeline.reading import read_recipe
+from trl_weighted_dpo.pipeline.running import Selection, run_recipe
 from trl_weighted_dpo.pipeline.stages import Stage
+from trl_weighted_dpo.settings import PairingConfig
 
 pytestmark = pytest.mark.long
 
@@ -62,7 +66,8 @@ def test_a_recipe_is_run_kept_and_run_again_for_a_reason(folder):
     pairs = list(RowFile(folder / "out" / "round-1" / "pairs.jsonl"))
     manifest = json.loads((folder / "out" / "round-1" / "mine.manifest.json").read_text())
     assert manifest["rows"] == len(pairs) == 9
-    assert manifest["settings"] == {"seed": 0}
+    assert manifest["settings"] == asdict(PairingConfig(seed=0))
+    assert manifest["result_versions"] == {name: stages._results()[name] for name in ("mining", "verifier")}
     assert manifest["command"].startswith("weighted-dpo mine ")
     assert (
         f"9 pairs written to {Path('out/round-1/pairs.jsonl')}"
@@ -78,14 +83,14 @@ def test_a_recipe_is_run_kept_and_run_again_for_a_reason(folder):
     write(folder, mine={"pairs_per_problem": 2})
     lines = headlines(run(folder))
     assert lines["verify"].endswith(": up to date")
-    assert lines["mine"].endswith("(settings changed: pairs_per_problem unset -> 2)")
+    assert lines["mine"].endswith("(settings changed: pairs_per_problem 1 -> 2)")
     assert lines["weigh"].endswith("(pairs changed)")
     assert len(RowFile(folder / "out" / "round-1" / "pairs.jsonl")) == 18
 
     # A setting that leaves the pairs as they are runs mining again, and nothing after it.
     write(folder, mine={"pairs_per_problem": 2, "max_candidates": 60})
     lines = headlines(run(folder))
-    assert lines["mine"].endswith("(settings changed: max_candidates unset -> 60)")
+    assert lines["mine"].endswith("(settings changed: max_candidates 64 -> 60)")
     assert lines["weigh"].endswith(": up to date")
 
     (folder / "out" / "round-1" / "verified.jsonl").write_text("")
@@ -93,6 +98,26 @@ def test_a_recipe_is_run_kept_and_run_again_for_a_reason(folder):
     assert lines["verify"].endswith("(the output was changed)")
     # Verified as before: what comes after is up to date.
     assert lines["mine"].endswith(": up to date")
+
+
+def test_a_release_with_another_default_or_verifier_runs_stages_again(tmp_path, monkeypatch):
+    write_rows(tmp_path / "pool.jsonl", tiny_pool(4))
+    write(tmp_path, weigh=None)
+    run(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def reasons():
+        said = []
+        run_recipe(read_recipe(Path("run.yaml")), Selection(), said.append, dry_run=True)
+        return [line.splitlines()[0] for line in said]
+
+    assert reasons() == []
+    monkeypatch.setattr(PairingConfig.__dataclass_fields__["max_candidates"], "default", 32)
+    assert reasons() == ["round-1/mine: settings changed: max_candidates 64 -> 32"]
+    versions = stages._results()
+    monkeypatch.setattr(stages, "_results", lambda: {**versions, "verifier": "next"})
+    change = f"version changed: verifier {versions['verifier']} -> next"
+    assert reasons() == [f"round-1/verify: {change}", "round-1/mine: pool is yet to be made"]
 
 
 def test_parts_of_a_run(tmp_path):

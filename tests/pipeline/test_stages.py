@@ -7,9 +7,13 @@ import pytest
 
 from tests.pipeline.recipes import read
 from trl_weighted_dpo.pipeline import stages
-from trl_weighted_dpo.pipeline.manifest import shell_line
+from trl_weighted_dpo.pipeline.manifest import changes, shell_line
+from trl_weighted_dpo.pipeline.options import COMMANDS
 from trl_weighted_dpo.pipeline.recipe import RecipeError
 from trl_weighted_dpo.pipeline.stages import plan_stages
+from trl_weighted_dpo.settings import PairingConfig, settings_of
+from trl_weighted_dpo.settings.training import training_fields
+from trl_weighted_dpo.weighting import FORMULA_VERSION
 
 AXOLOTL = {"engine": "axolotl", "recipe": "dpo.yaml", "settings": {"bf16": False}}
 
@@ -60,19 +64,24 @@ def test_options_with_blanks_lists_and_mappings_are_quoted_and_repeated(folder):
 
 def test_files_count_by_content_and_not_by_their_folder(folder):
     stage = plan(folder, sample={"few_shot": "train.jsonl", "batch_tokens": 64}, verify={"workers": 2})
-    assert stage["round-1/sample"].settings == {"few_shot": "train.jsonl", "seed": 0}
+    assert stage["round-1/sample"].settings == {
+        "completions": 8, "temperature": 0.8, "top_p": 1.0, "top_k": 0, "max_new_tokens": 512, "stop": [], "seed": 0,
+        "few_shot": "train.jsonl", "backend": "transformers", "base_url": None, "dtype": None, "load_in_4bit": False,
+        "option": [], "generator": None, "prompt_template": "{problem}\n", "system_prompt": None,
+    }  # fmt: skip
     assert stage["round-1/sample"].inputs["few_shot"] == "train.jsonl"
-    assert stage["round-1/verify"].settings == {}
+    assert stage["round-1/verify"].settings == {"calibration": None, "dimension": []}
     (folder / "zero.json").touch()
     train = {"engine": "trl", "settings": {"bf16": False, "deepspeed": str(folder / "zero.json")}}
     stage = plan(folder, train=train)["round-1/train"]
-    assert stage.settings == {"seed": 0, "bf16": False, "deepspeed": "zero.json"}
+    assert {name: stage.settings[name] for name in train["settings"]} == {"bf16": False, "deepspeed": "zero.json"}
     assert stage.inputs["deepspeed"] == str(folder / "zero.json")
     assert stage.config["deepspeed"] == str(folder / "zero.json")
 
 
 def test_result_versions_are_those_of_what_the_stage_does(folder, monkeypatch):
-    monkeypatch.setattr(stages, "_RESULTS", {name: name.upper() for name in stages._RESULTS})
+    names = dict(stages._results())
+    monkeypatch.setattr(stages, "_results", lambda: {name: name.upper() for name in names})
     found = {
         name: {**stage.result_versions}
         for name, stage in plan(folder, mine={"hardness": {"function": "product"}}, verify={"dimension": "x"}).items()
@@ -144,14 +153,24 @@ def test_the_axolotl_yaml_is_the_user_s_with_model_data_and_folders_filled_in(fo
         "weighted_dpo": {"prompt_template": "Q: {problem}\n"},
     }
     # What is filled in decides nothing by its path.
-    assert stage.settings == {"seed": 5, "learning_rate": 1e-6, "bf16": False, "prompt_template": "Q: {problem}\n"}
+    block = stage.settings.pop("weighted_dpo")
+    assert (block["lambda"], block["ref_logps"], block["shuffle_seed"]) == (0.3, "auto", 42)
+    # Pairs that are there depend on no setting of mining.
+    assert "pairs_per_problem" not in block
+    assert stage.settings == {
+        "seed": 5, "learning_rate": 1e-6, "bf16": False, "prompt_template": "Q: {problem}\n", "system_prompt": None,
+    }  # fmt: skip
+    assert stage.result_versions == {"weighting": FORMULA_VERSION}
     assert stage.inputs == {"model": "out/sft/model", "data": "out/round-1/pairs.parquet"}
 
 
 def test_axolotl_mines_a_pool_where_mining_is_left_out(folder):
     stages = plan(folder, train=AXOLOTL, mine=None, weigh=None)
     assert stages["round-1/mine"].left_out == "skipped"
-    assert stages["round-1/train"].config["datasets"][0]["path"] == "out/round-1/scored.jsonl"
+    train = stages["round-1/train"]
+    assert train.config["datasets"][0]["path"] == "out/round-1/scored.jsonl"
+    assert train.settings["weighted_dpo"]["hardness"]["steps"] == 0.3
+    assert set(train.result_versions) == {"weighting", "verifier", "mining"}
 
 
 def test_sft_data_of_its_own_are_left_as_they_are(folder):
@@ -168,25 +187,28 @@ def test_sft_data_of_its_own_are_left_as_they_are(folder):
 @pytest.mark.parametrize(
     ("train", "options"),
     [
-        ({"engine": "trl", "settings": {"bf16": True, "max_length": 300}}, "--dtype float32 --autocast bfloat16 "),
-        ({"engine": "trl", "settings": {"dtype": "bfloat16", "max_length": 300}}, "--dtype bfloat16 "),
+        (
+            {"engine": "trl", "settings": {"bf16": True, "max_length": 300}},
+            "--dtype float32 --max-length 300 --autocast bfloat16",
+        ),
+        ({"engine": "trl", "settings": {"dtype": "bfloat16", "max_length": 300}}, "--dtype bfloat16 --max-length 300"),
         (
             {"engine": "trl", "settings": {"load_in_4bit": True, "use_peft": True, "max_length": 300}},
-            "--dtype bfloat16 --load-in-4bit ",
+            "--dtype bfloat16 --load-in-4bit --max-length 300",
         ),
-        ({"engine": "axolotl", "settings": {"bf16": True, "sequence_len": 300}}, "--dtype bfloat16 "),
+        ({"engine": "axolotl", "settings": {"bf16": True, "sequence_len": 300}}, "--dtype bfloat16 --max-length 300"),
         (
             {"engine": "axolotl", "settings": {"adapter": "qlora", "load_in_4bit": True, "lora_r": 8, "bf16": True,
                                                "lora_target_linear": True, "sequence_len": 300}},
-            "--dtype bfloat16 --load-in-4bit --double-quant ",
+            "--dtype bfloat16 --load-in-4bit --double-quant --max-length 300",
         ),
     ],
 )  # fmt: skip
 def test_scoring_computes_as_training_will(folder, train, options):
-    assert lines(folder, train=train)["round-1/score"].endswith(f"--model out/sft/model {options}--max-length 300")
+    assert lines(folder, train=train)["round-1/score"].endswith(f"--model out/sft/model {options}")
     own = lines(folder, train=train, score={"dtype": "float16", "max_length": 7})["round-1/score"]
     assert "--dtype float16" in own
-    assert own.endswith("--max-length 7")
+    assert "--max-length 7" in own
 
 
 def test_an_adapter_is_merged_and_later_stages_see_a_whole_model(folder):
@@ -230,3 +252,83 @@ def test_a_file_stands_in_for_the_first_round_alone(folder):
     assert "problems" not in pool
     assert pool["round-1/verify"].inputs == {"pool": "pool.jsonl"}
     assert pool["round-1/sample"].output == Path("pool.jsonl")
+
+
+def changed_default(monkeypatch, setting):
+    """Give a setting another default, as a release may."""
+    field = setting.owner.__dataclass_fields__[setting.name]
+    if setting.is_nested:
+        monkeypatch.setattr(field, "default_factory", lambda: setting.kind(steps=0.9))
+    elif setting.choices:
+        monkeypatch.setattr(field, "default", next(value for value in setting.choices if value != setting.default))
+    elif setting.is_list:
+        monkeypatch.setattr(field, "default", ("other",))
+    elif setting.is_from_file:
+        monkeypatch.setattr(field, "default", (("a", "b"),))
+    elif setting.kind is bool:
+        monkeypatch.setattr(field, "default", not setting.default)
+    elif setting.kind in (int, float):
+        monkeypatch.setattr(field, "default", (setting.default or 0) + 1)
+    else:
+        monkeypatch.setattr(field, "default", "other")
+
+
+SETTINGS = [(block, setting) for block, command in COMMANDS.items() for setting in command.settings]
+
+
+@pytest.mark.parametrize(("block", "setting"), SETTINGS, ids=[f"{block}-{setting.key}" for block, setting in SETTINGS])
+def test_a_changed_default_makes_a_stage_of_ours_stale(monkeypatch, block, setting):
+    command = COMMANDS[block]
+    before, _ = command.resolved({})
+    changed_default(monkeypatch, setting)
+    after, _ = command.resolved({})
+    if setting.is_speed_only:
+        assert after == before
+    else:
+        (change,) = changes(before, after)
+        assert change.startswith((f"{setting.key} ", f"{setting.key}."))
+
+
+def test_settings_of_commands_are_many():
+    assert len(SETTINGS) >= 80
+    assert sum(setting.is_speed_only for _, setting in SETTINGS) == 6
+
+
+TRAINED = [*training_fields().values(), *settings_of(PairingConfig)]
+
+
+@pytest.mark.parametrize("setting", TRAINED, ids=lambda setting: setting.name)
+def test_a_changed_default_makes_training_stale(folder, monkeypatch, setting):
+    recipes = [{}, {"train": AXOLOTL}, {"train": AXOLOTL, "mine": None, "weigh": None}]
+    (folder / "dpo.yaml").write_text("sequence_len: 768\n")
+    before = [plan(folder, **recipe)["round-1/train"].settings for recipe in recipes]
+    changed_default(monkeypatch, setting)
+    after = [plan(folder, **recipe)["round-1/train"].settings for recipe in recipes]
+    found = [list(changes(*both)) for both in zip(before, after, strict=True)]
+    # TRL, and Axolotl with pairs that were mined before, mine nothing.
+    given = {"lambda_": []}.get(setting.name)
+    mines = setting.owner is PairingConfig
+    assert [len(reasons) for reasons in found] == [0 if mines or given == [] else 1, 0 if mines else 1, 1]
+    assert all(setting.key in reason for reasons in found for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("name", "stale"),
+    [
+        ("sampling", ["round-1/sample", "evaluate"]),
+        ("verifier", ["round-1/verify", "round-1/mine", "evaluate"]),
+        ("scoring", ["round-1/score"]),
+        ("mining", ["round-1/mine"]),
+        ("weighting", ["round-1/weigh", "round-1/train"]),
+    ],
+)
+def test_versions_that_decide_a_result_make_its_stage_stale(folder, monkeypatch, name, stale):
+    before = plan(folder)
+    versions = {**stages._results(), name: "other"}
+    monkeypatch.setattr(stages, "_results", lambda: versions)
+    after = plan(folder)
+    found = {stage: list(changes(before[stage].result_versions, after[stage].result_versions)) for stage in before}
+    assert [stage for stage, reasons in found.items() if reasons] == stale
+    for stage in stale:
+        (reason,) = found[stage]
+        assert reason == f"{name} {before[stage].result_versions[name]} -> other"

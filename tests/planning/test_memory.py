@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.dimensions import tiny_config
+from trl_weighted_dpo.planning.config import Lora, RunConfig, Sharding
 from trl_weighted_dpo.planning.memory import CUDA_CONTEXT, FRAGMENTATION, MOMENTS, NCCL, plan_memory
 from trl_weighted_dpo.planning.model import build_model, summarize
 from trl_weighted_dpo.planning.rehearsal import Rehearsal
-from trl_weighted_dpo.planning.settings import Lora, RunSettings, Sharding
 
 STEP = "optimizer step"
 REHEARSAL = Rehearsal(
     kept=100_000_000, forward=90_000_000, head_forward=120_000_000, head_backward=160_000_000, backward=150_000_000,
     embedding=20_000_000,
 )  # fmt: skip
-ZERO = RunSettings("m", "bfloat16", sharding=Sharding("deepspeed", 2))
+ZERO = RunConfig("m", "bfloat16", sharding=Sharding("deepspeed", 2))
 
 
 def planned(config, settings, gpus=1, reference=False):
@@ -72,7 +72,7 @@ def test_fsdp_holds_two_layers_whole_and_what_is_in_no_layer():
 
 
 def test_ddp_holds_gradients_twice():
-    settings = RunSettings("m", "float32", lora=Lora(4, "all-linear"))
+    settings = RunConfig("m", "float32", lora=Lora(4, "all-linear"))
     summary, plan = planned(tiny_config("Llama"), settings, 2)
     assert plan.named("communication").bytes["layers"] == 4 * summary.count(trainable=True)
     assert plan.named("CUDA context").bytes[STEP] == CUDA_CONTEXT + NCCL
@@ -99,7 +99,7 @@ def test_buckets_of_deepspeed():
 
 def test_a_second_model_and_paged_states():
     config = tiny_config("Llama")
-    settings = RunSettings("m", "bfloat16", autocast="bfloat16", optimizer="paged_adamw_32bit")
+    settings = RunConfig("m", "bfloat16", autocast="bfloat16", optimizer="paged_adamw_32bit")
     summary, plan = planned(config, settings, reference=True)
     assert states(plan, "reference model") == 2 * summary.count()
     assert states(plan, "optimizer state") == 0
@@ -110,7 +110,7 @@ def test_a_second_model_and_paged_states():
 @pytest.mark.parametrize("tied", [False, True])
 def test_moments_of_a_step(tied):
     config = tiny_config("Llama", tie_word_embeddings=tied, vocab_size=10_000)
-    settings = RunSettings("m", "float32", optimizer="adamw_torch")
+    settings = RunConfig("m", "float32", optimizer="adamw_torch")
     end = 4 * 10_000 * 64
     for accumulation in (1, 2):
         summary, plan = planned(config, replace(settings, accumulation=accumulation))

@@ -7,10 +7,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from tests.planning.dimensions import KNOWN_COUNTS, known_config, tiny_config
+from trl_weighted_dpo.planning.config import Lora, RunConfig
 from trl_weighted_dpo.planning.model import build_model, nf4_constants, summarize
-from trl_weighted_dpo.planning.settings import Lora, RunSettings
 
-SETTINGS = RunSettings("tiny", "float32")
+SETTINGS = RunConfig("tiny", "float32")
 TINY = [
     ("Qwen2", {"tie_word_embeddings": True}),
     ("Qwen2", {"tie_word_embeddings": False}),
@@ -22,7 +22,7 @@ TINY = [
 
 
 def summary_of(config, **changes):
-    settings = RunSettings(**{**vars(SETTINGS), **changes})
+    settings = RunConfig(**{**vars(SETTINGS), **changes})
     return summarize(build_model(config, settings))
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
+from trl_weighted_dpo.planning.config import Lora, Sharding
 from trl_weighted_dpo.planning.recipe import read_recipe
-from trl_weighted_dpo.planning.settings import Lora, Sharding
 
 AXOLOTL = {"base_model": "m", "rl": "weighted_dpo", "micro_batch_size": 2, "sequence_len": 512, "bf16": True}
 TRL = {"model_name_or_path": "m"}

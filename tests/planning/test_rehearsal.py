@@ -7,14 +7,14 @@ import torch
 
 from tests.planning.dimensions import tiny_config
 from trl_weighted_dpo.planning import rehearsal
+from trl_weighted_dpo.planning.config import Lora, RunConfig, Sharding
 from trl_weighted_dpo.planning.live_bytes import LiveBytes
 from trl_weighted_dpo.planning.model import build_model, summarize
 from trl_weighted_dpo.planning.pairs import PairLength
 from trl_weighted_dpo.planning.rehearsal import BatchShape, batch_shape, make_batch, rehearse, with_layers
-from trl_weighted_dpo.planning.settings import Lora, RunSettings, Sharding
 from trl_weighted_dpo.training.forward import causal_lm, score_tokens
 
-FULL = RunSettings("tiny", "bfloat16", checkpointing=False, micro_batch=2)
+FULL = RunConfig("tiny", "bfloat16", checkpointing=False, micro_batch=2)
 PAIR = PairLength(16, 16, 17)
 ROWS, TOKENS = 2, 64  # a trunk of 15, and branches of 16 and 17, in rows that a GPU likes
 

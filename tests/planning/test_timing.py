@@ -7,14 +7,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.planning.dimensions import known_config, tiny_config
+from trl_weighted_dpo.planning.config import Lora, RunConfig
 from trl_weighted_dpo.planning.model import build_model, summarize
 from trl_weighted_dpo.planning.pairs import PairLength, Pairs
 from trl_weighted_dpo.planning.rehearsal import make_batch
-from trl_weighted_dpo.planning.settings import Lora, RunSettings
 from trl_weighted_dpo.planning.timing import SPREAD, pair_flops, plan_time
 from trl_weighted_dpo.training.forward import causal_lm, score_tokens
 
-EAGER = RunSettings("m", "float32", attention="eager", checkpointing=False)
+EAGER = RunConfig("m", "float32", attention="eager", checkpointing=False)
 PAIR = PairLength(11, 20, 18)  # a row of 48 tokens, without padding
 
 
@@ -84,7 +84,7 @@ def test_a_token_takes_six_operations_a_parameter():
     config = known_config("qwen2.5-1.5b")
     pair = PairLength(2, 0.5, 0.5)
     for lora, checkpointing, factor in ((None, False, 6), (None, True, 8), (1, False, 4), (1, True, 6)):
-        settings = RunSettings(
+        settings = RunConfig(
             "m", "bfloat16", lora=None if lora is None else Lora(lora, ("q_proj",)), checkpointing=checkpointing
         )  # fmt: skip
         summary = summarize(build_model(config, settings))

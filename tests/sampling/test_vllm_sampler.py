@@ -11,7 +11,7 @@ from tests.tiny import tiny_pool
 from trl_weighted_dpo.sampling import SampleRequest, SamplingConfig
 from trl_weighted_dpo.sampling.requests import sample_seed
 from trl_weighted_dpo.sampling.vllm_sampler import (
-    VLLMOptions,
+    VLLMBackendConfig,
     VLLMSampler,
     engine_arguments,
     gpu_shares,
@@ -75,12 +75,12 @@ def test_sampling_arguments():
 
 
 def test_engine_arguments(tmp_path):
-    assert engine_arguments("folder", VLLMOptions()) == {
+    assert engine_arguments("folder", VLLMBackendConfig()) == {
         "model": "folder", "tokenizer": "folder", "dtype": "auto", "tensor_parallel_size": 1,
         "gpu_memory_utilization": 0.9, "enable_prefix_caching": True, "generation_config": "vllm", "seed": 0,
     }  # fmt: skip
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 24}))
-    given = VLLMOptions("tokenizer", str(tmp_path), "bfloat16", 0.5, 2048, 4)
+    given = VLLMBackendConfig("tokenizer", str(tmp_path), "bfloat16", 0.5, 2048, 4)
     assert engine_arguments("folder", given) == {
         "model": "folder", "tokenizer": "tokenizer", "dtype": "bfloat16", "tensor_parallel_size": 4,
         "gpu_memory_utilization": 0.5, "enable_prefix_caching": True, "generation_config": "vllm", "seed": 0,
@@ -90,7 +90,7 @@ def test_engine_arguments(tmp_path):
 
 def test_each_engine_gets_gpus_of_its_own(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7,6")
-    options = VLLMOptions(tensor_parallel_size=2)
+    options = VLLMBackendConfig(tensor_parallel_size=2)
     assert gpu_shares(2, options) == ["4,5", "7,6"]
     with pytest.raises(ValueError, match="3 engines on 2 GPUs each need 6, but 4 are to be seen"):
         gpu_shares(3, options)

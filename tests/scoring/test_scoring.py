@@ -300,7 +300,7 @@ def test_a_template_that_rewrites_the_prompt_is_refused(model):
     ("settings", "message"),
     [
         ({"max_length": 1}, "max_length is 1"),
-        ({"truncation_mode": "middle"}, "Unknown truncation_mode 'middle'. Choose keep_start or keep_end"),
+        ({"truncation_mode": "middle"}, r"truncation_mode is 'middle'\. Give keep_start or keep_end"),
         ({"batch_tokens": 0}, "batch_tokens is 0"),
     ],
 )

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from trl_weighted_dpo.training.health import SIGNATURES, Setting, diagnose
+from trl_weighted_dpo.training.health import SIGNATURES, RunContext, diagnose
 from trl_weighted_dpo.training.objective import Objective
 
 HEALTHY = {
@@ -32,10 +32,10 @@ def weighting(low, high, lambda_=0.3):
 
 def found(logs, objective=None, record=None, pairs=8, fp16=False):
     """Each sign that a run of these logs would tell, with its step and sentence."""
-    setting = Setting(objective or Objective(), record, pairs, fp16)
+    context = RunContext(objective or Objective(), record, pairs, fp16)
     findings = {}
     for count in range(1, len(logs) + 1):
-        for finding in diagnose(logs[:count], setting, list(findings)):
+        for finding in diagnose(logs[:count], context, list(findings)):
             findings[finding.signature] = finding
     return findings
 

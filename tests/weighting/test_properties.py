@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trl_weighted_dpo.settings.weighting import CONTROLS
 from trl_weighted_dpo.weighting import RAW_WEIGHTS, WeightingConfig, compute_weights
-from trl_weighted_dpo.weighting.config import CONTROLS
 from trl_weighted_dpo.weighting.schemes import RELATIVE_NLL
 
 unhurried = settings(deadline=None)

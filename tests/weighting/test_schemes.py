@@ -9,8 +9,8 @@ import pytest
 
 from trl_weighted_dpo import plugins
 from trl_weighted_dpo.core.checks import SchemaError
+from trl_weighted_dpo.settings.weighting import CONTROLS
 from trl_weighted_dpo.weighting import RAW_WEIGHTS, SCHEMES, WeightingConfig, compute_weights, weight_columns
-from trl_weighted_dpo.weighting.config import CONTROLS
 
 LINEAR = {"lambda_": 1.0, "clip_min": 0.0, "clip_max": 1e6}
 """Settings under which w = r / mean(r)."""
@@ -73,8 +73,8 @@ SIGNALS = {
 }
 
 
-def test_verifier_adds_flaw_gap_and_nll():
-    weights = normalised(SIGNALS, "verifier", wrongness=2.0, confidence_gap=10.0, nll=1.0)
+def test_verifier_adds_severity_gap_and_nll():
+    weights = normalised(SIGNALS, "verifier", severity=2.0, confidence_gap=10.0, nll=1.0)
     assert weights == over_mean([0.4 + 2.0 + 0.5, 1.6 + 0.0 + 1.0, 2.0 + 0.0 + 3.0, 0.0])
 
 
@@ -83,6 +83,18 @@ def test_verifier_takes_severity_where_there_is_one_and_else_wrongness():
     assert normalised(columns, "verifier") == over_mean([0.5, 0.0, 0.25])
     columns["rejected_severity"] = [None, None, None]
     assert normalised(columns, "verifier") == over_mean([0.9, 1.0, 1.0])
+
+
+def test_the_column_that_stands_for_severity_is_recorded():
+    def recorded(columns, **settings):
+        return compute_weights(columns, 2, WeightingConfig(**settings))[1].severity_column
+
+    wrongness, severity = {"rejected_wrongness": [0.9, 1.0]}, {"rejected_severity": [0.5, None]}
+    assert recorded({**wrongness, **severity}) == "rejected_severity"
+    assert recorded({**wrongness, "rejected_severity": [None, None]}) == "rejected_wrongness"
+    assert recorded({"rejected_nll": [1.0, 2.0]}) is None
+    assert recorded(wrongness, scheme="inverse") == "rejected_wrongness"
+    assert recorded({**wrongness, **severity}, scheme="severity") is None
 
 
 def test_evaluation_takes_the_signal_that_training_took():

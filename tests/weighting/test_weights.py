@@ -183,16 +183,16 @@ def test_weights_that_come_out_uniform_are_noted():
     ("settings", "message"),
     [
         ({"scheme": "hard"}, "Unknown weighting scheme 'hard'. Choose one of auto"),
-        ({"lambda_": 1.5}, r"must lie in \[0, 1\]"),
-        ({"lambda_": float("nan")}, r"must lie in \[0, 1\]"),
-        ({"clip_min": 1.1}, "clip_min <= 1 <= clip_max"),
-        ({"clip_max": float("inf")}, "clip_min <= 1 <= clip_max"),
-        ({"nll": -1.0}, "coefficient 'nll'"),
+        ({"lambda_": 1.5}, r"lambda is 1\.5\. Give a number in \[0, 1\]: how far weights move from 1"),
+        ({"lambda_": float("nan")}, r"lambda is nan\. Give a number in \[0, 1\]"),
+        ({"clip_min": 1.1}, r"clip_min is 1\.1\. Give a number in \[0, 1\]"),
+        ({"clip_max": float("inf")}, r"clip_max is inf\. Give a number of at least 1"),
+        ({"nll": -1.0}, r"nll is -1\.0\. Give a number of at least 0: coefficient c"),
         (
             {"scheme": "inverse", "control_of": "uniform"},
             "control_of is 'uniform', .* Choose one of verifier, wrongness",
         ),
-        ({"shuffle_seed": -1}, "shuffle_seed must lie in"),
+        ({"shuffle_seed": -1}, r"shuffle_seed is -1\. Give a whole number in \[0, 4294967296\)"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

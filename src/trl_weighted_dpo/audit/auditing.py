@@ -7,18 +7,18 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.contamination import ContaminationChecks
 from trl_weighted_dpo.audit.labels import LabelChecks, References
 from trl_weighted_dpo.audit.lengths import LengthChecks
 from trl_weighted_dpo.audit.pairs import Pair, PairError, read_pair
-from trl_weighted_dpo.audit.report import SEVERITIES, AuditReport
+from trl_weighted_dpo.audit.report import SEVERITIES, AuditReport, tally_of
 from trl_weighted_dpo.audit.signals import SignalChecks
 from trl_weighted_dpo.audit.texts import TextChecks
 from trl_weighted_dpo.audit.truncation import TruncationChecks
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import row_error
 from trl_weighted_dpo.core.printing import excerpt
+from trl_weighted_dpo.settings.audit import AuditConfig
 from trl_weighted_dpo.verifier.verifier import MathVerifier
 from trl_weighted_dpo.weighting import WeightingConfig, resolve_scheme
 
@@ -82,7 +82,7 @@ def audit_pairs(
     config = config or AuditConfig()
     has_prompt = _check_first(rows, source)
     _check_scheme(rows, config.weighting, source)
-    malformed = config.tally("malformed")
+    malformed = tally_of(config, "malformed")
     truncation = TruncationChecks(config, tokenizer, source)
     contamination = ContaminationChecks(config, evaluation or {})
     references = References(reference, f"reference of {source}") if reference is not None else None

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.pairs import Pair
-from trl_weighted_dpo.audit.report import CheckResult, skipped
+from trl_weighted_dpo.audit.report import CheckResult, skipped, tally_of
 from trl_weighted_dpo.core.checks import row_error
+from trl_weighted_dpo.settings.audit import AuditConfig
 
 ANYWHERE_WORDS = 8
 """Words from which on a whole problem is looked for inside other texts."""
@@ -119,7 +119,7 @@ class ContaminationChecks:
     """
 
     def __init__(self, config: AuditConfig, evaluation: Mapping[str, Iterable[Mapping[str, Any]]]) -> None:
-        self._exact, self._but_numbers = config.tally("contaminated"), config.tally("contaminated_but_numbers")
+        self._exact, self._but_numbers = tally_of(config, "contaminated"), tally_of(config, "contaminated_but_numbers")
         self._names = list(evaluation)
         self._index, self._index_but_numbers = NgramIndex(config.ngram_words), NgramIndex(config.ngram_words)
         self._problems = 0

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.pairs import Pair, PairError, comparable, text_digest
-from trl_weighted_dpo.audit.report import CheckResult, skipped
+from trl_weighted_dpo.audit.report import CheckResult, skipped, tally_of
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_solution_row
 from trl_weighted_dpo.mining.assessment import FLAGGED, FLAWED_REASONING
+from trl_weighted_dpo.settings.audit import AuditConfig
 from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.answer import read_answer
@@ -71,8 +71,8 @@ class LabelChecks:
 
     def __init__(self, config: AuditConfig, references: References | None, verifier: MathVerifier) -> None:
         self._references, self._verifier = references, verifier
-        self._mislabelled, self._flagged = config.tally("mislabelled"), config.tally("flagged_chosen")
-        self._unverified = config.tally("unverified")
+        self._mislabelled, self._flagged = tally_of(config, "mislabelled"), tally_of(config, "flagged_chosen")
+        self._unverified = tally_of(config, "unverified")
         self._compared: list[tuple[int, str]] = []
         self._is_compared = 0
 

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from trl_weighted_dpo.settings.audit import AuditConfig
+
 
 class Severity(StrEnum):
     """How bad a finding is: an `error` teaches the wrong thing or breaks training, a `warning` asks for a look."""
@@ -159,6 +161,25 @@ class Tally:
         return CheckResult(
             self.name, status, len(self.rows), self.of, threshold, note, rows=self.rows, examples=self._examples
         )
+
+
+def tally_of(config: AuditConfig, name: str) -> Tally:
+    """A tally for a check, as an audit's settings have it."""
+    return Tally(name, config.tolerated.get(name, 0.0), config.examples)
+
+
+def check_tolerated(tolerated: Mapping[str, float]) -> None:
+    """Check the shares of rows that checks may find.
+
+    Raises:
+        `ValueError`: If no check that finds rows has that name, or a share is not in [0, 1].
+    """
+    for name, share in tolerated.items():
+        if name not in SEVERITIES or name in OF_THE_SET:
+            there = ", ".join(check for check in SEVERITIES if check not in OF_THE_SET)
+            raise ValueError(f"No check {name!r} finds rows, so none can be tolerated. Choose one of {there}.")
+        if not 0 <= share <= 1:
+            raise ValueError(f"The tolerated share of {name!r} must lie in [0, 1], got {share}.")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.pairs import Pair
-from trl_weighted_dpo.audit.report import CheckResult, skipped, status_of
+from trl_weighted_dpo.audit.report import CheckResult, skipped, status_of, tally_of
 from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.settings.audit import AuditConfig
 from trl_weighted_dpo.weighting import compute_weights
 from trl_weighted_dpo.weighting.columns import COLUMNS, RANGES, OtherNumbers, kind_of, takes_any
 from trl_weighted_dpo.weighting.diagnostics import LEAST_ESS, MOST_AT_BOUNDS
@@ -40,8 +40,8 @@ class SignalChecks:
 
     def __init__(self, config: AuditConfig, source: str) -> None:
         self._weighting, self._source = config.weighting, source
-        self._unusable, self._outliers = config.tally("unusable_signals"), config.tally("weight_outliers")
-        self._logps = config.tally("reference_logps")
+        self._unusable, self._outliers = tally_of(config, "unusable_signals"), tally_of(config, "weight_outliers")
+        self._logps = tally_of(config, "reference_logps")
         self._columns = {name: array("d") for name in COLUMNS}
         self._others = OtherNumbers() if takes_any(config.weighting) else None
         self._batch: list[Mapping[str, Any]] = []

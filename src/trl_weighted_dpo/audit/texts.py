@@ -6,17 +6,17 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.pairs import Pair, text_digest
-from trl_weighted_dpo.audit.report import CheckResult
+from trl_weighted_dpo.audit.report import CheckResult, tally_of
+from trl_weighted_dpo.settings.audit import AuditConfig
 
 
 class TextChecks:
     """Looks at one pair after the other; keeps 56 bytes of each."""
 
     def __init__(self, config: AuditConfig) -> None:
-        self._identical, self._prefix = config.tally("identical"), config.tally("prefix")
-        self._duplicate, self._contradiction = config.tally("duplicate"), config.tally("contradiction")
+        self._identical, self._prefix = tally_of(config, "identical"), tally_of(config, "prefix")
+        self._duplicate, self._contradiction = tally_of(config, "duplicate"), tally_of(config, "contradiction")
         self._rows = array("q")
         self._whole, self._chosen, self._rejected = bytearray(), bytearray(), bytearray()
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from trl_weighted_dpo.audit.config import AuditConfig
 from trl_weighted_dpo.audit.pairs import Pair
-from trl_weighted_dpo.audit.report import CheckResult, skipped
+from trl_weighted_dpo.audit.report import CheckResult, skipped, tally_of
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import row_error
 from trl_weighted_dpo.core.rendering import render_pair
+from trl_weighted_dpo.settings.audit import AuditConfig
 
 
 class TruncationChecks:
@@ -28,7 +28,7 @@ class TruncationChecks:
             what = "render" if config.max_length is None else "max_length"
             raise ValueError(f"{what} needs a tokenizer, since lengths are counted in tokens: give the model's.")
         self._config, self._tokenizer, self._source = config, tokenizer, source
-        self._equal, self._full = config.tally("truncated_to_equal"), config.tally("prompt_too_long")
+        self._equal, self._full = tally_of(config, "truncated_to_equal"), tally_of(config, "prompt_too_long")
 
     def lengths(self, pair: Pair) -> tuple[int, int] | None:
         """Looks at a pair. Returns the tokens of chosen and rejected that remain, characters without a tokenizer, and

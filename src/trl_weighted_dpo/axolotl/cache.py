@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trl_weighted_dpo.axolotl.args import MINING_FIELDS, WeightedDPOSettings
+from trl_weighted_dpo.axolotl.args import MINING_FIELDS, WeightedDPOBlockConfig
 from trl_weighted_dpo.core.identity import CONTENTS, digest
 from trl_weighted_dpo.mining import MINING_VERSION
 from trl_weighted_dpo.verifier import MathVerifier
@@ -57,7 +57,7 @@ def prepared_path(cfg: Mapping[str, Any]) -> str:
 
 def _mining(settings: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        parsed = WeightedDPOSettings(**settings)
+        parsed = WeightedDPOBlockConfig(**settings)
     except ValidationError:
         # Axolotl's own validation comes next and says what is wrong.
         return {name: settings.get(name) for name in MINING_FIELDS}

@@ -17,16 +17,16 @@ from axolotl.utils.data.shared import load_dataset_with_config
 from axolotl.utils.logging import get_logger
 from datasets import Dataset, DatasetDict, Features, Value
 
-from trl_weighted_dpo.axolotl.args import WeightedDPOSettings
+from trl_weighted_dpo.axolotl.args import WeightedDPOBlockConfig
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import SchemaError, check_pair_row, row_error
 from trl_weighted_dpo.core.files import read_jsonl
 from trl_weighted_dpo.core.rendering import render_pair
 from trl_weighted_dpo.mining.assessing import check_row, row_digest
 from trl_weighted_dpo.mining.batches import pair_schema
-from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.journal import mine_into, mining_key
 from trl_weighted_dpo.mining.selection import PAIR_COLUMNS, REFERENCE_COLUMNS
+from trl_weighted_dpo.settings.mining import PairingConfig
 from trl_weighted_dpo.weighting import check_loss_columns, check_signals, check_weights
 
 LOG = get_logger(__name__)
@@ -50,7 +50,7 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
         [`~core.checks.SchemaError`]: If a row is neither a pool row nor a pair.
         `ValueError`: If mining leaves no pair.
     """
-    settings = WeightedDPOSettings(**(cfg.get("weighted_dpo") or {}))
+    settings = WeightedDPOBlockConfig(**(cfg.get("weighted_dpo") or {}))
     folder, workers = Path(cfg.dataset_prepared_path), cfg.dataset_num_proc or 1
     files: list[str] = []
     pair_columns: dict[frozenset[str], pa.Schema] = {}
@@ -96,7 +96,7 @@ def check_local_data(cfg: Any) -> None:
                 f"with {schema.PROMPT!r}, {schema.CHOSEN!r} and {schema.REJECTED!r}; there are: "
                 f"{', '.join(rows.column_names)}."
             )
-        settings = WeightedDPOSettings(**(cfg.get("weighted_dpo") or {}))
+        settings = WeightedDPOBlockConfig(**(cfg.get("weighted_dpo") or {}))
         if schema.WEIGHT in rows.column_names and settings.scheme in ("auto", "column"):
             check_weights(rows[schema.WEIGHT][:], source)
         check_signals({name: rows[name][:] for name in schema.SIGNALS if name in rows.column_names}, source)

@@ -13,6 +13,7 @@ from axolotl.utils.logging import get_logger
 
 from trl_weighted_dpo.axolotl.cache import prepared_path
 from trl_weighted_dpo.axolotl.support import LORA_KERNELS, check_config
+from trl_weighted_dpo.settings import PairingConfig
 
 LOG = get_logger(__name__)
 
@@ -49,7 +50,10 @@ class WeightedDPOPlugin(BasePlugin):
                 f"`trainer_cls`, or derive your trainer from {TRAINER} and use it in a Python script."
             )
         check_config(cfg)
-        if cfg.get("val_set_size") and (cfg.get(MODE) or {}).get("pairs_per_problem", 1) > 1:
+        if (
+            cfg.get("val_set_size")
+            and (cfg.get(MODE) or {}).get("pairs_per_problem", PairingConfig.pairs_per_problem) > 1
+        ):
             LOG.warning(
                 "`val_set_size` splits pairs, not problems: with `pairs_per_problem` above 1, problems of the "
                 "validation pairs are trained on too. Use `test_datasets` with problems of their own."
@@ -65,7 +69,7 @@ class WeightedDPOPlugin(BasePlugin):
         return "trl_weighted_dpo.axolotl.args.WeightedDPOArgs"
 
     def get_training_args_mixin(self) -> str:
-        return "trl_weighted_dpo.training.config.WeightingArguments"
+        return "trl_weighted_dpo.training.config.WeightedTrainingConfig"
 
     def load_datasets(self, cfg: Any, preprocess: bool = False) -> None:
         """Check the rows of local data before Axolotl shuffles and maps them, so that messages name file and row.
@@ -95,14 +99,15 @@ class WeightedDPOPlugin(BasePlugin):
             return None
         from axolotl.core.trainers.dpo.args import AxolotlDPOConfig
 
-        from trl_weighted_dpo.axolotl.args import TRAINING_FIELDS, WeightedDPOSettings
-        from trl_weighted_dpo.training.config import WeightingArguments
+        from trl_weighted_dpo.axolotl.args import WeightedDPOBlockConfig
+        from trl_weighted_dpo.settings.training import training_fields
+        from trl_weighted_dpo.training.config import WeightedTrainingConfig
 
-        if not issubclass(AxolotlDPOConfig, WeightingArguments):
+        if not issubclass(AxolotlDPOConfig, WeightedTrainingConfig):
             raise RuntimeError(
                 "Axolotl's training arguments were imported before the weighted-DPO plugin was registered, so they "
                 "lack its fields. Load the config (which registers the plugins) before importing axolotl.core, and "
                 "train configs with different plugins in separate processes."
             )
-        settings = WeightedDPOSettings(**cfg[MODE])
-        return {field: getattr(settings, setting) for setting, field in TRAINING_FIELDS.items()}
+        settings = WeightedDPOBlockConfig(**cfg[MODE])
+        return {field: getattr(settings, setting.name) for field, setting in training_fields().items()}

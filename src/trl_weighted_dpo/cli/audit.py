@@ -1,15 +1,18 @@
 """`weighted-dpo audit`: what is wrong with pairs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trl_weighted_dpo.cli.options import with_settings
+from trl_weighted_dpo.settings import AuditConfig, RenderingConfig, WeightingConfig, WorkersConfig, settings_of
+
 if TYPE_CHECKING:
-    from trl_weighted_dpo.audit import AuditConfig, AuditReport
+    from trl_weighted_dpo.audit import AuditReport
     from trl_weighted_dpo.audit.report import Severity
 
 FOUND, UNUSABLE = 1, 2
@@ -24,33 +27,25 @@ class FailOn(StrEnum):
     NEVER = "never"
 
 
+@with_settings("weighting", "tolerated")
 def audit(
     pairs: Annotated[Path, typer.Argument(help="Pairs, as JSONL or Parquet: prompt, chosen, rejected.")],
+    audited: Callable[..., AuditConfig],
+    processes: Callable[..., WorkersConfig],
     reference: Annotated[
         Path | None, typer.Option(help="Pool or problems with reference answers, to verify the labels again.")
     ] = None,
     evaluation: Annotated[
         list[Path] | None, typer.Option("--eval", help="Evaluation problems that must not be trained on; repeatable.")
     ] = None,
-    eval_column: Annotated[str, typer.Option(help="Column of those files that holds the problem.")] = "problem",
-    max_length: Annotated[int | None, typer.Option(min=1, help="Tokens that training keeps; with --tokenizer.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="Folder with the model's tokenizer.")] = None,
-    render: Annotated[
-        bool, typer.Option("--render", help="Put bare problems into the chat template before tokens are counted.")
-    ] = False,
-    prompt_template: Annotated[
-        str | None, typer.Option(help="With --render, for tokenizers without a chat template.")
-    ] = None,
-    system_prompt: Annotated[str | None, typer.Option(help="With --render: system message in front.")] = None,
-    scheme: Annotated[str, typer.Option(help="Weighting scheme whose weights are looked at.")] = "auto",
+    scheme: Annotated[str, typer.Option(help="Weighting scheme whose weights are looked at.")] = WeightingConfig.scheme,
     tolerate: Annotated[
         list[str] | None, typer.Option(metavar="CHECK=SHARE", help="Share of rows a check may find; repeatable.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes to verify in.")] = 1,
     journal: Annotated[
         Path | None, typer.Option(help="Keeps verdicts, so that a stopped audit goes on; with --reference.")
     ] = None,
-    examples: Annotated[int, typer.Option(min=0, help="Rows that each check explains.")] = 3,
     fail_on: Annotated[FailOn, typer.Option(help="From which severity on the exit code is 1.")] = FailOn.ERROR,
     drop_to: Annotated[
         Path | None, typer.Option(help="Where the pairs go without the rows that were found, from that severity on.")
@@ -72,8 +67,10 @@ def audit(
             check_suffix(drop_to)
         check_paths(inputs, drop_to)
         check_paths(inputs, journal)
-        config = _config(max_length, render, prompt_template, system_prompt, eval_column, scheme, tolerate, examples)
-        report = _audited(pairs, reference, evaluation or [], config, tokenizer, workers, journal)
+        config = audited(weighting=WeightingConfig(scheme=scheme), tolerated=dict(map(_tolerated, tolerate or ())))
+        if not config.render and any(getattr(config, own.name) != own.default for own in settings_of(RenderingConfig)):
+            raise ValueError("--prompt-template and --system-prompt need --render.")
+        report = _audited(pairs, reference, evaluation or [], config, tokenizer, processes().workers, journal)
         _show(report, as_json)
         if drop_to is not None:
             kept = _drop(RowFile(pairs), report, severity, drop_to)
@@ -83,34 +80,6 @@ def audit(
         raise typer.Exit(UNUSABLE) from error
     if fail_on is not FailOn.NEVER and report.found(severity):
         raise typer.Exit(FOUND)
-
-
-def _config(
-    max_length: int | None,
-    render: bool,
-    prompt_template: str | None,
-    system_prompt: str | None,
-    eval_column: str,
-    scheme: str,
-    tolerate: list[str] | None,
-    examples: int,
-) -> "AuditConfig":
-    from trl_weighted_dpo.audit import AuditConfig
-    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
-    from trl_weighted_dpo.weighting import WeightingConfig
-
-    if not render and (prompt_template is not None or system_prompt is not None):
-        raise ValueError("--prompt-template and --system-prompt need --render.")
-    return AuditConfig(
-        max_length=max_length,
-        render=render,
-        prompt_template=prompt_template or DEFAULT_PROMPT_TEMPLATE,
-        system_prompt=system_prompt,
-        eval_column=eval_column,
-        weighting=WeightingConfig(scheme=scheme),
-        tolerated=dict(map(_tolerated, tolerate or ())),
-        examples=examples,
-    )
 
 
 def _tolerated(option: str) -> tuple[str, float]:
@@ -125,7 +94,7 @@ def _audited(
     pairs: Path,
     reference: Path | None,
     evaluation: list[Path],
-    config: "AuditConfig",
+    config: AuditConfig,
     tokenizer: Path | None,
     workers: int,
     journal: Path | None,

@@ -1,18 +1,23 @@
 """`weighted-dpo calibrate`: labelled solutions → the weights of wrongness."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from trl_weighted_dpo.cli.options import with_settings
+from trl_weighted_dpo.settings import CalibrationConfig
 
+
+@with_settings()
 def calibrate(
     labelled: Annotated[
         list[Path],
         typer.Argument(help="Labelled solutions or pools, as JSONL (is_correct_answer, first_error_step, is_correct)."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the weights go, as JSON.")],
-    folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation, each with its own problems.")] = 5,
+    fitting: Callable[..., CalibrationConfig],
     as_json: Annotated[bool, typer.Option("--json", help="Print what is written instead of tables.")] = False,
 ) -> None:
     """Fit the weights of wrongness to labelled solutions; MathVerifier.from_calibration reads what is written."""
@@ -25,10 +30,11 @@ def calibrate(
     from trl_weighted_dpo.verifier.calibration import calibrate as fitted_to
     from trl_weighted_dpo.verifier.verifier import MathVerifier
 
-    names = " ".join(path.name for path in labelled)
-    command = f"weighted-dpo calibrate {names} -o {output.name} --folds {folds}"
     try:
         check_paths(labelled, output)
+        folds = fitting().folds
+        names = " ".join(path.name for path in labelled)
+        command = f"weighted-dpo calibrate {names} -o {output.name} --folds {folds}"
         with MathVerifier() as verifier:
             content = fitted_to(labelled, verifier, folds, command, progress=True)
         text = json.dumps(content, indent=2) + "\n"

@@ -1,28 +1,42 @@
 """`weighted-dpo evaluate`: models or their pools → accuracy with intervals, and paired comparisons."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trl_weighted_dpo.cli.options import with_settings
+from trl_weighted_dpo.settings import (
+    BackendConfig,
+    EvaluationConfig,
+    ModelsConfig,
+    SamplingConfig,
+    SourceConfig,
+    WorkersConfig,
+    setting_of,
+    settings_of,
+)
+
 if TYPE_CHECKING:
     from trl_weighted_dpo.evaluation.files import ModelFiles
     from trl_weighted_dpo.evaluation.sampled import SampledModel
-    from trl_weighted_dpo.sampling import SamplingConfig
 
 
-_OF_SAMPLING = (
-    "completions", "temperature", "top_p", "top_k", "max_new_tokens", "stop", "backend", "base_url", "tokenizer",
-    "dtype", "load_in_4bit", "option", "prompt_template", "system_prompt", "few_shot", "batch_tokens", "preset",
-    "column", "split", "limit",
-)  # fmt: skip
+_OF_SAMPLING = {
+    setting.name
+    for config in (SamplingConfig, BackendConfig, SourceConfig)
+    for setting in settings_of(config)
+    if setting.name not in ("seed", "adapter")
+}
 """Parameters that mean nothing where no model is sampled."""
 
 
+@with_settings()
 def evaluate(
+    *,
     context: typer.Context,
     problems: Annotated[
         str | None,
@@ -42,49 +56,22 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Greedy candidates of a model: a pool with one for each problem.", metavar="NAME=FILE"),
     ] = None,
-    baseline: Annotated[
-        str | None, typer.Option(help="The model that others are compared with; the first one if left out.")
-    ] = None,
-    difficulty: Annotated[
-        str | None,
-        typer.Option(help="Split by this column, by steps (of the reference solution) or accuracy (of the baseline)."),
-    ] = None,
-    confidence: Annotated[float, typer.Option(help="Of all intervals.")] = 0.95,
-    resamples: Annotated[int, typer.Option(help="Of the bootstrap.")] = 10_000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes to verify in.")] = 1,
+    comparison: Callable[..., ModelsConfig],
+    evaluation: Callable[..., EvaluationConfig],
+    processes: Callable[..., WorkersConfig],
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON instead of tables.")] = False,
     completions: Annotated[
-        int, typer.Option("--completions", "-k", min=0, help="Samples of each problem, beside a greedy candidate.")
-    ] = 8,
-    temperature: Annotated[float, typer.Option(help="Of the samples; above 0.")] = 0.8,
-    top_p: Annotated[float, typer.Option(help="Of the samples; 1: all tokens.")] = 1.0,
-    top_k: Annotated[int, typer.Option(help="Of the samples; 0: all tokens.")] = 0,
-    max_new_tokens: Annotated[int, typer.Option(help="A candidate that has not ended by then is cut.")] = 512,
-    seed: Annotated[int, typer.Option(help="Of the samples and the bootstrap.")] = 0,
-    stop: Annotated[list[str] | None, typer.Option(help="Text that ends a candidate, and is cut from it.")] = None,
-    backend: Annotated[str, typer.Option(help="transformers, vllm, server, or one of a plugin.")] = "transformers",
-    base_url: Annotated[str | None, typer.Option(help="Of --backend server, such as http://localhost:8000/v1.")] = None,
+        int,
+        typer.Option("--completions", "-k", min=0, help=setting_of(ModelsConfig, "completions").help),
+    ] = ModelsConfig.completions,
+    seed: Annotated[int, typer.Option(min=0, help=setting_of(ModelsConfig, "seed").help)] = ModelsConfig.seed,
     adapter: Annotated[
         list[str] | None, typer.Option(help="LoRA adapter on one of the models.", metavar="NAME=PATH")
     ] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="Of all models: folder; each model's own if left out.")] = None,
-    dtype: Annotated[
-        str | None, typer.Option(help="auto (as the model's files; the default), float32, bfloat16 or float16.")
-    ] = None,
-    load_in_4bit: Annotated[bool, typer.Option("--load-in-4bit", help="NF4 with bitsandbytes.")] = False,
-    option: Annotated[
-        list[str] | None, typer.Option(help="Another option of the backend.", metavar="KEY=VALUE")
-    ] = None,
-    prompt_template: Annotated[
-        str | None, typer.Option(help="Prompt with {problem}, where the tokenizer has no chat template.")
-    ] = None,
-    system_prompt: Annotated[str | None, typer.Option(help="System message, with a chat template.")] = None,
-    few_shot: Annotated[Path | None, typer.Option(help="JSONL: problem, solution; shown before each problem.")] = None,
-    batch_tokens: Annotated[int | None, typer.Option(help="Tokens of a batch, as for `sample`.")] = None,
-    preset: Annotated[str | None, typer.Option(help="What the problems' columns mean, as for `sample`.")] = None,
-    column: Annotated[list[str] | None, typer.Option(help="Such as problem=question.", metavar="OURS=THEIRS")] = None,
-    split: Annotated[str | None, typer.Option(help="Which split of the problems, where there are several.")] = None,
-    limit: Annotated[int | None, typer.Option(help="How many problems at most.")] = None,
+    sampling: Callable[..., SamplingConfig],
+    few_shot: Annotated[Path | None, typer.Option(help=setting_of(SamplingConfig, "few_shot").help)] = None,
+    backend: Callable[..., BackendConfig],
+    loading: Callable[..., SourceConfig],
 ) -> None:
     """Evaluate models on the same problems, and compare each with the first one.
 
@@ -95,22 +82,24 @@ def evaluate(
     from rich.console import Console
 
     from trl_weighted_dpo.cli.paths import check_paths
-    from trl_weighted_dpo.cli.sampling import backend_options, problem_source, sampling_config
-    from trl_weighted_dpo.evaluation.evaluating import EvaluationConfig
+    from trl_weighted_dpo.cli.sampling import backend_options, problem_source
     from trl_weighted_dpo.evaluation.files import evaluate_files
     from trl_weighted_dpo.report.evaluation import evaluation_tables
+    from trl_weighted_dpo.sampling.few_shot import read_few_shot
 
     try:
         if output is None:
             raise ValueError("say where the report goes: -o FOLDER.")
         if output.exists() and not output.is_dir():
             raise ValueError(f"{output}: this is a file. Name a folder as output.")
-        config = EvaluationConfig(difficulty, confidence, resamples, seed)
+        compared = comparison(completions=completions, seed=seed)
+        config = evaluation(seed=compared.seed)
         models = _pools(pool or (), greedy or ())
         check_paths([path for own in models for path in (own.greedy, own.samples) if path is not None])
-        given = backend_options(option, load_in_4bit, base_url=base_url, tokenizer=tokenizer, dtype=dtype)
-        sampled = _sampled(model or (), adapter or (), given, backend, [own.name for own in models])
-        _check_names([*(own.name for own in models), *(own.name for own in sampled)], baseline)
+        loaded = backend(adapter=None)
+        given = backend_options(loaded)
+        sampled = _sampled(model or (), adapter or (), given, loaded.backend, [own.name for own in models])
+        _check_names([*(own.name for own in models), *(own.name for own in sampled)], compared.baseline)
         if sampled and problems is None:
             raise ValueError("--model needs problems to sample: weighted-dpo evaluate PROBLEMS --model NAME=PATH.")
         if not sampled and problems is not None:
@@ -120,22 +109,19 @@ def evaluate(
         _check_inputs(output, models, [own.name for own in sampled], problems, few_shot)
         is_main_process = True
         if sampled and problems is not None:
-            if completions and temperature == 0:
+            samples = sampling(completions=1, seed=seed, few_shot=read_few_shot(few_shot) if few_shot else ())
+            if completions and samples.temperature == 0:
                 raise ValueError("--temperature 0 is what the greedy candidate is made with: -k 0 leaves it alone.")
-            samples = sampling_config(
-                completions or 1, stop, prompt_template, few_shot, temperature=temperature, top_p=top_p, top_k=top_k,
-                max_new_tokens=max_new_tokens, seed=seed, system_prompt=system_prompt, batch_tokens=batch_tokens,
-            )  # fmt: skip
+            samples = replace(samples, completions=completions or 1)
             configs = {"greedy": replace(samples, completions=1, temperature=0.0, top_p=1.0, top_k=0, seed=0)}
             configs |= {"samples": samples} if completions else {}
-            source = problem_source(preset, column, split, limit)
-            told = (prompt_template, system_prompt)
-            made, is_main_process = _sample(output, problems, source, sampled, configs, backend, told)
+            source = problem_source(loading())
+            made, is_main_process = _sample(output, problems, source, sampled, configs, loaded.backend)
             models += made
         if not is_main_process:
             return
-        first = baseline or models[0].name
-        report = evaluate_files(output, sorted(models, key=lambda own: own.name != first), config, workers)
+        first = compared.baseline or models[0].name
+        report = evaluate_files(output, sorted(models, key=lambda own: own.name != first), config, processes().workers)
     except (ValueError, OSError, ImportError, MemoryError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
@@ -153,9 +139,8 @@ def _sample(
     problems: str,
     source: dict[str, Any],
     models: "Sequence[SampledModel]",
-    configs: "dict[str, SamplingConfig]",
+    configs: dict[str, SamplingConfig],
     backend: str,
-    told: tuple[str | None, str | None],
 ) -> "tuple[list[ModelFiles], bool]":
     """The pools of models, and whether this process is the first one, which goes on alone."""
     from trl_weighted_dpo import plugins
@@ -172,7 +157,7 @@ def _sample(
 
     def tell(sampler: Any) -> None:
         if state.is_main_process:
-            tell_what_is_not_used(bool(getattr(sampler.tokenizer, "chat_template", None)), *told)
+            tell_what_is_not_used(bool(getattr(sampler.tokenizer, "chat_template", None)), configs["greedy"])
 
     files = [sample_model(folder, model, rows, configs, make, problems, tell) for model in models]
     is_main_process = state.is_main_process

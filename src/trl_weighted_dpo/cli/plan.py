@@ -2,45 +2,33 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trl_weighted_dpo.cli.options import with_settings
+from trl_weighted_dpo.settings import PlanConfig
+
 if TYPE_CHECKING:
+    from trl_weighted_dpo.planning.config import RunConfig
     from trl_weighted_dpo.planning.pairs import Pairs
     from trl_weighted_dpo.planning.plan import Machine
-    from trl_weighted_dpo.planning.settings import RunSettings
 
 UNFIT, UNUSABLE = 1, 2
 """Exit codes: the run does not fit; it could not be planned."""
 
 
+@with_settings()
 def plan(
     recipe: Annotated[
         Path, typer.Argument(help="Axolotl YAML with `rl: weighted_dpo`, or YAML or JSON of WeightedDPOConfig fields.")
     ],
+    planned: Callable[..., PlanConfig],
     model: Annotated[
         str | None, typer.Option(help="Folder with the model's config.json, instead of the recipe's.")
     ] = None,
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs that train, over all machines.")] = 1,
-    gpu: Annotated[str, typer.Option(help="3090, 4090, A100-40, A100, L40S, H100 or H200.")] = "4090",
-    gpu_memory: Annotated[float | None, typer.Option(min=0.1, help="GiB of a GPU, instead of --gpu's.")] = None,
-    gpu_tflops: Annotated[
-        float | None, typer.Option(min=0.1, help="Peak of a GPU, dense bfloat16, in TFLOPS, instead of --gpu's.")
-    ] = None,
-    pairs: Annotated[
-        str, typer.Option(help="How many pairs there are, or a file of them, whose tokens are counted.")
-    ] = "10000",
-    prompt_tokens: Annotated[
-        float, typer.Option(min=1, help="Mean tokens of a prompt, where --pairs is a number.")
-    ] = 150,
-    completion_tokens: Annotated[
-        float, typer.Option(min=1, help="Mean tokens of a completion, where --pairs is a number.")
-    ] = 250,
-    mfu: Annotated[
-        float, typer.Option(min=0.01, max=1.0, help="Share of the peak that is reached, repeated operations counted.")
-    ] = 0.3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with bytes, instead of tables.")] = False,
 ) -> None:
     """Plan memory and time of a training run, from its recipe and the model's config.json. No weights are loaded.
@@ -54,6 +42,7 @@ def plan(
 
     try:
         check_paths([recipe])
+        config = planned()
         # Libraries log to it when they are imported, DeepSpeed among them.
         with redirect_stdout(sys.stderr):
             from trl_weighted_dpo.planning.model import load_config
@@ -63,8 +52,8 @@ def plan(
             settings = read_recipe(recipe)
             if model is not None:
                 settings = replace(settings, model=model)
-            machine = _machine(gpus, gpu, gpu_memory, gpu_tflops, mfu)
-            planner = Planner(load_config(settings.model), _pairs(pairs, prompt_tokens, completion_tokens, settings))
+            machine = _machine(config)
+            planner = Planner(load_config(settings.model), _pairs(config, settings))
             made = planner.plan(settings, machine)
             changes = [] if made.fits else list(remedies(planner, made))
     except (ValueError, OSError) as error:
@@ -75,29 +64,29 @@ def plan(
         raise typer.Exit(UNFIT)
 
 
-def _machine(gpus: int, gpu: str, memory: float | None, tflops: float | None, mfu: float) -> "Machine":
+def _machine(config: PlanConfig) -> "Machine":
     from trl_weighted_dpo.planning.gpus import find_gpu
     from trl_weighted_dpo.planning.plan import Machine
 
-    known = find_gpu(gpu)
+    known, memory, tflops = find_gpu(config.gpu), config.gpu_memory, config.gpu_tflops
     if memory is not None and tflops is None:
         # Another card, of which nothing is said.
-        return Machine(gpus, memory, None if memory != known.memory else known.tflops, mfu)
-    return Machine(gpus, memory or known.memory, tflops or known.tflops, mfu)
+        return Machine(config.gpus, memory, None if memory != known.memory else known.tflops, config.mfu)
+    return Machine(config.gpus, memory or known.memory, tflops or known.tflops, config.mfu)
 
 
-def _pairs(pairs: str, prompt: float, completion: float, settings: "RunSettings") -> "Pairs":
+def _pairs(config: PlanConfig, settings: "RunConfig") -> "Pairs":
     from trl_weighted_dpo.cli.paths import check_paths
     from trl_weighted_dpo.core.files import RowFile
     from trl_weighted_dpo.core.models import load_tokenizer
     from trl_weighted_dpo.planning.pairs import assumed_pairs, measured_pairs
 
-    if pairs.isdecimal():
-        if not int(pairs):
+    if config.pairs.isdecimal():
+        if not int(config.pairs):
             raise ValueError("--pairs 0: give at least one pair.")
-        return assumed_pairs(int(pairs), prompt, completion, settings.max_length)
-    check_paths([Path(pairs)])
-    rows = RowFile(Path(pairs))
+        return assumed_pairs(int(config.pairs), config.prompt_tokens, config.completion_tokens, settings.max_length)
+    check_paths([Path(config.pairs)])
+    rows = RowFile(Path(config.pairs))
     return measured_pairs(rows, load_tokenizer(settings.model), settings.max_length, settings.share_prompt)
 
 

@@ -1,31 +1,27 @@
 """`weighted-dpo problems`: problems of any source → problem rows, or what SFT learns from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from trl_weighted_dpo.cli.options import with_settings
+from trl_weighted_dpo.settings import RenderingConfig, SourceConfig, settings_of
 
+
+@with_settings()
 def problems(
     source: Annotated[
         str, typer.Argument(help="File (JSONL, JSONL.GZ, Parquet, CSV), folder, or name on the hub (NAME:CONFIG).")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the rows go: *.jsonl or *.parquet.")],
-    preset: Annotated[
-        str | None, typer.Option(help="What the columns mean: gsm8k, math, metamathqa, numina_math, orca_math, ...")
-    ] = None,
-    column: Annotated[list[str] | None, typer.Option(help="OURS=THEIRS, such as problem=question.")] = None,
-    split: Annotated[str | None, typer.Option(help="Which split, where there are several.")] = None,
-    limit: Annotated[int | None, typer.Option(help="How many problems at most.")] = None,
+    loading: Callable[..., SourceConfig],
+    rendering: Callable[..., RenderingConfig],
     completions_for: Annotated[
         str | None,
         typer.Option(help="Write prompts and reference solutions for SFT of this model: folder, or name on the hub."),
     ] = None,
-    prompt_template: Annotated[
-        str | None, typer.Option(help="Prompt with {problem}, where the tokenizer has no chat template.")
-    ] = None,
-    system_prompt: Annotated[str | None, typer.Option(help="System message, with a chat template.")] = None,
 ) -> None:
     """Load problems, check them, and write them with the column names of this package.
 
@@ -36,23 +32,23 @@ def problems(
     from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
     from trl_weighted_dpo.cli.sampling import problem_source
     from trl_weighted_dpo.core.files import check_suffix, write_rows
-    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
     from trl_weighted_dpo.problems import load_problems
 
     try:
         check_suffix(output)
-        for option, value in (("--prompt-template", prompt_template), ("--system-prompt", system_prompt)):
-            if completions_for is None and value is not None:
-                raise ValueError(f"{option} goes with --completions-for: problems are written as they are.")
+        rendered = rendering()
+        for setting in settings_of(RenderingConfig):
+            if completions_for is None and getattr(rendered, setting.name) != setting.default:
+                raise ValueError(f"{setting.flag} goes with --completions-for: problems are written as they are.")
         check_paths([Path(source)] if Path(source).is_file() else [], output)
-        rows = load_problems(source, **problem_source(preset, column, split, limit))
+        rows = load_problems(source, **problem_source(loading()))
         if completions_for is not None:
             from trl_weighted_dpo.core.models import load_tokenizer
 
             tokenizer = load_tokenizer(completions_for)
-            tell_what_is_not_used(bool(tokenizer.chat_template), prompt_template, system_prompt)
+            tell_what_is_not_used(bool(tokenizer.chat_template), rendered)
             loaded = len(rows)
-            rows = completion_rows(rows, source, tokenizer, prompt_template or DEFAULT_PROMPT_TEMPLATE, system_prompt)
+            rows = completion_rows(rows, source, tokenizer, rendered.prompt_template, rendered.system_prompt)
             if len(rows) < loaded:
                 typer.echo(f"{loaded - len(rows)} problems without a reference solution are left out.", err=True)
         write_rows(output, rows)

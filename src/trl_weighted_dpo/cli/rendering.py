@@ -1,15 +1,27 @@
 """Says which options on rendering a tokenizer does not use."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import typer
 
+from trl_weighted_dpo.settings import DEFAULT_PROMPT_TEMPLATE
 
-def tell_what_is_not_used(has_chat_template: bool, prompt_template: str | None, system_prompt: str | None) -> None:
+
+class Rendered(Protocol):
+    """Settings that say how problems are rendered."""
+
+    @property
+    def prompt_template(self) -> str: ...
+    @property
+    def system_prompt(self) -> str | None: ...
+
+
+def tell_what_is_not_used(has_chat_template: bool, settings: Rendered) -> None:
     """Tells of an option that the tokenizer has no use for."""
-    if has_chat_template and prompt_template is not None:
+    if has_chat_template and settings.prompt_template != DEFAULT_PROMPT_TEMPLATE:
         typer.echo("--prompt-template is not used: the tokenizer has a chat template.", err=True)
-    if not has_chat_template and system_prompt is not None:
+    if not has_chat_template and settings.system_prompt is not None:
         typer.echo("--system-prompt is not used: the tokenizer has no chat template.", err=True)
 
 

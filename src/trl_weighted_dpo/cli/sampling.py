@@ -1,45 +1,20 @@
-"""Options that the commands `sample` and `evaluate` share."""
+"""What the commands that sample, `sample` and `evaluate`, make of their settings."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trl_weighted_dpo.cli.rendering import named
-
-if TYPE_CHECKING:
-    from trl_weighted_dpo.sampling import SamplingConfig
+from trl_weighted_dpo.settings import BackendConfig, SourceConfig
 
 
-def backend_options(option: Sequence[str] | None, load_in_4bit: bool, **options: str | None) -> dict[str, Any]:
+def backend_options(config: BackendConfig) -> dict[str, Any]:
     """The options that a backend is given: those that have a value, and what `--option KEY=VALUE` says."""
-    values = {**options, "load_in_4bit": load_in_4bit or None}
+    values = {name: getattr(config, name) for name in ("base_url", "adapter", "tokenizer", "dtype")}
+    values["load_in_4bit"] = config.load_in_4bit or None
     given = {name: value for name, value in values.items() if value is not None}
-    return given | named(option or (), "--option", "concurrency=32")
+    return given | named(config.option, "--option", "concurrency=32")
 
 
-def sampling_config(
-    completions: int,
-    stop: Sequence[str] | None,
-    prompt_template: str | None,
-    few_shot: Path | None,
-    **settings: Any,
-) -> "SamplingConfig":
-    """The settings of sampling; `settings` are those that the options have the values of."""
-    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
-    from trl_weighted_dpo.sampling import SamplingConfig, read_few_shot
-
-    return SamplingConfig(
-        completions,
-        stop=stop or (),
-        prompt_template=prompt_template or DEFAULT_PROMPT_TEMPLATE,
-        few_shot=read_few_shot(few_shot) if few_shot else (),
-        **settings,
-    )
-
-
-def problem_source(
-    preset: str | None, column: Sequence[str] | None, split: str | None, limit: int | None
-) -> dict[str, Any]:
+def problem_source(config: SourceConfig) -> dict[str, Any]:
     """How problems are loaded: arguments of [`~problems.load_problems`]."""
-    columns = named(column or (), "--column", "problem=question")
-    return {"preset": preset, "columns": columns, "split": split, "limit": limit}
+    columns = named(config.column, "--column", "problem=question")
+    return {"preset": config.preset, "columns": columns, "split": config.split, "limit": config.limit}

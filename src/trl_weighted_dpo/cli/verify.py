@@ -5,11 +5,14 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from trl_weighted_dpo.cli.options import with_settings
+from trl_weighted_dpo.settings import VerificationConfig, WorkersConfig
 
 if TYPE_CHECKING:
     from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier
@@ -20,7 +23,9 @@ _Explained = tuple[dict[str, int], dict[str, Any], "ErrorProfile"]
 """Where a solution stands in its file, its solution row and its profile."""
 
 
+@with_settings()
 def verify(
+    verification: Callable[..., VerificationConfig],
     file: Annotated[
         Path | None,
         typer.Argument(help="Pool or solutions, as JSONL or Parquet: problem, candidates or solution or steps."),
@@ -30,12 +35,6 @@ def verify(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes to verify in; 1 if left out.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Verify the first rows only.")] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Weights of wrongness, as `weighted-dpo calibrate` writes them.")
-    ] = None,
-    dimension: Annotated[
-        list[str] | None, typer.Option(help="Check this dimension of a plugin too; may be given several times.")
-    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show what was found in one row's solutions.")] = False,
     row: Annotated[int | None, typer.Option(min=0, help="The row to explain, counted from 0; 0 if left out.")] = None,
     candidate: Annotated[
@@ -65,8 +64,10 @@ def verify(
         _refuse(references, not is_single, "--problem and --solution; the rows of a file have columns for it")
         _refuse({"--row": row, "--candidate": candidate}, is_single or not explain, "a file and --explain")
         _refuse({"--workers": workers, "--limit": limit}, output is None, "a file and -o OUT.jsonl")
+        config = verification()
+        calibration = config.calibration
         check_paths([path for path in (file, calibration) if path is not None], output)
-        checks = _checks(dimension or ())
+        checks = _checks(config.dimension)
         with (
             MathVerifier.from_calibration(calibration, checks=checks) if calibration else MathVerifier(checks=checks)
         ) as verifier:
@@ -82,7 +83,11 @@ def verify(
                 return
             assert file is not None
             started = time.perf_counter()
-            report = _verify_file(file, output, verifier, workers or 1, limit) if output is not None else None
+            report = (
+                _verify_file(file, output, verifier, workers or WorkersConfig.workers, limit)
+                if output is not None
+                else None
+            )
             seconds = time.perf_counter() - started
             explained = list(_explain_row(file, row or 0, candidate, verifier)) if explain else []
             _show(report, seconds, explained, as_json)

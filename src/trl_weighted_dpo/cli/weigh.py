@@ -3,32 +3,25 @@
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from trl_weighted_dpo.weighting import WeightingConfig
+from trl_weighted_dpo.cli.options import with_settings
+from trl_weighted_dpo.settings import WeighConfig, WeightingConfig
 
 
+@with_settings()
 def weigh(
     pairs: Annotated[Path, typer.Argument(help="Pairs, as JSONL or Parquet, with signals or weights.")],
+    *,
     scheme: Annotated[
-        list[str] | None, typer.Option(help="How weights come about; given again, schemes are compared.")
+        list[str] | None, typer.Option(help="How weights are computed (`auto`); given again, schemes are compared.")
     ] = None,
-    lambda_: Annotated[float, typer.Option("--lambda", help="How far weights go from 1; 0 is uniform DPO.")] = 0.3,
-    clip_min: Annotated[float, typer.Option(help="Lower bound of the normalised raw weight u.")] = 0.2,
-    clip_max: Annotated[float, typer.Option(help="Upper bound of u.")] = 5.0,
-    wrongness: Annotated[float, typer.Option(help="Coefficient of the flaw in `verifier`.")] = 1.0,
-    confidence_gap: Annotated[float, typer.Option(help="Coefficient of the confidence gap in `verifier`.")] = 1.0,
-    nll: Annotated[float, typer.Option(help="Coefficient of the relative NLL in `verifier`.")] = 1.0,
-    normalize_column: Annotated[
-        bool, typer.Option("--normalize-column", help="Divide a `weight` column by its mean.")
-    ] = False,
-    control_of: Annotated[str, typer.Option(help="What `shuffled` and `inverse` turn around.")] = "verifier",
-    shuffle_seed: Annotated[int, typer.Option(help="Seed of `shuffled`.")] = 42,
-    top: Annotated[int, typer.Option(min=0, help="Heaviest and lightest pairs shown, of each.")] = 5,
+    weighting: Callable[..., WeightingConfig],
+    shown: Callable[..., WeighConfig],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where the pairs go with a `weight` column.")
     ] = None,
@@ -37,35 +30,20 @@ def weigh(
     """Show the weights that pairs would be trained with."""
     from trl_weighted_dpo.cli.paths import check_paths
     from trl_weighted_dpo.core.files import check_suffix, write_rows
-    from trl_weighted_dpo.weighting import WeightingConfig
     from trl_weighted_dpo.weighting.files import WeighedRows
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that lacks a character must not end the run.
         sys.stdout.reconfigure(errors="backslashreplace")
-    schemes = list(dict.fromkeys(scheme or ["auto"]))
+    schemes = list(dict.fromkeys(scheme or [WeightingConfig.scheme]))
     try:
         check_paths([pairs], output)
         if output is not None:
             check_suffix(output)
             if len(schemes) > 1:
                 raise ValueError(f"--output holds the weights of one scheme, but {', '.join(schemes)} are given.")
-        configs = [
-            WeightingConfig(
-                scheme=name,
-                lambda_=lambda_,
-                clip_min=clip_min,
-                clip_max=clip_max,
-                wrongness=wrongness,
-                confidence_gap=confidence_gap,
-                nll=nll,
-                normalize_column=normalize_column,
-                control_of=control_of,
-                shuffle_seed=shuffle_seed,
-            )
-            for name in schemes
-        ]
-        weightings, weights = _weigh(pairs, configs, top)
+        configs = [weighting(scheme=name) for name in schemes]
+        weightings, weights = _weigh(pairs, configs, shown().top)
         _show(weightings, as_json)
         if output is not None:
             write_rows(output, WeighedRows(pairs, weights))
@@ -75,7 +53,7 @@ def weigh(
         raise typer.Exit(1) from error
 
 
-def _weigh(path: Path, configs: "list[WeightingConfig]", top: int) -> tuple[list[dict[str, Any]], Any]:
+def _weigh(path: Path, configs: list[WeightingConfig], top: int) -> tuple[list[dict[str, Any]], Any]:
     """What is shown of each weighting, in plain types, and the weights of the first."""
     from dataclasses import asdict
 

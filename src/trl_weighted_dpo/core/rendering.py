@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.settings.common import DEFAULT_PROMPT_TEMPLATE
 
 Message = Mapping[str, Any]
 """A message of a conversation, with `role` and `content`."""
-
-DEFAULT_PROMPT_TEMPLATE = "{problem}\n"
 
 
 def render_pair(

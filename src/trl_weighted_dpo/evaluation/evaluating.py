@@ -2,9 +2,8 @@
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from math import isfinite
 from typing import Any
 
 from trl_weighted_dpo._version import __version__
@@ -14,44 +13,12 @@ from trl_weighted_dpo.evaluation import slices
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES, Measure, Model, measures
 from trl_weighted_dpo.evaluation.outcomes import MEANING, NEAR, modal_class
 from trl_weighted_dpo.evaluation.pools import Answered, check_same_problems
-from trl_weighted_dpo.evaluation.statistics import CONFIDENCE, RESAMPLES, difference, estimate, with_holm
+from trl_weighted_dpo.evaluation.statistics import difference, estimate, with_holm
+from trl_weighted_dpo.settings.evaluation import EvaluationConfig
 from trl_weighted_dpo.verifier.verifier import VERIFIER_VERSION
 
 SCHEMA_NAME = "trl-weighted-dpo/evaluation"
 SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """How models are compared.
-
-    Args:
-        difficulty (`str`, *optional*):
-            What difficulty is read from: a column of the problems, `"steps"` of the reference solution, or
-            `"accuracy"` of the first model. See [`~evaluation.slices.difficulty_column`] for the default.
-        confidence (`float`, *optional*, defaults to `0.95`):
-            Of all intervals, in (0, 1).
-        resamples (`int`, *optional*, defaults to `10_000`):
-            Of the bootstrap, at least 100.
-        seed (`int`, *optional*, defaults to `0`):
-            Of the bootstrap, at least 0.
-
-    Raises:
-        `ValueError`: If a number is out of its range.
-    """
-
-    difficulty: str | None = None
-    confidence: float = CONFIDENCE
-    resamples: int = RESAMPLES
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not (isfinite(self.confidence) and 0 < self.confidence < 1):
-            raise ValueError(f"confidence is {self.confidence}, but it is a probability in (0, 1), such as 0.95.")
-        if self.resamples < 100:
-            raise ValueError(f"resamples is {self.resamples}, but ends of an interval need at least 100.")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, but it is a whole number of at least 0.")
 
 
 @dataclass(frozen=True)
@@ -68,7 +35,7 @@ class Evaluation:
     """
 
     models: Sequence[Model]
-    config: EvaluationConfig = EvaluationConfig()
+    config: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:
         names = [model.name for model in self.models]

@@ -9,9 +9,10 @@ from typing import Any
 
 from trl_weighted_dpo.core.files import write_jsonl, write_whole
 from trl_weighted_dpo.core.identity import CONTENTS
-from trl_weighted_dpo.evaluation.evaluating import Evaluation, EvaluationConfig
+from trl_weighted_dpo.evaluation.evaluating import Evaluation
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES, Model
 from trl_weighted_dpo.evaluation.pools import Answered, read_answered
+from trl_weighted_dpo.settings.evaluation import EvaluationConfig
 
 REPORT = "evaluation.json"
 PROBLEMS = "problems.jsonl"
@@ -63,7 +64,7 @@ def evaluate_files(
     Args:
         folder (`Path`): Made if need be.
         models (`Sequence[ModelFiles]`): The first is the baseline.
-        config ([`~evaluation.evaluating.EvaluationConfig`], *optional*): How they are compared.
+        config ([`~settings.EvaluationConfig`], *optional*): How they are compared.
         workers (`int`, *optional*, defaults to `1`): Processes to verify in.
 
     Returns:

@@ -14,8 +14,8 @@ from trl_weighted_dpo.evaluation.files import ModelFiles, check_name
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES
 from trl_weighted_dpo.plugins.hookspecs import Sampler, SamplerFactory
 from trl_weighted_dpo.sampling import SAMPLING_VERSION
-from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.files import sample_file
+from trl_weighted_dpo.settings.sampling import SamplingConfig
 
 _FOLDERS = ("adapter", "tokenizer")
 """Options of a backend that name folders."""

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-CONFIDENCE = 0.95
-RESAMPLES = 10_000
+from trl_weighted_dpo.settings.evaluation import EvaluationConfig
+
+CONFIDENCE = EvaluationConfig.confidence
+RESAMPLES = EvaluationConfig.resamples
 _BATCH_VALUES = 4_000_000
 """Values that are resampled at once: 32 MB of them."""
 

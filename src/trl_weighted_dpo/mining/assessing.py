@@ -8,7 +8,8 @@ from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, check_profile_row, check_score
 from trl_weighted_dpo.core.identity import digest
 from trl_weighted_dpo.core.processes import Processes, unpacked
-from trl_weighted_dpo.mining.assessment import Assessed, AssessmentConfig, assess_row
+from trl_weighted_dpo.mining.assessment import Assessed, assess_row
+from trl_weighted_dpo.settings.mining import AssessmentConfig
 from trl_weighted_dpo.verifier.many import ROW_SECONDS
 from trl_weighted_dpo.verifier.verifier import MathVerifier
 

@@ -12,6 +12,7 @@ from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import is_encodable, solution_rows
 from trl_weighted_dpo.mining.outline import ProximityParts, proximity_parts, read_outline, why_alike
 from trl_weighted_dpo.scoring.reference_solution import render_reference
+from trl_weighted_dpo.settings.mining import AssessmentConfig
 from trl_weighted_dpo.verifier.aggregates import Weights, severity
 from trl_weighted_dpo.verifier.many import verify_many
 from trl_weighted_dpo.verifier.profile import DIMENSIONS, Verdict
@@ -25,35 +26,6 @@ KINDS = (WRONG_ANSWER, FLAWED_REASONING)
 FLAGGED = 0.5
 """Score of a dimension, `final_answer` apart, from which it flags a solution: it is then as likely as not that there is
 an error. Ours; see the verifier's figures for what each finding scores."""
-
-
-@dataclass(frozen=True)
-class AssessmentConfig:
-    """What decides an assessment.
-
-    Args:
-        max_candidates (`int`, *optional*, defaults to `64`):
-            Candidates of a problem that are looked at, at least 2; of more, a seeded choice. Every negative is compared
-            with every correct candidate, so this bounds the time that one problem takes.
-        with_reference (`bool`, *optional*, defaults to `False`):
-            Whether the reference solution is looked at too, as a chosen one.
-        allow_weak_answers (`bool`, *optional*, defaults to `False`):
-            Whether a candidate counts as negative whose wrong answer was guessed from its text.
-        seed (`int`, *optional*, defaults to `42`):
-            Of the choice.
-
-    Raises:
-        `ValueError`: If a value is out of its range.
-    """
-
-    max_candidates: int = 64
-    with_reference: bool = False
-    allow_weak_answers: bool = False
-    seed: int = 42
-
-    def __post_init__(self) -> None:
-        if self.max_candidates < 2:
-            raise ValueError(f"max_candidates must be at least 2, got {self.max_candidates}: a pair has two.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import row_error
 from trl_weighted_dpo.mining.assessing import check_row
 from trl_weighted_dpo.mining.assessment import Assessed, assess_row
-from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.selection import (
     PAIR_COLUMNS,
     REFERENCE_COLUMNS,
@@ -22,6 +21,7 @@ from trl_weighted_dpo.mining.selection import (
     negatives,
     select_pairs,
 )
+from trl_weighted_dpo.settings.mining import PairingConfig
 from trl_weighted_dpo.verifier import MathVerifier
 
 ASSESSMENT = "assessment"

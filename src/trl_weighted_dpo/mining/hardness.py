@@ -1,61 +1,10 @@
 """How hard a negative is: confidence × proximity × flaw, each in [0, 1]."""
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from trl_weighted_dpo.mining.outline import ProximityParts
-
-PROXIMITY_PARTS = ("steps", "equations", "prefix", "answer")
-FLAW_PARTS = ("wrongness", "severity", "absurdity")
-
-
-@dataclass(frozen=True)
-class HardnessConfig:
-    """What hardness is made of.
-
-    Args:
-        confidence_floor (`float`, *optional*, defaults to `0.1`):
-            Least confidence, in [0, 1]: a candidate that the model finds unlikely is easy, but never out of the
-            question, since it was sampled.
-        steps, equations, prefix, answer (`float`, *optional*, default to `0.3`, `0.3`, `0.2` and `0.2`):
-            Weights of the parts of proximity, ≥ 0; those of parts that cannot be told are left out of the mean.
-        wrongness, severity, absurdity (`float`, *optional*, default to `1.0`):
-            Weights of the parts of the flaw, ≥ 0, likewise.
-        confidence_power, proximity_power, flaw_power (`float`, *optional*, default to `1.0`):
-            Exponents of the three factors, ≥ 0; 0 leaves a factor out.
-        function (`str`, *optional*, defaults to `"product"`):
-            Name of the function that makes hardness of the factors; plugins may bring others.
-
-    Raises:
-        `ValueError`: If a value is out of its range.
-    """
-
-    confidence_floor: float = 0.1
-    steps: float = 0.3
-    equations: float = 0.3
-    prefix: float = 0.2
-    answer: float = 0.2
-    wrongness: float = 1.0
-    severity: float = 1.0
-    absurdity: float = 1.0
-    confidence_power: float = 1.0
-    proximity_power: float = 1.0
-    flaw_power: float = 1.0
-    function: str = "product"
-
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name == "function":
-                continue
-            most = 1.0 if item.name == "confidence_floor" else math.inf
-            if not 0.0 <= value <= most or not math.isfinite(value):
-                bounds = "in [0, 1]" if most == 1.0 else "finite and >= 0"
-                raise ValueError(f"The hardness setting {item.name!r} must be {bounds}, got {value}.")
-        for whole, parts in (("proximity", PROXIMITY_PARTS), ("the flaw", FLAW_PARTS)):
-            if not any(getattr(self, name) for name in parts):
-                raise ValueError(f"The weights {', '.join(parts)} of {whole} are all 0: give one of them.")
+from trl_weighted_dpo.settings.mining import BUILT_IN_HARDNESS, PROXIMITY_PARTS, HardnessConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +35,7 @@ def product(signals: HardnessSignals) -> float:
     return confidence * signals.proximity * signals.flaw
 
 
-HARDNESSES: dict[str, HardnessFunction] = {"product": product}
+HARDNESSES: dict[str, HardnessFunction] = {BUILT_IN_HARDNESS: product}
 """Hardness functions that come with the package, by name."""
 
 

@@ -13,10 +13,10 @@ from trl_weighted_dpo.core.journal import Journal
 from trl_weighted_dpo.mining import MINING_VERSION
 from trl_weighted_dpo.mining.assessing import assess_rows, check_row, row_digest
 from trl_weighted_dpo.mining.assessment import Assessed
-from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.pairing import PairLengths, check_scores, choose_pairs, count_problem
 from trl_weighted_dpo.mining.report import MiningReport
 from trl_weighted_dpo.mining.selection import HardnessScale
+from trl_weighted_dpo.settings.mining import PairingConfig
 from trl_weighted_dpo.verifier import MathVerifier
 
 

@@ -12,10 +12,10 @@ from tqdm.auto import tqdm
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.mining.assessing import assess_rows
 from trl_weighted_dpo.mining.assessment import Assessed, order_key
-from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.lengths import log_ratio, matched_pairs
 from trl_weighted_dpo.mining.report import MiningReport
 from trl_weighted_dpo.mining.selection import HardnessScale, negatives, select_pairs
+from trl_weighted_dpo.settings.mining import PairingConfig
 from trl_weighted_dpo.verifier import MathVerifier
 
 

@@ -18,7 +18,6 @@ from trl_weighted_dpo.mining.assessment import (
     reference_score,
     rendered_reference,
 )
-from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.hardness import (
     HardnessSignals,
     checked_hardness,
@@ -26,6 +25,7 @@ from trl_weighted_dpo.mining.hardness import (
     proximity,
 )
 from trl_weighted_dpo.mining.lengths import log_ratio
+from trl_weighted_dpo.settings.mining import PairingConfig
 from trl_weighted_dpo.verifier.profile import Verdict
 
 BANDS = ("easy", "medium", "hard")

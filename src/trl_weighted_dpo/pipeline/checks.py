@@ -16,7 +16,7 @@ def check_trl_train(path: Path) -> None:
     Raises:
         `ValueError`: If a key is neither TRL's nor ours nor accelerate's, or a value is wrong.
     """
-    from trl_weighted_dpo.cli.train import parse_launch
+    from trl_weighted_dpo.training.launch import parse_launch
 
     parse_launch(["--config", str(path)])
 

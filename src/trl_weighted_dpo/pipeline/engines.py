@@ -9,6 +9,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trl_weighted_dpo.pipeline.recipe import Training
+from trl_weighted_dpo.settings import (
+    PairingConfig,
+    PairsConfig,
+    TrainingConfig,
+    WeightingConfig,
+    setting_of,
+    settings_of,
+)
+from trl_weighted_dpo.settings.setting import plain
+from trl_weighted_dpo.settings.training import training_fields
 
 _PLUGIN = "trl_weighted_dpo.axolotl.WeightedDPOPlugin"
 _PAIRS = "trl_weighted_dpo.hard_negatives"
@@ -31,6 +41,9 @@ class Engine(Protocol):
 
     def deciding(self, settings: Settings, has_data: bool) -> dict[str, Any]:
         """The settings without what is filled in."""
+
+    def resolved(self, settings: Settings, mines: bool) -> dict[str, Any]:
+        """The settings with this package's defaults, those of mining if the engine mines; the engine's own are not."""
 
     def command(self, config: Path, launch: str | None) -> list[str]:
         """The command line that trains by the YAML."""
@@ -80,6 +93,12 @@ class _TRL:
     def deciding(self, settings: Settings, has_data: bool) -> dict[str, Any]:
         dropped = (*self._filled, *(self._data if has_data else ()))
         return {key: value for key, value in settings.items() if key not in dropped}
+
+    def resolved(self, settings: Settings, mines: bool) -> dict[str, Any]:
+        if self.kind != "train":
+            return dict(settings)
+        known = training_fields() | {"render_pairs": setting_of(PairsConfig, "render_pairs")}
+        return {name: plain(setting.default) for name, setting in known.items()} | dict(settings)
 
     def command(self, config: Path, launch: str | None) -> list[str]:
         if launch is None and self.kind == "train":
@@ -144,6 +163,16 @@ class _Axolotl:
     def deciding(self, settings: Settings, has_data: bool) -> dict[str, Any]:
         dropped = (*self._filled, *(("datasets",) if has_data else ()))
         return {key: value for key, value in settings.items() if key not in dropped}
+
+    def resolved(self, settings: Settings, mines: bool) -> dict[str, Any]:
+        if self.kind != "train":
+            return dict(settings)
+        configs = (WeightingConfig, TrainingConfig, *((PairingConfig,) if mines else ()))
+        block = {own.key: plain(own.default) for config in configs for own in settings_of(config)}
+        given = dict(settings.get("weighted_dpo") or {})
+        if mines:
+            given["hardness"] = block["hardness"] | (given.get("hardness") or {})
+        return {**settings, "weighted_dpo": block | given}
 
     def command(self, config: Path, launch: str | None) -> list[str]:
         words = ["axolotl", "train", str(config)]

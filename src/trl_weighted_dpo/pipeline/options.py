@@ -1,92 +1,157 @@
-"""Options of our commands, read from the commands themselves, as recipe keys and command-line words."""
+"""Our commands as the pipeline runs them: settings as recipe keys, as command-line words, and with their defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
-import typer
+from trl_weighted_dpo.settings import (
+    BackendConfig,
+    EvaluationConfig,
+    ModelsConfig,
+    PairingConfig,
+    PoolConfig,
+    RenderingConfig,
+    SamplingConfig,
+    ScoringConfig,
+    ScoringModelConfig,
+    Setting,
+    SourceConfig,
+    VerificationConfig,
+    WeighConfig,
+    WeightingConfig,
+    WorkersConfig,
+    settings_of,
+)
+from trl_weighted_dpo.settings.setting import items_of, plain
 
-SPEED = ("workers", "batch_tokens")
-"""Options that decide how fast a command is, and nothing of what it writes but by rounding."""
 
-
-class Options:
-    """The long options of one of our commands, by their names with underscores: `top_p` is `--top-p`.
+@dataclass(frozen=True)
+class Command:
+    """One of our commands, as a stage.
 
     Args:
-        command (`str`): Name of the command, such as `"score"`.
-        filled_in (`frozenset[str]`): Options that the pipeline fills in; they are no keys of a recipe.
+        name (`str`): Such as `"score"`.
+        keys (`tuple[Setting, ...]`): The settings that a recipe may have.
+        filled_in (`tuple[Setting, ...]`): Those that the pipeline fills in from the rest of the recipe.
+        others (`tuple[str, ...]`): Further options of the command that are no keys: files, models, and what shows
+            single rows.
     """
 
-    def __init__(self, command: str, filled_in: frozenset[str]) -> None:
-        from trl_weighted_dpo.cli import app
-
-        group: Any = typer.main.get_command(app)
-        found = group.commands[command]
-        self.command, self.filled_in = command, filled_in
-        self._context = found.context_class(found, info_name=command)
-        self._types = get_type_hints(found.callback)
-        self._parameters: dict[str, Any] = {}
-        for parameter in found.params:
-            names = [name for name in parameter.opts if name.startswith("--")]
-            if names and names[0] != "--help":
-                self._parameters[names[0].removeprefix("--").replace("-", "_")] = parameter
+    name: str
+    keys: tuple[Setting, ...] = ()
+    filled_in: tuple[Setting, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
-    def names(self) -> list[str]:
-        """The keys that a recipe may have."""
-        return [name for name in self._parameters if name not in self.filled_in]
+    def settings(self) -> Iterator[Setting]:
+        """All of its settings, the keys first."""
+        yield from self.keys
+        yield from self.filled_in
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._parameters
+    def is_filled_in(self, name: str) -> bool:
+        """Whether an option of the command is no key."""
+        return name in self.others or any(setting.key == name for setting in self.filled_in)
 
     def check(self, name: str, value: Any) -> None:
-        """Check a value as the command will.
+        """Check a value of a recipe.
 
         Raises:
-            `ValueError`: If it is not what the option takes; says what that is.
+            `ValueError`: If it is not what the setting takes; says what that is.
         """
-        parameter = self._parameters[name]
-        if parameter.is_flag and not parameter.secondary_opts:
-            if not isinstance(value, bool):
-                raise ValueError("Give true or false.")
-            return
-        if isinstance(value, list | dict) and not parameter.multiple:
-            raise ValueError("Give one value.")
-        for item in _items(value):
-            if isinstance(item, list | dict) or (isinstance(item, bool) and not parameter.is_flag):
-                raise ValueError("Give a number or a text.")
-            try:
-                given = [str(item)] if parameter.multiple else str(item)
-                parameter.process_value(self._context, given)
-            except typer.BadParameter as error:
-                raise ValueError(error.message) from error
-
-    def is_file(self, name: str) -> bool:
-        """Whether the value is the path of a file that the command reads."""
-        kind = self._types[self._parameters[name].name]
-        return kind is Path or Path in get_args(kind)
+        next(setting for setting in self.keys if setting.key == name).read(value)
 
     def words(self, values: Mapping[str, Any]) -> list[str]:
-        """The options as words of a command line, in the order of the command's own help."""
-        words: list[str] = []
-        for name, parameter in self._parameters.items():
-            value = values.get(name)
+        """Options as words of a command line: first those that are no settings, then in the order of the settings."""
+        words = [word for name in self.others if values.get(name) is not None for word in (_flag(name), values[name])]
+        for setting in self.settings:
+            value = values.get(setting.key)
             if value is None:
                 continue
-            flag = "--" + name.replace("_", "-")
-            if parameter.is_flag:
-                words += [flag] if value else list(parameter.secondary_opts[:1])
+            if setting.kind is bool:
+                words += [setting.flag] if value else []
             else:
-                words += [word for item in _items(value) for word in (flag, str(item))]
+                items = items_of(value) if setting.is_list or setting.is_nested else [value]
+                words += [word for item in items for word in (setting.flag, str(item))]
         return words
 
+    def resolved(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """What decides the command's result: all settings, with the defaults of those that are not given.
 
-def _items(value: Any) -> list[Any]:
-    """The values that an option is given with: of a list each one, of a mapping `NAME=VALUE`."""
-    if isinstance(value, Mapping):
-        return [f"{name}={item}" for name, item in value.items()]
-    return list(value) if isinstance(value, list) else [value]
+        Returns:
+            The settings by their keys, in types of JSON, without those that decide speed only; a file that is there by
+            its name alone. And these files, by the same keys: they count by their content.
+        """
+        settings: dict[str, Any] = {}
+        files: dict[str, str] = {}
+        for setting in self.settings:
+            if setting.is_speed_only:
+                continue
+            value = values.get(setting.key)
+            settings[setting.key] = plain(setting.default if value is None else setting.read(value))
+            path = existing_file(value) if setting.kind is Path else None
+            if path is not None:
+                settings[setting.key], files[setting.key] = path.name, str(path)
+        return settings, files
+
+
+def _of(*configs: type, without: Iterable[str] = ()) -> tuple[Setting, ...]:
+    settings: dict[str, Setting] = {}
+    for setting in (setting for config in configs for setting in settings_of(config)):
+        if setting.key not in without:
+            settings.setdefault(setting.key, setting)
+    return tuple(settings.values())
+
+
+_RENDERING = _of(RenderingConfig)
+RENDERING = tuple(setting.key for setting in _RENDERING)
+_SOURCE = _of(SourceConfig)
+_MODEL = ("model", "adapter", "tokenizer")
+_WRITTEN = ("output", "json")
+_APART = (*RENDERING, *_MODEL)
+
+COMMANDS = {
+    "problems": Command("problems", _SOURCE, (), ("completions_for", *RENDERING, *_WRITTEN)),
+    "sft-data": Command("problems", (), _RENDERING, ("completions_for", *_WRITTEN)),
+    "sample": Command(
+        "sample",
+        _of(SamplingConfig, BackendConfig, PoolConfig, without=_APART),
+        _RENDERING,
+        (*_MODEL, *_WRITTEN, *(setting.key for setting in _SOURCE)),
+    ),
+    "verify": Command(
+        "verify",
+        _of(VerificationConfig, WorkersConfig),
+        (),
+        (
+            *_WRITTEN, "explain", "row", "candidate", "problem", "solution", "reference_answer", "reference_solution",
+            "limit",
+        ),
+    ),
+    "score": Command(
+        "score", _of(ScoringModelConfig, ScoringConfig, without=_APART), _RENDERING, (*_MODEL, *_WRITTEN)
+    ),
+    "mine": Command("mine", _of(PairingConfig, WorkersConfig), (), _WRITTEN),
+    "weigh": Command(
+        "weigh",
+        # Several schemes are compared.
+        tuple(replace(own, is_list=own.name == "scheme") for own in _of(WeightingConfig, WeighConfig)),
+        (),
+        _WRITTEN,
+    ),
+    "evaluation": Command(
+        "evaluate",
+        _of(ModelsConfig, EvaluationConfig, WorkersConfig, SamplingConfig, BackendConfig, without=_APART),
+        (*_SOURCE, *_RENDERING),
+        (*_MODEL, *_WRITTEN, "pool", "greedy"),
+    ),
+}  # fmt: skip
+"""The stages that our commands do, by the names of their blocks in a recipe. An option of a command that is not among
+the settings here is no key of a recipe."""
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def existing_file(value: Any) -> Path | None:

@@ -10,13 +10,11 @@ from typing import Any
 
 from trl_weighted_dpo.core.files import SUFFIXES
 from trl_weighted_dpo.core.printing import cut
-from trl_weighted_dpo.pipeline.options import Options
+from trl_weighted_dpo.pipeline.options import COMMANDS, RENDERING, Command
 from trl_weighted_dpo.pipeline.recipe import (
     DATA_STAGES,
     ENGINES,
-    FILLED_IN,
     FORMATS,
-    RENDERING,
     Block,
     Recipe,
     RecipeError,
@@ -81,13 +79,13 @@ class _Reader:
             path=self.path,
             output_dir=Path(self._text("output_dir", content, "Give the folder that everything is written to.")),
             model=self._model(content),
-            seed=self._number("seed", content, 0, int, 0),
-            format=self._choice("format", content.get("format", "jsonl"), FORMATS),
+            seed=self._number("seed", content, Recipe.seed, int, 0),
+            format=self._choice("format", content.get("format", Recipe.format), FORMATS),
             prompt_template=self._optional("prompt_template", content),
             system_prompt=self._optional("system_prompt", content),
             problems=problems,
             evaluation_problems=evaluation_problems,
-            evaluation=None if evaluation is None else self._block("evaluation", "evaluate", evaluation),
+            evaluation=None if evaluation is None else self._block("evaluation", evaluation),
             sft=self._training("sft", content),
             sample=self._own("sample", content),
             verify=self._own("verify", content),
@@ -95,8 +93,8 @@ class _Reader:
             mine=self._own("mine", content),
             weigh=self._own("weigh", content),
             train=self._training("train", content),
-            rounds=self._number("rounds", content, 1, int, 1),
-            earlier_pool=self._number("earlier_pool", content, 0.0, float, 0.0, 1.0),
+            rounds=self._number("rounds", content, Recipe.rounds, int, 1),
+            earlier_pool=self._number("earlier_pool", content, Recipe.earlier_pool, float, 0.0, 1.0),
         )
         self._check_order(recipe)
         return recipe
@@ -184,31 +182,31 @@ class _Reader:
         options = {str(name): item for name, item in content.items() if name != "path"}
         path = self._text(f"{key}.path", content, "Give a file, a folder, or a name on the hub.")
         self._check_place(f"{key}.path", path)
-        self._options(key, Options("problems", FILLED_IN["problems"]), options, ("path",))
+        self._options(key, COMMANDS["problems"], options, ("path",))
         return Source(path, options)
 
-    def _options(self, key: str, known: Options, given: Mapping[str, Any], more: tuple[str, ...]) -> None:
+    def _options(self, key: str, command: Command, given: Mapping[str, Any], more: tuple[str, ...]) -> None:
         for name, value in given.items():
-            if name in known and name in known.filled_in:
+            if command.is_filled_in(name):
                 raise self._error(f"{key}.{name}", value, "The pipeline fills this in from the rest of the recipe.")
-        self._known(f"{key}.", given, (*more, *known.names))
+        self._known(f"{key}.", given, (*more, *(setting.key for setting in command.keys)))
         for name, value in given.items():
-            if value is not None:
+            if value is not None and name not in more:
                 try:
-                    known.check(name, value)
+                    command.check(name, value)
                 except ValueError as error:
                     raise self._error(f"{key}.{name}", value, str(error)) from error
 
     def _own(self, key: str, content: Mapping[str, Any]) -> Block | None:
         given = self._mapping(key, content)
-        return None if given is None else self._block(key, key, given)
+        return None if given is None else self._block(key, given)
 
-    def _block(self, key: str, command: str, given: dict[str, Any]) -> Block:
+    def _block(self, key: str, given: dict[str, Any]) -> Block:
         more = ("skip",) + (("launch",) if key in _LAUNCHED else ()) + (("file",) if key in DATA_STAGES else ())
         file, launch = (given.pop(name, None) if name in more else None for name in ("file", "launch"))
         if launch is not None and not isinstance(launch, str):
             raise self._error(f"{key}.launch", launch, "Give a text, such as `accelerate launch --num_processes 4`.")
-        self._options(key, Options(command, FILLED_IN[key]), given, more)
+        self._options(key, COMMANDS[key], given, more)
         if file is not None:
             path = self._file(f"{key}.file", file)
             if path.suffix not in SUFFIXES:

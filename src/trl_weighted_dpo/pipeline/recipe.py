@@ -12,22 +12,6 @@ DATA_STAGES = ("sample", "verify", "score", "mine")
 """The stages from problems to pairs, in order; a file may stand in for each."""
 FORMATS = tuple(suffix.removeprefix(".") for suffix in SUFFIXES)
 
-RENDERING = frozenset({"prompt_template", "system_prompt"})
-_MODEL = frozenset({"model", "adapter", "tokenizer"})
-_WRITTEN = frozenset({"output", "json"})
-_SOURCE = frozenset({"preset", "column", "split", "limit"})
-FILLED_IN = {
-    "problems": _WRITTEN | {"completions_for"} | RENDERING,
-    "sample": _WRITTEN | _MODEL | RENDERING | _SOURCE,
-    "verify": _WRITTEN | {"explain", "row", "candidate", "problem", "solution", "reference_answer"}
-    | {"reference_solution", "limit"},
-    "score": _WRITTEN | _MODEL | RENDERING,
-    "mine": _WRITTEN,
-    "weigh": _WRITTEN,
-    "evaluation": _WRITTEN | _MODEL | RENDERING | _SOURCE | {"pool", "greedy"},
-}  # fmt: skip
-"""Options of our commands that are no keys of a block: the pipeline fills them in, or they show single rows."""
-
 
 @dataclass(frozen=True)
 class Source:

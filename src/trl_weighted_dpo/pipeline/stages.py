@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,9 @@ from trl_weighted_dpo import plugins
 from trl_weighted_dpo.core.identity import digest
 from trl_weighted_dpo.mining import MINING_VERSION
 from trl_weighted_dpo.pipeline.engines import Engine, engine_of
-from trl_weighted_dpo.pipeline.options import SPEED, Options, existing_file
+from trl_weighted_dpo.pipeline.options import COMMANDS, existing_file
 from trl_weighted_dpo.pipeline.recipe import (
     DATA_STAGES,
-    FILLED_IN,
     Block,
     Recipe,
     RecipeError,
@@ -29,13 +29,6 @@ from trl_weighted_dpo.weighting import FORMULA_VERSION
 
 _OUTPUTS = {"sample": "pool", "verify": "verified", "score": "scored", "mine": "pairs"}
 _CLI = "trl_weighted_dpo.cli"
-_RESULTS = {
-    "sampling": SAMPLING_VERSION,
-    "verifier": f"{VERIFIER_VERSION} ({digest(MathVerifier().identity)[:8]})",
-    "scoring": SCORING_VERSION,
-    "mining": MINING_VERSION,
-    "weighting": FORMULA_VERSION,
-}
 _DECIDING = {
     "sample": ("sampling",),
     "verify": ("verifier",),
@@ -58,7 +51,8 @@ class Stage:
         output (`Path`): The file or folder that it makes.
         command (`tuple[str, ...]`): Its command line; empty if it is left out.
         inputs (`Mapping[str, str]`): What it reads, by what that is to it: files, folders, or names on the hub.
-        settings (`Mapping[str, Any]`): What decides its output besides.
+        settings (`Mapping[str, Any]`): What decides its output besides: all settings, with the defaults of those that
+            the recipe does not give.
         result_versions (`Mapping[str, str]`): Versions that decide it, of the package's stages and of plugins.
         config (`Mapping[str, Any]`, *optional*): Content of the YAML that the command reads.
         config_file (`Path`, *optional*): Where that is written before.
@@ -129,33 +123,27 @@ class _Planner:
     def _own(
         self,
         name: str,
-        command: str,
+        kind: str,
         inputs: Mapping[str, str],
         output: Path,
         options: Mapping[str, Any],
         block: Block | None = None,
         to_stdout: bool = False,
     ) -> Stage:
-        """A stage that one of our commands does; its first input is the command's argument, another one named as an
-        option is that option."""
-        known = Options(command, FILLED_IN.get(command, frozenset()))
+        """A stage that one of our commands does (`kind` is a key of `COMMANDS`); its first input is the command's
+        argument, another one named as an option is that option."""
+        known = COMMANDS[kind]
         launch = None if block is None else block.launch
         program = ["weighted-dpo"] if launch is None else [*shlex.split(launch), "-m", _CLI]
         first, *others = inputs
-        paths = {key: inputs[key] for key in others if key in known}
-        words = [*program, command, inputs[first]]
+        paths = {key: inputs[key] for key in others if key in known.others}
+        words = [*program, known.name, inputs[first]]
         words += ["--json"] if to_stdout else ["--output", str(output)]
         words += known.words({**options, **paths})
-        read, settings = dict(inputs), {}
-        for key, value in options.items():
-            if value is not None and key not in SPEED:
-                path = existing_file(value) if known.is_file(key) else None
-                settings[key] = value if path is None else path.name
-                if path is not None:
-                    read[key] = str(path)
+        settings, files = known.resolved(options)
         return Stage(
-            name, output, tuple(words), read, settings, to_stdout=to_stdout,
-            result_versions=_result_versions(_DECIDING.get(command, ()), options),
+            name, output, tuple(words), {**inputs, **files}, settings, to_stdout=to_stdout,
+            result_versions=_result_versions(_DECIDING.get(known.name, ()), options),
         )  # fmt: skip
 
     def _problems(self, source: Source) -> Stage:
@@ -165,11 +153,8 @@ class _Planner:
         folder = self.folder / "sft"
         data = folder / "data.jsonl"
         if not has_own_data(sft):
-            options = {"completions_for": self.model, **self.rendering}
-            stage = self._own("sft-data", "problems", {"problems": str(self.problems)}, data, options)
-            # The model is an input by its content, and no setting by its name.
-            settings = {key: value for key, value in stage.settings.items() if key != "completions_for"}
-            yield replace(stage, inputs={**stage.inputs, "model": self.model}, settings=settings)
+            inputs = {"problems": str(self.problems), "completions_for": self.model}
+            yield self._own("sft-data", "sft-data", inputs, data, self.rendering)
         yield from self._trained("sft", sft, folder, None if has_own_data(sft) else data)
 
     def _trained(self, name: str, training: Training, folder: Path, data: Path | None) -> Iterator[Stage]:
@@ -179,8 +164,10 @@ class _Planner:
         settings = {"seed": self.recipe.seed, **training.settings}
         config = engine.config(settings, self.model, data, folder, self.rendering)
         inputs = {"model": self.model} | ({} if data is None else {"data": str(data)})
+        mines = self.recipe.mine is None
         deciding, files = _deciding(engine.deciding(settings, has_data=data is not None))
-        rendering = {key: value for key, value in self.rendering.items() if value is not None}
+        deciding = engine.resolved(deciding, mines)
+        rendering, _ = COMMANDS["sft-data"].resolved(self.rendering)
         versions = {} if name == "sft" else _result_versions(self._training_results(), engine.weighting(settings))
         yield Stage(
             name, output, tuple(engine.command(config_file, training.launch)), inputs | files, deciding | rendering,
@@ -272,7 +259,7 @@ class _Planner:
         if self.recipe.train is None:
             return {}
         weighting = engine_of(self.recipe.train, "train").weighting(self.recipe.train.settings)
-        names = Options("weigh", FILLED_IN["weigh"]).names
+        names = [setting.key for setting in COMMANDS["weigh"].keys]
         return {name: weighting[name] for name in names if weighting.get(name) is not None}
 
     def _training_results(self) -> tuple[str, ...]:
@@ -282,13 +269,25 @@ class _Planner:
     def _evaluation(self, block: Block, source: Source, models: Mapping[str, str]) -> Stage:
         output = self.folder / "evaluation"
         options = {"seed": self.recipe.seed, **block.options, **source.options, **self.rendering}
-        stage = self._own("evaluate", "evaluate", {"problems": source.path}, output, options, block)
+        stage = self._own("evaluate", "evaluation", {"problems": source.path}, output, options, block)
         words = [word for name, path in models.items() for word in ("--model", f"{name}={path}")]
         return replace(stage, command=(*stage.command, *words), inputs={**stage.inputs, **models})
 
 
+@lru_cache(maxsize=1)
+def _results() -> Mapping[str, str]:
+    """Result versions of the package's stages, by what makes the result."""
+    return {
+        "sampling": SAMPLING_VERSION,
+        "verifier": f"{VERIFIER_VERSION} ({digest(MathVerifier().identity)[:8]})",
+        "scoring": SCORING_VERSION,
+        "mining": MINING_VERSION,
+        "weighting": FORMULA_VERSION,
+    }
+
+
 def _result_versions(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, str]:
-    found = {name: _RESULTS[name] for name in names}
+    found = {name: _results()[name] for name in names}
     hardness = options.get("hardness")
     given = {**options, **(hardness if isinstance(hardness, Mapping) else {})}
     for option, kind in _PLUGINS.items():

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from trl_weighted_dpo.planning.config import RunConfig
 from trl_weighted_dpo.planning.model import ModelSummary, ParameterGroup, dtype_bytes
 from trl_weighted_dpo.planning.optimizers import OptimizerKind, optimizer_kind, state_bytes
 from trl_weighted_dpo.planning.rehearsal import Rehearsal
-from trl_weighted_dpo.planning.settings import RunSettings
 
 GIB = 2**30
 MOMENTS = ("layers", "head", "end of backward", "optimizer step")
@@ -64,13 +64,13 @@ class MemoryPlan:
 
 
 def plan_memory(
-    summary: ModelSummary, settings: RunSettings, rehearsal: Rehearsal, gpus: int, second_model: ModelSummary | None
+    summary: ModelSummary, settings: RunConfig, rehearsal: Rehearsal, gpus: int, second_model: ModelSummary | None
 ) -> MemoryPlan:
     """Add up what one GPU holds.
 
     Args:
         summary ([`~planning.model.ModelSummary`]): The model as it is trained.
-        settings ([`~planning.settings.RunSettings`]): The run.
+        settings ([`~planning.config.RunConfig`]): The run.
         rehearsal ([`~planning.rehearsal.Rehearsal`]): Its activations.
         gpus (`int`): How many share the work.
         second_model ([`~planning.model.ModelSummary`] or `None`): A reference model beside it.
@@ -81,7 +81,7 @@ def plan_memory(
 @dataclass(frozen=True)
 class _Parts:
     summary: ModelSummary
-    settings: RunSettings
+    settings: RunConfig
     rehearsal: Rehearsal
     gpus: int
     second_model: ModelSummary | None

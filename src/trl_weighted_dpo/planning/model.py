@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trl_weighted_dpo.planning.settings import Lora, RunSettings
+from trl_weighted_dpo.planning.config import Lora, RunConfig
 
 _ABSMAX_BLOCK = 64
 _NESTED_BLOCK = 256
@@ -168,12 +168,12 @@ def load_config(name: str) -> Any:
         ) from error
 
 
-def build_model(config: Any, settings: RunSettings) -> Any:
+def build_model(config: Any, settings: RunConfig) -> Any:
     """The model that a run trains, on the meta device: no weights, and 4-bit layers as [`FourBitLinear`].
 
     Args:
         config (`PretrainedConfig`): The model's.
-        settings ([`RunSettings`]): Precision, quantisation and adapter.
+        settings ([`RunConfig`]): Precision, quantisation and adapter.
 
     Raises:
         `ValueError`: If the model cannot be built, or the adapter does not fit it.
@@ -197,7 +197,7 @@ def build_model(config: Any, settings: RunSettings) -> Any:
     return model
 
 
-def _set_precision(model: Any, settings: RunSettings) -> None:
+def _set_precision(model: Any, settings: RunConfig) -> None:
     ends = (model.get_input_embeddings(), model.get_output_embeddings())
     for name, module in model.named_modules():
         if settings.upcast_embeddings_and_norms and ("norm" in name or module in ends):

@@ -5,18 +5,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from trl_weighted_dpo.core import seam
+from trl_weighted_dpo.planning.config import RunConfig
 from trl_weighted_dpo.planning.memory import GIB, MOMENTS, MemoryPlan, plan_memory
 from trl_weighted_dpo.planning.model import ModelSummary, build_model, dtype_bytes, summarize
 from trl_weighted_dpo.planning.pairs import PairLength, Pairs
 from trl_weighted_dpo.planning.rehearsal import BatchShape, Rehearsal, batch_shape, rehearse
-from trl_weighted_dpo.planning.settings import RunSettings
 from trl_weighted_dpo.planning.timing import TimePlan, plan_time
+from trl_weighted_dpo.settings.planning import PlanConfig
 from trl_weighted_dpo.training.paths import why_not_shared
-
-DEFAULT_UTILIZATION = 0.3
-"""Ours. Long sequences on many GPUs reach 0.38 to 0.43 (Llama 3, arXiv 2407.21783, table 4) and more (0.42 to 0.56,
-Korthikanti et al., arXiv 2205.05198, table 5); pairs are short rows, in code that is not fused."""
-
 
 _MOST_GPUS = 1024
 """Advice ends there."""
@@ -36,7 +32,7 @@ class Machine:
     gpus: int = 1
     memory: float = 23.6
     tflops: float | None = None
-    utilization: float = DEFAULT_UTILIZATION
+    utilization: float = PlanConfig.mfu
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class Plan:
         time ([`~planning.timing.TimePlan`]): Work and time.
     """
 
-    settings: RunSettings
+    settings: RunConfig
     machine: Machine
     pairs: Pairs
     summary: ModelSummary
@@ -125,7 +121,7 @@ class Planner:
         self._summaries: dict[Any, ModelSummary] = {}
         self._rehearsals: dict[Any, Rehearsal] = {}
 
-    def plan(self, settings: RunSettings, machine: Machine) -> Plan:
+    def plan(self, settings: RunConfig, machine: Machine) -> Plan:
         """Plan a run.
 
         Raises:
@@ -156,7 +152,7 @@ class Planner:
             settings, machine, self._pairs, summary, shape, memory, mean_memory, kept, logits, source, time
         )  # fmt: skip
 
-    def _reference(self, settings: RunSettings) -> tuple[str, ModelSummary | None]:
+    def _reference(self, settings: RunConfig) -> tuple[str, ModelSummary | None]:
         """Where the reference's log-probs come from, and the model that is needed for them."""
         if settings.sharding.engine == "fsdp":
             if settings.reference == "columns":
@@ -172,18 +168,18 @@ class Planner:
             return "adapter off", None
         return "model", self._summary(settings)
 
-    def _summary(self, settings: RunSettings) -> ModelSummary:
+    def _summary(self, settings: RunConfig) -> ModelSummary:
         key = _model_key(settings)
         if key not in self._summaries:
             self._summaries[key] = summarize(build_model(self._config, settings))
         return self._summaries[key]
 
-    def _can_share(self, settings: RunSettings) -> bool:
+    def _can_share(self, settings: RunConfig) -> bool:
         model = build_model(self._config, replace(settings, lora=None, load_in_4bit=False))
         seam.set_attention_implementation(model.config.get_text_config(), settings.attention)
         return why_not_shared(model, settings.max_length) is None
 
-    def _rehearsal(self, settings: RunSettings, pair: PairLength) -> Rehearsal:
+    def _rehearsal(self, settings: RunConfig, pair: PairLength) -> Rehearsal:
         key = (
             *_model_key(settings),
             settings.micro_batch,
@@ -199,7 +195,7 @@ class Planner:
         return self._rehearsals[key]
 
 
-def _model_key(settings: RunSettings) -> tuple[Any, ...]:
+def _model_key(settings: RunConfig) -> tuple[Any, ...]:
     return (
         settings.dtype,
         settings.load_in_4bit,
@@ -243,9 +239,7 @@ def remedies(planner: Planner, plan: Plan) -> Iterator[tuple[str, Plan]]:
             current = changed
 
 
-def _changes(
-    settings: RunSettings, machine: Machine, reference: str
-) -> Iterator[tuple[str, tuple[RunSettings, Machine]]]:
+def _changes(settings: RunConfig, machine: Machine, reference: str) -> Iterator[tuple[str, tuple[RunConfig, Machine]]]:
     sharding = settings.sharding
     if not settings.checkpointing:
         yield "Set `gradient_checkpointing: true`.", (replace(settings, checkpointing=True), machine)

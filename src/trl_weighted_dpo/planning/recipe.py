@@ -1,16 +1,17 @@
-"""An Axolotl YAML, or a YAML or JSON of `WeightedDPOConfig` fields → [`RunSettings`]."""
+"""An Axolotl YAML, or a YAML or JSON of `WeightedDPOConfig` fields → [`RunConfig`]."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo.planning.settings import DTYPE_BYTES, Lora, RunSettings, Sharding
+from trl_weighted_dpo.planning.config import DTYPE_BYTES, Lora, RunConfig, Sharding
+from trl_weighted_dpo.settings import TrainingConfig
 
 _MODE = "weighted_dpo"
 
 
-def read_recipe(path: Path) -> RunSettings:
+def read_recipe(path: Path) -> RunConfig:
     """Read the settings of a run.
 
     Args:
@@ -36,7 +37,7 @@ def read_recipe(path: Path) -> RunSettings:
         raise ValueError(f"{path}: {error}") from error
 
 
-def run_settings(content: dict[str, Any], folder: Path) -> RunSettings:
+def run_settings(content: dict[str, Any], folder: Path) -> RunConfig:
     """The settings of a run from the content of such a file, which lies in `folder`.
 
     Raises:
@@ -52,7 +53,7 @@ def run_settings(content: dict[str, Any], folder: Path) -> RunSettings:
     )
 
 
-def _axolotl(cfg: dict[str, Any], folder: Path) -> RunSettings:
+def _axolotl(cfg: dict[str, Any], folder: Path) -> RunConfig:
     if cfg.get("rl") != _MODE:
         raise ValueError(f"`rl` is {cfg.get('rl')!r}, but plans are for `rl: {_MODE}`.")
     _refuse(cfg, "load_in_8bit", "8-bit weights are not planned; use `load_in_4bit: true` with `adapter: qlora`")
@@ -90,7 +91,7 @@ def _axolotl(cfg: dict[str, Any], folder: Path) -> RunSettings:
     engine = sharding.engine
     full = adapter is None and engine == "ddp" and attention in ("sdpa", "eager")
     block = cfg.get(_MODE) or {}
-    return RunSettings(
+    return RunConfig(
         model=cfg["base_model"],
         dtype=dtype,
         autocast=None if dtype == "float32" or engine == "deepspeed" else dtype,
@@ -104,8 +105,8 @@ def _axolotl(cfg: dict[str, Any], folder: Path) -> RunSettings:
         or bool((cfg.get("fsdp_config") or {}).get("activation_checkpointing")),
         optimizer=str(cfg.get("optimizer") or "adamw_torch_fused"),
         attention=str(attention),
-        share_prompt=block.get("share_prompt", "auto") not in (False, "false"),
-        reference=_reference(block.get("ref_logps", "auto"), cfg.get("precompute_ref_log_probs")),
+        share_prompt=block.get("share_prompt", TrainingConfig.share_prompt) not in (False, "false"),
+        reference=_reference(block.get("ref_logps", TrainingConfig.ref_logps), cfg.get("precompute_ref_log_probs")),
         epochs=float(cfg.get("num_epochs") or 1.0),
         max_steps=cfg.get("max_steps") or None,
         sharding=sharding,
@@ -114,7 +115,7 @@ def _axolotl(cfg: dict[str, Any], folder: Path) -> RunSettings:
     )
 
 
-def _trl(fields: dict[str, Any], folder: Path) -> RunSettings:
+def _trl(fields: dict[str, Any], folder: Path) -> RunConfig:
     _refuse(fields, "load_in_8bit", "8-bit weights are not planned; use `load_in_4bit: true`")
     init = fields.get("model_init_kwargs") or {}
     dtype = str(fields.get("dtype") or init.get("dtype") or "float32").removeprefix("torch.")
@@ -148,7 +149,7 @@ def _trl(fields: dict[str, Any], folder: Path) -> RunSettings:
         raise ValueError(
             "`load_in_4bit: true` needs an adapter, since 4-bit weights cannot be trained: set `use_peft`."
         )
-    return RunSettings(
+    return RunConfig(
         model=fields["model_name_or_path"],
         dtype=dtype,
         autocast=mixed if mixed else None,
@@ -161,8 +162,8 @@ def _trl(fields: dict[str, Any], folder: Path) -> RunSettings:
         checkpointing=bool(fields.get("gradient_checkpointing", True)),
         optimizer=str(fields.get("optim") or "adamw_torch_fused"),
         attention=str(fields.get("attn_implementation") or init.get("attn_implementation") or "sdpa"),
-        share_prompt=str(fields.get("share_prompt", "auto")).lower() != "false",
-        reference=_reference(fields.get("ref_logps", "auto"), fields.get("precompute_ref_log_probs")),
+        share_prompt=str(fields.get("share_prompt", TrainingConfig.share_prompt)).lower() != "false",
+        reference=_reference(fields.get("ref_logps", TrainingConfig.ref_logps), fields.get("precompute_ref_log_probs")),
         epochs=float(fields.get("num_train_epochs") or 3.0),
         max_steps=_above_zero(fields.get("max_steps")),
         sharding=sharding,

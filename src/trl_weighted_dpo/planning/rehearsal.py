@@ -18,10 +18,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AttentionInterface
 
 from trl_weighted_dpo.core import seam
+from trl_weighted_dpo.planning.config import RunConfig
 from trl_weighted_dpo.planning.live_bytes import LiveBytes
 from trl_weighted_dpo.planning.model import ModelSummary, build_model
 from trl_weighted_dpo.planning.pairs import PairLength
-from trl_weighted_dpo.planning.settings import RunSettings
 from trl_weighted_dpo.training import head as lm_head
 from trl_weighted_dpo.training.forward import causal_lm, score_tokens
 from trl_weighted_dpo.training.layout import SHARED_IDS, lay_out, row_multiple, score_names
@@ -103,7 +103,7 @@ _FEW = 3
 
 
 def rehearse(
-    config: Any, settings: RunSettings, summary: ModelSummary, pair: PairLength, device: str = "cuda"
+    config: Any, settings: RunConfig, summary: ModelSummary, pair: PairLength, device: str = "cuda"
 ) -> Rehearsal:
     """Run one step of a model without weights.
 
@@ -112,7 +112,7 @@ def rehearse(
 
     Args:
         config (`PretrainedConfig`): The model's.
-        settings ([`~planning.settings.RunSettings`]): The run's.
+        settings ([`~planning.config.RunConfig`]): The run's.
         summary ([`~planning.model.ModelSummary`]): Of the whole model.
         pair ([`~planning.pairs.PairLength`]): Tokens of each pair of the micro-batch.
         device (`str`, *optional*, defaults to `"cuda"`): Whose chunks the LM head works in.
@@ -138,7 +138,7 @@ def with_layers(config: Any, count: int) -> Any:
     return config
 
 
-def _rehearse(config: Any, settings: RunSettings, pair: PairLength, device: str) -> Rehearsal:
+def _rehearse(config: Any, settings: RunConfig, pair: PairLength, device: str) -> Rehearsal:
     model = build_model(config, settings)
     if settings.sharding.engine != "ddp":
         # DeepSpeed converts the model; FSDP computes with converted copies.
@@ -164,7 +164,7 @@ def _rehearse(config: Any, settings: RunSettings, pair: PairLength, device: str)
         ) from error
 
 
-def _step(model: Any, batch: dict[str, Any], settings: RunSettings) -> Rehearsal:
+def _step(model: Any, batch: dict[str, Any], settings: RunConfig) -> Rehearsal:
     for parameter in model.parameters():
         if parameter.requires_grad:
             # As from the second micro-batch on, so that gradients in the making count and those that wait do not.

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from trl_weighted_dpo.planning.config import RunConfig
 from trl_weighted_dpo.planning.model import ModelSummary
 from trl_weighted_dpo.planning.pairs import PairLength, Pairs
-from trl_weighted_dpo.planning.settings import RunSettings
 
 SPREAD = 1.5
 """The range of times is that of the assumed utilisation divided by this and multiplied by it. Ours."""
@@ -32,7 +32,7 @@ class TimePlan:
     run_seconds: tuple[float, float] | None
 
 
-def pair_flops(summary: ModelSummary, settings: RunSettings, pair: PairLength, reference_forward: bool) -> float:
+def pair_flops(summary: ModelSummary, settings: RunConfig, pair: PairLength, reference_forward: bool) -> float:
     """Floating-point operations that training on one pair takes.
 
     A matrix of N weights takes 2N operations a token forward, 2N for the gradient of its input and 2N for its own,
@@ -44,7 +44,7 @@ def pair_flops(summary: ModelSummary, settings: RunSettings, pair: PairLength, r
 
     Args:
         summary ([`~planning.model.ModelSummary`]): The model.
-        settings ([`~planning.settings.RunSettings`]): The run.
+        settings ([`~planning.config.RunConfig`]): The run.
         pair ([`~planning.pairs.PairLength`]): Its tokens.
         reference_forward (`bool`): Whether the reference's log-probs are computed in each step.
     """
@@ -82,7 +82,7 @@ def pair_flops(summary: ModelSummary, settings: RunSettings, pair: PairLength, r
 
 def plan_time(
     summary: ModelSummary,
-    settings: RunSettings,
+    settings: RunConfig,
     pairs: Pairs,
     gpus: int,
     reference_forward: bool,
@@ -93,7 +93,7 @@ def plan_time(
 
     Args:
         summary ([`~planning.model.ModelSummary`]): The model.
-        settings ([`~planning.settings.RunSettings`]): The run.
+        settings ([`~planning.config.RunConfig`]): The run.
         pairs ([`~planning.pairs.Pairs`]): What is trained on.
         gpus (`int`): How many share the work.
         reference_forward (`bool`): Whether the reference's log-probs are computed in each step.

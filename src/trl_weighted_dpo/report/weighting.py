@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trl_weighted_dpo.report.text import one_line
-from trl_weighted_dpo.weighting.config import CONTROLS
+from trl_weighted_dpo.settings.weighting import CONTROLS
 
 _BAR = 40
 

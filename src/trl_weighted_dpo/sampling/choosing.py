@@ -15,8 +15,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.requests import uniforms
+from trl_weighted_dpo.settings.sampling import SamplingConfig
 
 
 def warpers(config: SamplingConfig) -> LogitsProcessorList:

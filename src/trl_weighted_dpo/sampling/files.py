@@ -17,10 +17,10 @@ from trl_weighted_dpo.core.identity import canonical, digest
 from trl_weighted_dpo.core.journal import Journal
 from trl_weighted_dpo.plugins.hookspecs import Sampler
 from trl_weighted_dpo.sampling import SAMPLING_VERSION
-from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.prompts import render_prompt
 from trl_weighted_dpo.sampling.requests import SampleRequest, sample_seed
 from trl_weighted_dpo.scoring.files import journal_paths, journals_of, remove_journals
+from trl_weighted_dpo.settings.sampling import SamplingConfig
 
 WINDOW_REQUESTS = 4096
 """Samples are asked for in windows, within which a backend may batch them as it likes."""

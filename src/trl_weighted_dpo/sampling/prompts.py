@@ -3,7 +3,7 @@
 from typing import Any
 
 from trl_weighted_dpo.core.rendering import render_completions
-from trl_weighted_dpo.sampling.config import SamplingConfig
+from trl_weighted_dpo.settings.sampling import SamplingConfig
 
 
 def render_prompt(problem: str, tokenizer: Any, config: SamplingConfig) -> str:

@@ -4,16 +4,15 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from trl_weighted_dpo.core.models import load_tokenizer
-from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest
 from trl_weighted_dpo.sampling.text import ended
+from trl_weighted_dpo.settings.sampling import SamplingConfig, ServerBackendConfig
 
 SEEDS = 2**31
 """Servers take fewer seeds than 2⁶³; llama.cpp takes 32 bits."""
@@ -23,34 +22,6 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before the second try, doubled with each further one, and at most. A server's `Retry-After` goes before."""
 
 
-@dataclass(frozen=True)
-class ServerOptions:
-    """Options of the backend.
-
-    Args:
-        base_url (`str`, *optional*):
-            Where the server is, with its path, such as `http://localhost:8000/v1`; it has to be given.
-        tokenizer (`str`, *optional*):
-            Folder or name of a tokenizer whose chat template renders the problems; `"none"` is none, so that the prompt
-            template does. By default that of the model, whose name is then that of a folder or on the hub.
-        concurrency (`int`, *optional*, defaults to `64`):
-            Requests under way at once.
-        tries (`int`, *optional*, defaults to `8`):
-            How often a request is made that a busy server refuses or a network loses.
-        timeout (`float`, *optional*, defaults to `600.0`):
-            Seconds to wait for an answer.
-        api_key_env (`str`, *optional*, defaults to `"OPENAI_API_KEY"`):
-            The environment variable with the key; without one none is sent.
-    """
-
-    base_url: str | None = None
-    tokenizer: str | None = None
-    concurrency: int = 64
-    tries: int = 8
-    timeout: float = 600.0
-    api_key_env: str = "OPENAI_API_KEY"
-
-
 class ServerSampler:
     """Samples by `POST /completions`, one request for each.
 
@@ -58,7 +29,7 @@ class ServerSampler:
         model (`str`):
             The name that the server knows the model by.
         options (`Mapping[str, Any]`):
-            Those of [`ServerOptions`].
+            Those of [`ServerBackendConfig`].
 
     Raises:
         `ValueError`: If an option is missing or unknown, no server answers, it refuses the key, or it does not have the
@@ -66,12 +37,9 @@ class ServerSampler:
     """
 
     def __init__(self, model: str, options: Mapping[str, Any]) -> None:
-        self._options = read_options(ServerOptions, options, "server")
+        self._options = read_options(ServerBackendConfig, options, "server")
         if not self._options.base_url:
             raise ValueError("The backend 'server' needs base_url (--base-url), such as http://localhost:8000/v1.")
-        for name in ("concurrency", "tries"):
-            if getattr(self._options, name) < 1:
-                raise ValueError(f"{name} is {getattr(self._options, name)}; give at least 1.")
         self._model = model
         # The server's file may change under the same name; that is for who starts it to know.
         self.identity = f"server {model}"

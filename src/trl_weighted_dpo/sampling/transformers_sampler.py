@@ -11,10 +11,10 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 from trl_weighted_dpo.core.fingerprint import compute_dtype, fingerprint
 from trl_weighted_dpo.core.models import load_model, load_tokenizer
 from trl_weighted_dpo.sampling.choosing import Ending, TokenChoice
-from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest
 from trl_weighted_dpo.sampling.text import ended, eos_ids
+from trl_weighted_dpo.settings.sampling import SamplingConfig, TransformersBackendConfig
 
 BATCH_TOKENS = 65_536, 32_768
 """Tokens of a batch by default, on an accelerator and on a CPU."""
@@ -177,24 +177,8 @@ class TransformersSampler:
         return Sample(*ended(text, config.stop, not row.is_stopped), len(row.made))
 
 
-@dataclass(frozen=True)
-class TransformersOptions:
-    """Options of the backend, as for [`~core.models.load_model`].
-
-    Args:
-        tokenizer (`str`, *optional*):
-            Folder or name of the tokenizer; the model's by default.
-    """
-
-    tokenizer: str | None = None
-    adapter: str | None = None
-    dtype: str = "auto"
-    load_in_4bit: bool = False
-    double_quant: bool = False
-
-
 def load_sampler(model: str, options: Mapping[str, Any]) -> TransformersSampler:
-    """Load a model onto this process' device; `options` are those of [`TransformersOptions`].
+    """Load a model onto this process' device; `options` are those of [`TransformersBackendConfig`].
 
     Raises:
         `ValueError`: If the model cannot be loaded, or an option is unknown.
@@ -202,7 +186,7 @@ def load_sampler(model: str, options: Mapping[str, Any]) -> TransformersSampler:
     """
     from accelerate import PartialState
 
-    read = read_options(TransformersOptions, options, "transformers")
+    read = read_options(TransformersBackendConfig, options, "transformers")
     tokenizer = load_tokenizer(read.tokenizer or model)
     loaded = load_model(model, read.dtype, read.adapter, read.load_in_4bit, read.double_quant, PartialState().device)
     return TransformersSampler(loaded, tokenizer)

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,41 +15,13 @@ from typing import Any
 from trl_weighted_dpo.core.fingerprint import fingerprint
 from trl_weighted_dpo.core.identity import CONTENTS
 from trl_weighted_dpo.core.models import import_vllm, load_tokenizer
-from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest
 from trl_weighted_dpo.sampling.text import ended, eos_ids
+from trl_weighted_dpo.settings.sampling import SamplingConfig, VLLMBackendConfig
 
 Job = tuple[list[int], dict[str, Any]]
 """Token ids of a prompt, and arguments of `vllm.SamplingParams`."""
-
-
-@dataclass(frozen=True)
-class VLLMOptions:
-    """Options of the backend.
-
-    Args:
-        tokenizer (`str`, *optional*):
-            Folder or name of the tokenizer; the model's by default.
-        adapter (`str`, *optional*):
-            Folder of a LoRA adapter.
-        dtype (`str`, *optional*, defaults to `"auto"`):
-            As vLLM takes it.
-        gpu_memory_utilization (`float`, *optional*, defaults to `0.9`):
-            As vLLM takes it.
-        max_model_len (`int`, *optional*), tensor_parallel_size (`int`, *optional*, defaults to `1`):
-            As vLLM takes them.
-        data_parallel_size (`int`, *optional*, defaults to `1`):
-            Engines, each in a process and on `tensor_parallel_size` GPUs of its own.
-    """
-
-    tokenizer: str | None = None
-    adapter: str | None = None
-    dtype: str = "auto"
-    gpu_memory_utilization: float = 0.9
-    max_model_len: int | None = None
-    tensor_parallel_size: int = 1
-    data_parallel_size: int = 1
 
 
 class VLLMSampler:
@@ -60,7 +31,7 @@ class VLLMSampler:
         model (`str`):
             Folder, or name on the hub.
         options (`Mapping[str, Any]`):
-            Those of [`VLLMOptions`].
+            Those of [`VLLMBackendConfig`].
 
     Raises:
         `ImportError`: If vLLM is not installed.
@@ -69,7 +40,7 @@ class VLLMSampler:
     """
 
     def __init__(self, model: str, options: Mapping[str, Any]) -> None:
-        read = read_options(VLLMOptions, options, "vllm")
+        read = read_options(VLLMBackendConfig, options, "vllm")
         import_vllm()
         from accelerate import PartialState
         from transformers import AutoConfig, GenerationConfig
@@ -106,7 +77,7 @@ class VLLMSampler:
             yield place, Sample(*ended(text, config.stop, is_truncated), tokens)
 
 
-def engine_arguments(model: str, options: VLLMOptions) -> dict[str, Any]:
+def engine_arguments(model: str, options: VLLMBackendConfig) -> dict[str, Any]:
     """Arguments of `vllm.LLM`.
 
     `generation_config="vllm"` keeps a penalty of the model's own out of the distribution. Samples of a problem share
@@ -228,7 +199,7 @@ def _serve(connection: Connection, arguments: Mapping[str, Any], adapter: str | 
             connection.send(f"{type(error).__name__}: {error}")
 
 
-def gpu_shares(count: int, options: VLLMOptions) -> list[str]:
+def gpu_shares(count: int, options: VLLMBackendConfig) -> list[str]:
     """For each engine the GPUs that it sees, as `CUDA_VISIBLE_DEVICES` names them.
 
     Raises:

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, is_encodable, row_error
 from trl_weighted_dpo.core.fingerprint import Fingerprint, compute_dtype, fingerprint
-from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE, render_completions
-from trl_weighted_dpo.core.tokens import TRUNCATION_MODES, Tokens, tokenize_completions
+from trl_weighted_dpo.core.rendering import render_completions
+from trl_weighted_dpo.core.tokens import Tokens, tokenize_completions
 from trl_weighted_dpo.scoring.logps import ForwardPass
 from trl_weighted_dpo.scoring.reference_solution import render_reference
-
-AUTOCASTS = ("bfloat16", "float16")
+from trl_weighted_dpo.settings.scoring import ScoringConfig
 
 WINDOW_CHARACTERS = 65_536
 WINDOW_ROWS = 512
@@ -41,52 +40,6 @@ class LogProbSource(Protocol):
 
     def logps(self, sequences: Sequence[Tokens]) -> list[NDArray[np.float64]]:
         """As [`~scoring.logps.ForwardPass.logps`]."""
-
-
-@dataclass(frozen=True)
-class ScoringConfig:
-    """How candidates become tokens, and how many go through the model at once.
-
-    Args:
-        max_length (`int` or `None`, *optional*, defaults to `1024`):
-            Tokens of prompt and completion together, as in the trainer's configuration; the default is TRL's. `None`
-            is no limit.
-        truncation_mode (`str`, *optional*, defaults to `"keep_start"`):
-            Which tokens are kept of longer ones, `"keep_start"` or `"keep_end"`, as in the trainer's configuration.
-        prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*):
-            How problems are rendered (see [`~core.rendering.render_completions`]).
-        batch_tokens (`int`, *optional*, defaults to `4096`, on a CPU `512`):
-            Tokens of a forward pass, padding included. Decides speed and memory: with a vocabulary of 152 000, the
-            logits of 4096 tokens take 1.2 GiB in bfloat16. Scores depend on it by rounding only.
-
-        autocast (`str`, *optional*):
-            Precision to compute in with weights of another one, `"bfloat16"` or `"float16"`: what `bf16` and `fp16` of
-            the trainer's configuration do. Of no use with a quantised model, whose dtype says it.
-
-    Raises:
-        `ValueError`: If a value is out of its range.
-    """
-
-    max_length: int | None = 1024
-    truncation_mode: str = "keep_start"
-    prompt_template: str = DEFAULT_PROMPT_TEMPLATE
-    system_prompt: str | None = None
-    batch_tokens: int | None = None
-    autocast: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.truncation_mode not in TRUNCATION_MODES:
-            raise ValueError(
-                f"Unknown truncation_mode {self.truncation_mode!r}. Choose {' or '.join(TRUNCATION_MODES)}."
-            )
-        if self.max_length is not None and self.max_length < 2:
-            raise ValueError(
-                f"max_length is {self.max_length}, but a prompt and a completion need 2 tokens. None is no limit."
-            )
-        if self.autocast not in (None, *AUTOCASTS):
-            raise ValueError(f"Unknown autocast {self.autocast!r}. Choose {' or '.join(AUTOCASTS)}, or leave it out.")
-        if self.batch_tokens is not None and self.batch_tokens < 1:
-            raise ValueError(f"batch_tokens is {self.batch_tokens}; give at least 1.")
 
 
 class Scorer:

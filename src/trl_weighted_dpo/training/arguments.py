@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -11,9 +11,9 @@ from transformers import TrainingArguments
 from trl import DatasetMixtureConfig, DPOConfig, ModelConfig, ScriptArguments, TrlParser
 
 from trl_weighted_dpo.core.files import SUFFIXES
-from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
 from trl_weighted_dpo.core.seam import last_checkpoint
-from trl_weighted_dpo.training.config import WeightedDPOConfig, WeightingArguments
+from trl_weighted_dpo.settings import PairsConfig
+from trl_weighted_dpo.training.config import WeightedDPOConfig, WeightedTrainingConfig, declared
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _USAGE = """weighted-dpo train --config recipe.yaml [flags]
@@ -27,47 +27,21 @@ _DESCRIPTION = (
 
 @dataclass
 class PairArguments(ScriptArguments):
-    """Where pairs come from, and how they become text: TRL's `ScriptArguments` with more fields.
-
-    Args:
-        eval_datasets (`list[str]` or `dict[str, str]`, *optional*):
-            What is evaluated on: `NAME=PATH` for each dataset, or one `PATH` alone; in YAML also a mapping. A path is a
-            file of pairs, a folder, or a dataset of the hub.
-        render_pairs (`str`, *optional*, defaults to `"auto"`):
-            Which pairs of texts are rendered by the chat template or `prompt_template`: those that mining left
-            (`"auto"`), `"always"` all, also conversations, or `"never"`.
-        prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*):
-            As for [`~core.rendering.render_completions`].
+    """Where pairs come from, and how they become text: TRL's `ScriptArguments` with the fields of
+    [`~settings.PairsConfig`]; `eval_datasets` is in YAML also a mapping.
 
     Raises:
         `ValueError`: If a value is none of these.
     """
 
-    eval_datasets: list[str] | None = field(
-        default=None,
-        metadata={
-            "help": "What is evaluated on: NAME=PATH for each dataset, or one PATH alone; in YAML also a mapping. A "
-            "path is a file of pairs, a folder or a dataset of the hub."
-        },
-    )
-    render_pairs: Literal["auto", "always", "never"] = field(
-        default="auto",
-        metadata={
-            "help": "Which pairs are rendered by the tokenizer's chat template, or by --prompt_template if it has "
-            "none: those that mining left ('auto'), all, or none. Conversations go to TRL as they are under 'auto'."
-        },
-    )
-    prompt_template: str = field(
-        default=DEFAULT_PROMPT_TEMPLATE,
-        metadata={"help": "Prompt with {problem}, where pairs are rendered and the tokenizer has no chat template."},
-    )
-    system_prompt: str | None = field(
-        default=None, metadata={"help": "System message, where pairs are rendered by a chat template."}
-    )
+    eval_datasets: list[str] | None = declared(PairsConfig, "eval_datasets")
+    render_pairs: Literal["auto", "always", "never"] = declared(PairsConfig, "render_pairs")
+    prompt_template: str = declared(PairsConfig, "prompt_template")
+    system_prompt: str | None = declared(PairsConfig, "system_prompt")
 
     def __post_init__(self) -> None:
-        if self.render_pairs not in ("auto", "always", "never"):
-            raise ValueError(f"render_pairs is {self.render_pairs!r}. Give one of 'auto', 'always', 'never'.")
+        rendering = ("render_pairs", "prompt_template", "system_prompt")
+        PairsConfig(**{name: getattr(self, name) for name in rendering})
         self.evaluation_paths  # noqa: B018  (checks them)
 
     @property
@@ -105,7 +79,7 @@ class TrainParser(TrlParser):
         dataclasses = (PairArguments, WeightedDPOConfig, ModelConfig, DatasetMixtureConfig)
         super().__init__(dataclasses, prog="weighted-dpo train", usage=_USAGE, description=_DESCRIPTION)
         training = set(TrainingArguments.__dataclass_fields__)
-        weighting = set(WeightingArguments.__dataclass_fields__)
+        weighting = set(WeightedTrainingConfig.__dataclass_fields__)
         self._group("Weights and reference", weighting)
         self._group("Pairs", {*PairArguments.__dataclass_fields__, *DatasetMixtureConfig.__dataclass_fields__})
         self._group("DPO (trl's DPOConfig)", set(DPOConfig.__dataclass_fields__) - training)

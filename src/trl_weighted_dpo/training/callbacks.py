@@ -10,7 +10,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from trl_weighted_dpo._version import __version__
-from trl_weighted_dpo.training.health import HEALTH_FILE, STOPPING, Finding, Log, Setting, diagnose
+from trl_weighted_dpo.training.health import HEALTH_FILE, STOPPING, Finding, Log, RunContext, diagnose
 from trl_weighted_dpo.training.objective import Objective
 from trl_weighted_dpo.training.record import write_record
 
@@ -78,8 +78,8 @@ class PreferenceHealthCallback(TrainerCallback):
             return []
         self._logs.append(log)
         pairs = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        setting = Setting(self.objective, self.weighting, pairs, args.fp16)
-        new = diagnose(self._logs, setting, [finding.signature for finding in self.findings])
+        context = RunContext(self.objective, self.weighting, pairs, args.fp16)
+        new = diagnose(self._logs, context, [finding.signature for finding in self.findings])
         self.findings += new
         return new
 

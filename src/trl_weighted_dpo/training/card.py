@@ -17,7 +17,7 @@ _CITATIONS = "\n## Citations"
 _NO_NAME = {"[None](https://huggingface.co/None)": "a local model", 'model="None"': 'model="path/to/this/folder"'}
 """What TRL writes where neither the base model nor this one is on the hub."""
 _PAPER = "https://huggingface.co/papers/2512.19728"
-_COEFFICIENTS = ("wrongness", "confidence_gap", "nll")
+_COEFFICIENTS = ("severity", "confidence_gap", "nll")
 
 
 def extend_card(folder: str | Path, content: Mapping[str, Any] | None = None) -> None:

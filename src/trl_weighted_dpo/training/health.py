@@ -47,7 +47,7 @@ Log = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunContext:
     """What the signs depend on beside the logs.
 
     Args:
@@ -88,9 +88,9 @@ def _mean(logs: Sequence[Log], name: str) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def _non_finite(logs: Sequence[Log], setting: Setting) -> Symptom | None:
+def _non_finite(logs: Sequence[Log], context: RunContext) -> Symptom | None:
     # The Trainer leaves NaN losses out of `loss`; margins and gradients show them all the same.
-    names = ("loss", "rewards/margins_weighted", *(() if setting.fp16 else ("grad_norm",)))
+    names = ("loss", "rewards/margins_weighted", *(() if context.fp16 else ("grad_norm",)))
     bad = [name for name in names if logs[-1].get(name) is not None and not math.isfinite(logs[-1][name])]
     if not bad:
         return None
@@ -102,9 +102,9 @@ def _non_finite(logs: Sequence[Log], setting: Setting) -> Symptom | None:
     )
 
 
-def _displacement(logs: Sequence[Log], setting: Setting) -> Symptom | None:
+def _displacement(logs: Sequence[Log], context: RunContext) -> Symptom | None:
     # APO-down lowers the chosen completion on purpose.
-    if len(logs) < 2 * WINDOW or "apo_down" in setting.objective.loss_types:
+    if len(logs) < 2 * WINDOW or "apo_down" in context.objective.loss_types:
         return None
     before, now = _mean(logs[:WINDOW], "loss"), _mean(logs[-WINDOW:], "loss")
     delta = _mean(logs[-WINDOW:], "displacement/chosen_delta")
@@ -115,7 +115,7 @@ def _displacement(logs: Sequence[Log], setting: Setting) -> Symptom | None:
         f"the loss has fallen from {before:.3g} to {now:.3g} while the chosen completions have lost {-delta:.2g} nats "
         f"a token against the reference ({below:.0%} of them lie below it)",
         "the model unlearns right solutions too, only more slowly than wrong ones (displacement)",
-        _against_displacement(setting.objective),
+        _against_displacement(context.objective),
     )
 
 
@@ -132,9 +132,9 @@ def _against_displacement(objective: "Objective") -> str:
     return f"{', or '.join(changes)}, or lower learning_rate"
 
 
-def _weights_at_bounds(_: Sequence[Log], setting: Setting) -> Symptom | None:
-    summary = (setting.weighting or {}).get("summary")
-    if not summary or not setting.weighting or setting.weighting["settings"]["lambda_"] == 0:
+def _weights_at_bounds(_: Sequence[Log], context: RunContext) -> Symptom | None:
+    summary = (context.weighting or {}).get("summary")
+    if not summary or not context.weighting or context.weighting["settings"]["lambda_"] == 0:
         return None
     low, high = summary["at_clip_min"], summary["at_clip_max"]
     if low + high < AT_BOUNDS:
@@ -146,9 +146,9 @@ def _weights_at_bounds(_: Sequence[Log], setting: Setting) -> Symptom | None:
     )
 
 
-def _ess_collapse(logs: Sequence[Log], setting: Setting) -> Symptom | None:
+def _ess_collapse(logs: Sequence[Log], context: RunContext) -> Symptom | None:
     ess = logs[-1].get("weights/ess_run")
-    if ess is None or ess >= LEAST_ESS or logs[-1]["step"] * setting.pairs_per_step < LEAST_PAIRS:
+    if ess is None or ess >= LEAST_ESS or logs[-1]["step"] * context.pairs_per_step < LEAST_PAIRS:
         return None
     return (
         f"the effective sample size of the weights trained on so far is {ess:.0%}",
@@ -157,7 +157,7 @@ def _ess_collapse(logs: Sequence[Log], setting: Setting) -> Symptom | None:
     )
 
 
-def _saturated_start(logs: Sequence[Log], setting: Setting) -> Symptom | None:
+def _saturated_start(logs: Sequence[Log], context: RunContext) -> Symptom | None:
     first = logs[0]
     accuracy, margin = first.get("rewards/accuracies", math.nan), first.get("rewards/margins", math.nan)
     if not (first["step"] <= EARLY_STEPS and accuracy >= EARLY_ACCURACY and margin >= EARLY_MARGIN):
@@ -171,12 +171,12 @@ def _saturated_start(logs: Sequence[Log], setting: Setting) -> Symptom | None:
     )
 
 
-def _rewards_exploding(logs: Sequence[Log], setting: Setting) -> Symptom | None:
+def _rewards_exploding(logs: Sequence[Log], context: RunContext) -> Symptom | None:
     if len(logs) < WINDOW:
         return None
     chosen, rejected = (_mean(logs[-WINDOW:], f"rewards/{side}") for side in ("chosen", "rejected"))
     unit = ""
-    if setting.objective.has_rewards_per_token:
+    if context.objective.has_rewards_per_token:
         unit = " a token"
         chosen /= max(1.0, _mean(logs[-WINDOW:], "lengths/chosen"))
         rejected /= max(1.0, _mean(logs[-WINDOW:], "lengths/rejected"))
@@ -189,8 +189,8 @@ def _rewards_exploding(logs: Sequence[Log], setting: Setting) -> Symptom | None:
     )
 
 
-def _length_drift(logs: Sequence[Log], setting: Setting) -> Symptom | None:
-    first, last = _enough(logs, setting), _enough(logs, setting, from_end=True)
+def _length_drift(logs: Sequence[Log], context: RunContext) -> Symptom | None:
+    first, last = _enough(logs, context), _enough(logs, context, from_end=True)
     if first is None or last is None or first + last > len(logs):
         return None
     for side in ("chosen", "rejected"):
@@ -205,19 +205,19 @@ def _length_drift(logs: Sequence[Log], setting: Setting) -> Symptom | None:
     return None
 
 
-def _enough(logs: Sequence[Log], setting: Setting, from_end: bool = False) -> int | None:
+def _enough(logs: Sequence[Log], context: RunContext, from_end: bool = False) -> int | None:
     """How many logs, from the start or the end, hold enough pairs for a mean length; `None` if all do not."""
     pairs = 0
     for count in range(1, len(logs) + 1):
         place = len(logs) - count if from_end else count - 1
         before = logs[place - 1]["step"] if place else 0
-        pairs += (logs[place]["step"] - before) * setting.pairs_per_step
+        pairs += (logs[place]["step"] - before) * context.pairs_per_step
         if count >= WINDOW and pairs >= LENGTH_PAIRS:
             return count
     return None
 
 
-SIGNATURES: dict[str, Callable[[Sequence[Log], Setting], Symptom | None]] = {
+SIGNATURES: dict[str, Callable[[Sequence[Log], RunContext], Symptom | None]] = {
     "non_finite": _non_finite,
     "displacement": _displacement,
     "weights_at_bounds": _weights_at_bounds,
@@ -231,17 +231,17 @@ STOPPING = ("non_finite", "displacement", "rewards_exploding")
 """Those that stop training if asked to: with them, each further step makes the model worse."""
 
 
-def diagnose(logs: Sequence[Log], setting: Setting, known: Sequence[str] = ()) -> list[Finding]:
+def diagnose(logs: Sequence[Log], context: RunContext, known: Sequence[str] = ()) -> list[Finding]:
     """The signs in the logs of training up to now.
 
     Args:
         logs (`Sequence[Mapping[str, Any]]`): Logs of training, in order, at least one, each with `step`.
-        setting ([`Setting`]): What they depend on besides.
+        context ([`RunContext`]): What they depend on besides.
         known (`Sequence[str]`, *optional*): Signatures that are not looked for.
     """
     findings = []
     for signature, look in SIGNATURES.items():
-        symptom = None if signature in known else look(logs, setting)
+        symptom = None if signature in known else look(logs, context)
         if symptom is not None:
             findings.append(Finding(signature, logs[-1]["step"], *symptom))
     return findings

@@ -12,7 +12,7 @@ from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pair_row
 from trl_weighted_dpo.core.seam import model_source
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
-from trl_weighted_dpo.training.config import WeightingArguments
+from trl_weighted_dpo.training.config import WeightedTrainingConfig
 from trl_weighted_dpo.training.objective import Objective
 from trl_weighted_dpo.weighting import check_loss_columns, check_signals, check_weights
 
@@ -27,7 +27,7 @@ def check_config_class(args: Any) -> None:
     Raises:
         `ValueError`: Names the fields and the class to use.
     """
-    missing = [name for name in WeightingArguments.__dataclass_fields__ if not hasattr(args, name)]
+    missing = [name for name in WeightedTrainingConfig.__dataclass_fields__ if not hasattr(args, name)]
     if missing:
         raise ValueError(
             f"`args` is a {type(args).__name__}, which lacks {', '.join(missing)}. Use WeightedDPOConfig, which takes "

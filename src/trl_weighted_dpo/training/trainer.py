@@ -89,7 +89,7 @@ class WeightedDPOTrainer(HookedDPOTrainer):
             adapter): TRL loads the reference again from disk, by the model's name.
         args ([`~training.config.WeightedDPOConfig`], *optional*):
             Configuration. A config class of another library works if it carries the fields of
-            [`~training.config.WeightingArguments`].
+            [`~training.config.WeightedTrainingConfig`].
         data_collator ([`~training.collator.WeightedPreferenceCollator`], *optional*):
             Made from `args` by default.
 

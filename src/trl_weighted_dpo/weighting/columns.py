@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import row_error
-from trl_weighted_dpo.weighting.config import SCHEMES, WeightingConfig
+from trl_weighted_dpo.settings.weighting import SCHEMES, WeightingConfig
 
 Column = Sequence[Any] | NDArray[Any]
 """Numbers and nulls, shape (n,); an array of Arrow will do."""

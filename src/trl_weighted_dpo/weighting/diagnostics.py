@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.settings.weighting import WeightingConfig
 from trl_weighted_dpo.weighting.columns import Array
-from trl_weighted_dpo.weighting.config import WeightingConfig
-from trl_weighted_dpo.weighting.schemes import NEEDED, RAW_WEIGHTS
+from trl_weighted_dpo.weighting.schemes import NEEDED, RAW_WEIGHTS, severity_column
 
 LEAST_ESS = 0.5
 MOST_AT_BOUNDS = 0.2
@@ -105,9 +105,8 @@ def columns_read(formula: str, known: Collection[str], config: WeightingConfig) 
     """The columns that a formula reads, given those with values; a plugin's may read any."""
     if formula != "verifier":
         return NEEDED.get(formula, tuple(known))
-    flaw = schema.REJECTED_SEVERITY if schema.REJECTED_SEVERITY in known else schema.REJECTED_WRONGNESS
     used = {
-        flaw: config.wrongness,
+        severity_column(known): config.severity,
         schema.CHOSEN_CONFIDENCE: config.confidence_gap,
         schema.REJECTED_CONFIDENCE: config.confidence_gap,
         schema.REJECTED_NLL: config.nll,

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import SchemaError, check_pair_row
 from trl_weighted_dpo.core.files import RowFile, read_jsonl
+from trl_weighted_dpo.settings.weighting import WeightingConfig
 from trl_weighted_dpo.weighting.columns import COLUMNS, OtherNumbers, read_column, takes_any, weight_columns
-from trl_weighted_dpo.weighting.config import WeightingConfig
 
 _BATCH_ROWS = 8192
 

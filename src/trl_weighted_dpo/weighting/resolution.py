@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from trl_weighted_dpo.core import schema
-from trl_weighted_dpo.weighting.config import CONTROLS, SCHEMES, WeightingConfig
+from trl_weighted_dpo.settings.weighting import CONTROLS, SCHEMES, WeightingConfig
 from trl_weighted_dpo.weighting.schemes import NEEDED, RAW_WEIGHTS, RawWeightFunction
 
 READY = ("uniform", "column")

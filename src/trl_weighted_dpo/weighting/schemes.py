@@ -4,13 +4,16 @@ arXiv 2512.19728 names wrongness, confidence gap and perplexity as the parts of 
 the formulas are ours. Scale does not matter, since r is divided by its mean over the training set.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 import numpy as np
 
 from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.settings.weighting import WeightingConfig
 from trl_weighted_dpo.weighting.columns import Array
-from trl_weighted_dpo.weighting.config import WeightingConfig
+
+FORMULA_VERSION = "2"
+"""Changes whenever the same signals and settings would give other weights; recorded beside the model."""
 
 RELATIVE_NLL = "relative_nll"
 """Beside the columns of the pairs: `rejected_nll` divided by its median over the training set."""
@@ -68,16 +71,14 @@ def reward_margin(columns: Mapping[str, Array], config: WeightingConfig) -> Arra
 
 
 def verifier(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
-    """a · flaw + b · max(0, conf(rejected) − conf(chosen)) + c · min(nll / median(nll), 3): the paper's combination.
+    """a · severity + b · max(0, conf(rejected) − conf(chosen)) + c · min(nll / median(nll), 3).
 
-    The flaw is `rejected_severity` if the training set has it, else `rejected_wrongness`: that is a probability and
-    near 1 for most wrong candidates, so that it tells pairs little apart. Signals that are not there count 0.
+    What the paper combines. Without `rejected_severity` in the training set, `rejected_wrongness` stands in; see
+    [`severity_column`]. Signals that are not there count 0.
     """
-    graded = schema.REJECTED_SEVERITY in columns
+    column = severity_column(columns)
     terms: list[tuple[float, RawWeightFunction, tuple[str, ...]]] = [
-        (config.wrongness, severity, (schema.REJECTED_SEVERITY,))
-        if graded
-        else (config.wrongness, wrongness, (schema.REJECTED_WRONGNESS,)),
+        (config.severity, severity if column == schema.REJECTED_SEVERITY else wrongness, (column,)),
         (config.confidence_gap, confidence_gap, (schema.CHOSEN_CONFIDENCE, schema.REJECTED_CONFIDENCE)),
         (config.nll, perplexity, (RELATIVE_NLL,)),
     ]
@@ -87,6 +88,15 @@ def verifier(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
         if all(name in columns for name in needed):
             raw = raw + coefficient * formula(columns, config)
     return raw
+
+
+def severity_column(known: Container[str]) -> str:
+    """The column that the coefficient `severity` of `verifier` multiplies, given those with values in the training set.
+
+    `rejected_severity` if it is known, else `rejected_wrongness`: that is a probability and near 1 for most wrong
+    candidates, so that it hardly tells pairs apart.
+    """
+    return schema.REJECTED_SEVERITY if schema.REJECTED_SEVERITY in known else schema.REJECTED_WRONGNESS
 
 
 RAW_WEIGHTS: dict[str, RawWeightFunction] = {

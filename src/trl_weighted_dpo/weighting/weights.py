@@ -7,8 +7,8 @@ import numpy as np
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import row_error
+from trl_weighted_dpo.settings.weighting import WeightingConfig
 from trl_weighted_dpo.weighting.columns import LARGEST, Array, Column, check_weights, read_column
-from trl_weighted_dpo.weighting.config import WeightingConfig
 from trl_weighted_dpo.weighting.diagnostics import (
     Histogram,
     columns_read,
@@ -25,7 +25,7 @@ from trl_weighted_dpo.weighting.resolution import (
     resolve_scheme,
     way_out,
 )
-from trl_weighted_dpo.weighting.schemes import NEEDED, RAW_WEIGHTS, RELATIVE_NLL
+from trl_weighted_dpo.weighting.schemes import NEEDED, RAW_WEIGHTS, RELATIVE_NLL, severity_column
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class WeightStatistics:
         raw_mean (`float`): mean(r); 0 gives u ≡ 1.
         inverse_mean (`float`): Mean of the turned raw weights, for the scheme `"inverse"`.
         final_mean (`float`): Mean that the weights are divided by.
+        severity_column (`str` or `None`): Column that the coefficient `severity` multiplies: `"rejected_severity"`, or
+            `"rejected_wrongness"` where the training set has no severity; `None` if the formula takes neither.
     """
 
     scheme: str
@@ -47,6 +49,7 @@ class WeightStatistics:
     raw_mean: float = 0.0
     inverse_mean: float = 1.0
     final_mean: float = 1.0
+    severity_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,8 @@ def _signal_weights(
                 f"{source}: the median of {schema.REJECTED_NLL!r} is 0, so nothing can be measured by it. Check how it "
                 "was computed, or choose another scheme."
             )
-        statistics = WeightStatistics(scheme, tuple(known), median)
+        graded = severity_column(known) if formula == "verifier" else None
+        statistics = WeightStatistics(scheme, tuple(known), median, severity_column=graded if graded in known else None)
         notes += notes_on_signals(formula, known, size, config, median)
     else:
         taken = [name for name in columns_read(formula, statistics.signals, config) if name in statistics.signals]

@@ -60,7 +60,7 @@ class Sharding:
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunConfig:
     """A training run, whatever file described it.
 
     Args:

@@ -1,0 +1,51 @@
+"""What settings of several subjects share."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Interval
+from typing_extensions import Doc
+
+from trl_weighted_dpo.settings.setting import SpeedOnly, check
+
+DEFAULT_PROMPT_TEMPLATE = "{problem}\n"
+SEEDS = 2**32
+"""A seed is at least 0 and less than this."""
+
+PromptTemplate = Annotated[
+    str, Doc("How a problem becomes a prompt if the tokenizer has no chat template; holds `{problem}`.")
+]
+LoadIn4Bit = Annotated[bool, Doc("Load the model in NF4, by bitsandbytes.")]
+DoubleQuant = Annotated[bool, Doc("Quantise the constants of NF4 too, as `qlora` in Axolotl does.")]
+SystemPrompt = Annotated[str | None, Doc("System message if the tokenizer has a chat template.")]
+Share = Interval(ge=0, le=1)
+Seeded = Interval(ge=0, lt=SEEDS)
+
+
+@dataclass(frozen=True)
+class RenderingConfig:
+    """How problems become prompts.
+
+    Raises:
+        `ValueError`: If a value is of another type.
+    """
+
+    prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
+    system_prompt: SystemPrompt = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class WorkersConfig:
+    """How many processes verify solutions.
+
+    Raises:
+        `ValueError`: If a value is out of its range.
+    """
+
+    workers: Annotated[int, Ge(1), SpeedOnly(), Doc("Processes that verify solutions.")] = 1
+
+    def __post_init__(self) -> None:
+        check(self)

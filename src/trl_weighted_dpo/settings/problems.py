@@ -1,0 +1,33 @@
+"""Settings of problem sets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+from typing_extensions import Doc
+
+from trl_weighted_dpo.settings.setting import Shape, check
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """How problems are loaded.
+
+    Raises:
+        `ValueError`: If a value is out of its range.
+    """
+
+    preset: Annotated[
+        str | None,
+        Doc(
+            "What the columns mean: own, gsm8k, math, numina_math, metamathqa, orca_math, custom, or auto by their "
+            "names."
+        ),
+    ] = None
+    column: Annotated[Sequence[str], Shape("OURS=THEIRS"), Doc("Our column and theirs, such as problem=question.")] = ()
+    split: Annotated[str | None, Doc("Which split, if there are several.")] = None
+    limit: Annotated[int | None, Ge(1), Doc("Most problems, from the first on.")] = None
+
+    def __post_init__(self) -> None:
+        check(self)
