@@ -55,7 +55,7 @@ def test_settings_reach_the_report(tmp_path):
         (("--pool", "m=missing.jsonl"), "missing.jsonl: there is no such file"),
         (("--pool", "m=x", "--pool", "m=y"), "--pool m=y: m has the pool x already"),
         (("--pool", "a/b=x"), "'a/b' cannot be the name of a model"),
-        (("--pool", "m=x", "--confidence", "2"), "confidence is 2.0"),
+        (("--pool", "m=x", "--confidence", "2"), "--confidence 2.0: give a number in (0, 1)"),
         (("--pool", f"m={__file__}", "-k", "4"), "--completions is for models that are sampled, but there is no"),
         (("--pool", f"m={__file__}", "--limit", "4"), "--limit is for models that are sampled, but there is no"),
         (("--pool", f"m={__file__}", "--tokenizer", "x"), "--tokenizer is for models that are sampled"),

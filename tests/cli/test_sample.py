@@ -91,7 +91,7 @@ def test_temperature_0_is_one_sample_and_problems_may_have_other_columns(tmp_pat
         (("--column", "problem=text"), "there is no column 'text' to be 'problem'; there are: id, problem"),
         (("--preset", "gsm9k"), "There is no preset 'gsm9k'"),
         (("--split", "train"), "a file has no splits"),
-        (("--temperature", "-1"), "temperature is -1.0"),
+        (("--top-p", "0"), "--top-p 0.0: give a number in (0, 1]"),
         (("--temperature", "0", "-k", "4"), "temperature 0 gives the same text each time, but completions is 4"),
         (("--prompt-template", "no place"), "prompt_template 'no place' lacks the placeholder {problem}"),
         (("--few-shot", "nowhere.jsonl"), "nowhere.jsonl: there is no such file"),

@@ -155,11 +155,8 @@ def test_an_option_that_the_tokenizer_has_no_use_for_is_told(pool, tmp_path, tin
     ("options", "message"),
     [
         (("--model", "no where"), "no where: no tokenizer could be loaded from there"),
-        (("--dtype", "float8"), "Unknown dtype 'float8'. Choose one of auto, float32, bfloat16, float16"),
-        (("--truncation-mode", "middle"), "Unknown truncation_mode 'middle'"),
         (("--prompt-template", "no place"), "prompt_template 'no place' lacks the placeholder {problem}"),
         (("--double-quant",), "(--double-quant) goes with load_in_4bit"),
-        (("--backend", "tensorrt"), "Unknown backend 'tensorrt'. Choose transformers or vllm"),
         (("--backend", "vllm", "--load-in-4bit"), "--backend vllm scores with one process and a whole model"),
         (("-o", "out.csv"), "out.csv: name the output *.jsonl or *.parquet"),
         (("-o", "pool.jsonl"), "writing there would replace the input"),
@@ -171,6 +168,15 @@ def test_a_bad_option_is_explained(pool, tmp_path, tiny_model_dir, monkeypatch, 
     assert done.exit_code == 1
     assert message in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["pool.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--dtype", "float8"), ("--truncation-mode", "middle"), ("--backend", "tensorrt")]
+)
+def test_a_word_that_is_no_choice_is_a_usage_error(pool, tmp_path, tiny_model_dir, option, value):
+    done = run(pool, "-o", tmp_path / "out.jsonl", "--model", tiny_model_dir, option, value)
+    assert done.exit_code == 2
+    assert f"'{value}' is not one of" in done.output
 
 
 def test_a_missing_file_is_explained(tmp_path, tiny_model_dir):
