@@ -59,7 +59,7 @@ def test_rows_get_scores_and_keep_all_else(tmp_path, tiny_model_dir, source, tar
     assert rows[5]["candidates"][0]["generator"] == "g"
     fingerprint = Fingerprint.from_json(rows[0]["fingerprint"])
     assert (fingerprint.max_length, fingerprint.truncation_mode, fingerprint.dtype) == (1024, "keep_start", "float32")
-    assert fingerprint.model.startswith("files:")
+    assert fingerprint.model.startswith("weights:")
     assert not list(tmp_path.glob("*.journal*"))
 
 

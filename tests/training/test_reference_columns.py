@@ -235,7 +235,7 @@ def test_a_misfit_is_computed_again_with_one_warning_or_is_an_error(folder, tmp_
 
 def test_another_model_folder_is_named(folder, tmp_path, rows):
     other = save_tiny_model(tmp_path / "other", seed=1)
-    with pytest.raises(ValueError, match=r"model: 'files:\w+' here, 'files:\w+' there"):
+    with pytest.raises(ValueError, match=r"model: 'weights:\w{32}' here, 'weights:\w{32}' there"):
         make(other, tmp_path, rows, ref_logps="columns")
 
 
