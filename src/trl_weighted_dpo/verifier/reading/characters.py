@@ -23,6 +23,9 @@ _SAME = {
     "\uff08": "(",
     "\uff09": ")",
     "\uff03": "#",
+    "\u066b": ".",
+    "\u066c": ",",
+    "\u066a": "%",
     # A mark that cannot be seen still separates: dropping it would glue two numbers into one. Marks that reorder what
     # is seen stay as they are, and make an answer unreadable.
     **dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff", "\x1f"),
@@ -45,3 +48,17 @@ def plain(text: str) -> str:
     """Returns `text`, character for character, with decimal digits of every script, minus signs, spaces, times and
     division signs and full-width punctuation as their ASCII counterparts. The length does not change."""
     return text.translate(_PLAIN)
+
+
+def is_of_another_script(word: str) -> bool:
+    """Whether a word has letters that are neither Latin nor Greek."""
+    return not word.isascii() and any(character > "\u024f" and not _is_greek(character) for character in word)
+
+
+def is_ideographic(character: str) -> bool:
+    """Whether a letter is Chinese, Japanese or Korean, none of which is a variable."""
+    return "\u3040" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7a3"
+
+
+def _is_greek(character: str) -> bool:
+    return "\u0370" <= character <= "\u03ff" or "\u1f00" <= character <= "\u1fff" or not character.isalpha()

@@ -14,23 +14,29 @@ MATH = re.compile(
 PERCENT = r"(?:\\?%|percent\b|pct\b|percentage\b)"
 _SIGN = r"(?:(?<![\w)\]}])[-+])?"
 VALUE = re.compile(
-    rf"(?<![\w.^]){_SIGN}(?:(?:\\?\$|[\u20ac\u00a3])[ ]?)?{_SIGN}(?:{NUMBER})"
+    rf"(?<![A-Za-z0-9_\u00aa-\u03ff\u0400-\u052f.^]){_SIGN}(?:(?:\\?\$|[\u20ac\u00a3])[ ]?)?{_SIGN}(?:{NUMBER})"
     rf"(?:[ ]\d+(?=[ ]?/))?(?:(?:[ ]?/[ ]?|,|:)\d+)*(?:\.\d+)?(?:[ ]?{PERCENT})?",
     re.IGNORECASE,
 )
 # What follows a value that is only the beginning of something longer.
 CONTINUES = re.compile(
-    r"[\w^!(]|[ ]?[+*^=<>][ ]?[\w(\\$]|[ ]?/[ ]?(?:[\d_(\\$]|[A-Za-z](?![A-Za-z]))"
+    r"[A-Za-z0-9_\u00aa-\u03ff\u2070-\u209c^!(]|[ ]?[+*^=<>][ ]?[\w(\\$]|[ ]?/[ ]?(?:[\d_(\\$]|[A-Za-z](?![A-Za-z]))"
     r"|[ ]?-[ ]?(?:[\d(\\$]|[a-zA-Z]\b)|[ ]?\\"
     r"|[ ](?:times|plus|minus|x|over|to|divided[ ]by|of)[ ][\d$\\(]|[.,:]\d"
     r"|[ ](?:more|less|fewer)[ ](?:[a-z]{1,20}[ ])?than[ ]\$?\d|[ ](?:squared|cubed)\b"
+    r"|[ ](?:or|and)[ ](?:more|less|fewer|above|below|greater|higher|lower|over|under|up)\b|[ ]at[ ](?:least|most)\b"
     r"|[ ](?:degrees[ ])?below[ ]zero|[ ](?:out[ ]of|in)[ ]\d"
 )
 # What stands before a value that is not meant itself.
 _NOT_ITSELF = re.compile(
     r"(?:(?<!\w)1[ ]in|\d[ ]out[ ]of|\b(?:not|negative|times|plus|minus|(?:divided|multiplied)[ ]by|half(?:[ ]of)?"
-    r"|twice|double|triple|between|(?:less|more|fewer|greater|smaller|larger|higher|lower|other|rather)[ ]than))"
-    r"[ ]\\?\$?$",
+    r"|twice|double|triple|between|(?:less|more|fewer|greater|smaller|larger|higher|lower|other|rather)[ ]than"
+    r"|at[ ](?:least|most)|up[ ]to|over|under|above|below|beyond|past|within|until|except|without|divisible[ ]by|\w+n't"
+    r"|(?:increased|decreased|reduced|raised)[ ](?:by|to[ ]the[ ]power[ ]of)|exceeds|(?<!equal[ ])(?<!equals[ ])unlike"
+    r"|(?:squares?|cubes?|roots?|powers?|factors?|divisors?|multiples?|reciprocals?|inverses?|opposites?|negatives?|halves"
+    r"|thirds?|quarters?|fourths?|fifths?|sixths?|eighths?|tenths?|percent|fractions?|parts?|portions?|logarithms?|logs?"
+    r"|factorials?|remainders?|digits|complements?|squared|value)[ ]of)(?:[ ](?:the|a|an|number|exactly|about))*)"
+    r"[ ]\**\\?\$?$",
     re.IGNORECASE,
 )
 _HYPHENATED = re.compile(r"-[A-Za-z]{2}")
@@ -66,7 +72,7 @@ def last_value(text: str, start: int, end: int) -> tuple[int, int] | None:
     if any(map(str.isdigit, tail)) or (last is not None and CONTINUES.match(tail)):
         return end, end
     if last is not None and (
-        _NOT_ITSELF.search(text, max(start, last[0] - 24), last[0])
+        _NOT_ITSELF.search(text[max(start, last[0] - 40) : last[0]])
         # The name in "no $y$-intercept".
         or (_HYPHENATED.match(tail) and not any(map(str.isdigit, text[slice(*last)])))
     ):

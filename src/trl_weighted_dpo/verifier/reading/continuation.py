@@ -1,0 +1,80 @@
+"""Where a text stops being one solution: at the end of its turn, and at the next question or turn that a model writes
+after its answer."""
+
+import re
+from collections.abc import Iterator
+
+from trl_weighted_dpo.verifier.reading.languages import ASKS, alternatives
+
+SPECIAL = re.compile(
+    r"<(?:[|\uff5c][A-Za-z0-9_\u2581]{1,40}[|\uff5c]>|/?s>|</?SYS>>|(?:start|end)_of_turn>|/?(?:eos|bos|pad|unk|im_end)>)"
+    r"|\[/?INST\]|\[(?:EOS|BOS|SEP)\]"
+)
+"""Tokens of chat templates, which end or begin a turn."""
+
+_THOUGHT = re.compile(r"thought|think|solution", re.IGNORECASE)
+_MARKUP = r"[ ]{0,20}[#*_>\[(]{0,8}[ ]{0,4}"
+_END = r"[ ]{0,4}\#?\d{0,4}[*_\])]{0,3}[ ]{0,4}"
+# Roles that only another turn has.
+_ROLES = frozenset({
+    "human", "user", "instruction", "instructions", "\u7528\u6237", "\u7528\u6236", "\u6307\u4ee4",
+    "\u30e6\u30fc\u30b6\u30fc", "\uc0ac\uc6a9\uc790", "\u043f\u043e\u043b\u044c\u0437\u043e\u0432\u0430\u0442\u0435\u043b\u044c",
+    "\u0438\u043d\u0441\u0442\u0440\u0443\u043a\u0446\u0438\u044f", "benutzer", "nutzer", "anweisung", "utilisateur",
+    "consigne", "usuario", "instrucci\u00f3n", "usu\u00e1rio", "\u0627\u0644\u0645\u0633\u062a\u062e\u062f\u0645",
+})  # fmt: skip
+_OTHER = r"(?:another|a new|one more|a similar|a related|a different|the next|next|the following)"
+_TASK = r"(?:questions?|problems?|examples?|exercises?|tasks?|puzzles?|challenges?|one|practice)"
+HEADING = re.compile(
+    # `Question: ...`, `## Problem 2`, `**Exercise 3.**`
+    rf"^{_MARKUP}(?:(?:new|next|another|follow-?up|practice|bonus|similar)[ -]{{1,4}})?"
+    rf"(?:(?P<head>{alternatives(ASKS)})(?!\w)(?:{_END}:|[ ]{{1,4}}\#?\d{{1,4}}(?=[.)*_ ]{{0,6}}$))"
+    rf"|(?P<marked>{alternatives(ASKS)})[ ]{{0,4}}\d{{0,4}}[*_]{{0,3}}[ ]{{0,4}}$(?<=[*\w]))"
+    # `Now solve: ...`, `Here is another problem`, `Let's try a similar question.`
+    rf"|^{_MARKUP}(?P<phrase>(?:(?:now|ok(?:ay)?|great|next|then)[,!.]?[ ])?(?:"
+    rf"(?:please[ ])?(?:solve|try|compute|consider)(?:[ ](?:this|{_OTHER})(?:[ ]{_TASK})?)?[ ]?:"
+    rf"|(?:let[ ]?(?:us|'?s|me)|here(?:[ ]is|'?s)|we(?:[ ]can)?|you(?:[ ]can)?|i(?:'ll|[ ]will)?|can[ ]you|try|solve|"
+    rf"consider|answer|do)\b[^.:?\n]{{0,30}}?\b{_OTHER}(?:[ ]\w{{1,12}})?[ ]{_TASK}\b"
+    rf"|{_OTHER}[ ]{_TASK}\b|follow-?up[ ]question|bonus[ ]question|practice[ ]problem|your[ ]turn))",
+    re.IGNORECASE | re.MULTILINE,
+)
+_QUESTION_PARAGRAPH = re.compile(r"\n[ ]*\n[ ]*(?P<start>\S[^\n]{10,600}\?)[ ]*(?=\n)")
+# A model that questions its own answer.
+_OWN_QUESTION = re.compile(
+    r"(?:wait|hmm|but|so|is|are|did|does|do|right|let|can|could|why|how do|how can|really|ok|okay|and|should|would"
+    r"|check|what if|what about the|any)\b",
+    re.IGNORECASE,
+)
+
+
+def first_turn(text: str) -> str:
+    """Returns the text up to the first token of a chat template that has something before it."""
+    if "<" not in text and "[" not in text:
+        return text
+    start = 0
+    for token in SPECIAL.finditer(text):
+        if _THOUGHT.search(token.group()):
+            continue
+        if text[start : token.start()].strip():
+            return text[: token.start()]
+        start = token.end()
+    return text
+
+
+def headings(text: str, answered: int) -> Iterator[re.Match[str]]:
+    """Yields the headings of another question or turn after the position `answered`.
+
+    None if the text has one of a question before that, too: then it asks itself questions and answers each. Roles of
+    another turn count either way.
+    """
+    for heading in HEADING.finditer(text, answered):
+        is_role = (heading["head"] or heading["marked"] or "").lower() in _ROLES
+        if is_role or HEADING.search(text, 0, answered) is None:
+            yield heading
+
+
+def asks_again(text: str, answered: int, end: int) -> int | None:
+    """Returns where a paragraph begins between two answers that asks something else than whether the first is right."""
+    for paragraph in _QUESTION_PARAGRAPH.finditer(text, answered, end):
+        if _OWN_QUESTION.match(paragraph["start"]) is None:
+            return paragraph.start("start")
+    return None
