@@ -5,7 +5,7 @@ from fractions import Fraction
 from itertools import permutations
 
 from trl_weighted_dpo.verifier.answers.relations import as_interval, ascending, same_relation, solution_interval
-from trl_weighted_dpo.verifier.answers.scalars import Decide, Decision, correct, incorrect, same_quantity, undecided
+from trl_weighted_dpo.verifier.answers.scalars import Decide, Decision, correct, incorrect, names, same_quantity, undecided
 from trl_weighted_dpo.verifier.answers.names import other_names, renamed
 from trl_weighted_dpo.verifier.answers.sets import number_set
 from trl_weighted_dpo.verifier.answers.units import factors
@@ -189,11 +189,22 @@ def _labelled(reference: Form, found: Form, decide: Decide) -> Decision:
             return same_relation(reference.equation, found)
         if reference.member and isinstance(found, Relation):
             return _relation_and_other(reference.value, found, decide)
-        return same_form(reference.value, found, decide)
+        return _bound(reference, same_form(reference.value, found, decide), found, decide)
     assert isinstance(found, Labelled)
     if isinstance(reference, Relation) and "=" in reference.signs:
         return same_relation(reference, found.equation) if found.equation else undecided("unusual relation")
-    return same_form(reference, found.value, decide)
+    return _bound(found, same_form(reference, found.value, decide), reference, decide)
+
+
+def _bound(function: Labelled, decision: Decision, other: Form, decide: Decide) -> Decision:
+    """Decides `f(n) = 2n` against `2x`, where nothing says that n is x."""
+    if decision.verdict is not Verdict.INCORRECT or function.argument is None or not isinstance(other, Quantity):
+        return decision
+    only = set(names(other.node)) - {"pi", "e", "i"}
+    if len(only) != 1 or function.argument in only:
+        return decision
+    value = _renamed_form(function.value, {function.argument: next(iter(only))})
+    return undecided("names differ") if _is_correct(same_form(value, other, decide)) else decision
 
 
 def _relations(reference: Relation, found: Relation, decide: Decide) -> Decision:

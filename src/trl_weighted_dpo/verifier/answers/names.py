@@ -9,6 +9,7 @@ from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operat
 from trl_weighted_dpo.verifier.reading.structure import Quantity
 
 _CONSTANTS = frozenset({"C", "c", "K", "k", "D", "d", "C_1", "c_1", "C_0", "c_0", "const", "constant"})
+_LETTERS_OF_CONSTANTS = frozenset("ABCDKck")
 _FIXED = frozenset({"pi", "e", "i", "infinity", "emptyset"})
 _MAX_RENAMED = 3
 
@@ -30,7 +31,7 @@ def other_names(reference: Quantity, found: Quantity, decide: Decide) -> Decisio
     only_second = sorted(set(names(second)) - set(names(first)) - _FIXED)
     if not 0 < len(only_first) == len(only_second) <= _MAX_RENAMED:
         return None
-    if not all(map(_is_free, (*only_first, *only_second))) or not (_has_number(first) and _has_number(second)):
+    if not all(map(_is_constant, (*only_first, *only_second))) or not (_has_number(first) and _has_number(second)):
         return None
     for others in permutations(only_first):
         if _equal(first, renamed(second, dict(zip(only_second, others, strict=True))), decide):
@@ -59,9 +60,8 @@ def _added_constant(node: Node) -> str | None:
     return added[0] if len(added) == 1 and list(names(node)).count(added[0]) == 1 else None
 
 
-def _is_free(name: str) -> bool:
-    letter, _, subscript = name.partition("_")
-    return len(letter) == 1 and letter.islower() and len(subscript) <= 1
+def _is_constant(name: str) -> bool:
+    return name.partition("_")[0] in _LETTERS_OF_CONSTANTS or name in _CONSTANTS
 
 
 def _has_number(node: Node) -> bool:

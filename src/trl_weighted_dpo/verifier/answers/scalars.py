@@ -277,7 +277,7 @@ def _converted(reference: Quantity, found: Quantity, factor: Fraction, decide: D
         return undecided("units differ")
     for item, value in ((reference, values[1] * factor), (found, values[0] / factor)):
         # A whole number may be rounded to its last digit, too: 5 km for 3.1 miles.
-        if isinstance(item.node, Number) and _rounded(value, item.node):
+        if isinstance(item.node, Number) and _significant(item.node) > 1 and _rounded(value, item.node):
             return undecided("rounded")
     return incorrect("quantities differ")
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from trl_weighted_dpo.verifier.reading.characters import plain
+from trl_weighted_dpo.verifier.reading.characters import COMBINING, plain
 from trl_weighted_dpo.verifier.reading.continuation import HEADING, asks_again, first_turn, headings
 from trl_weighted_dpo.verifier.reading.cut_off import is_cut_off
 from trl_weighted_dpo.verifier.reading.languages import ANSWER, ASCII_CUES, leaves
@@ -70,7 +70,7 @@ _SENTENCE_END = re.compile(
     rf"[.!?](?=\s+[{_CAPITALS}<\[(]|\s*$)|[\u3002\uff01\uff1f\u0964\u061f]|\n\s*\n|\n(?=\S)"
 )
 _TAG_END = re.compile(r"</|\n\s*\n")
-_FOREIGN_WORDS = re.compile(r"[^\W\d_\u0000-\u024f\u0370-\u03ff]+")
+_FOREIGN_WORDS = re.compile(rf"(?:[^\W\d_\u0000-\u024f\u0370-\u03ff][{COMBINING}]*)+")
 _AFTER_BOX = re.compile(rf"[ ]*(?:\$\$|\$|\\\)|\\\])?[ ]*(?P<percent>{PERCENT})", re.IGNORECASE)
 _PROSE = re.compile(
     r"(?<![\\A-Za-z\d])(?:[A-Za-z]{3,}|(?:so|is|we|it|he|to|of|in|at|by|as|be|my|if|do|an|me|us)(?![A-Za-z]))",
@@ -98,7 +98,13 @@ _NOT_PROSE = frozenset(
     ]
 )
 _RESULT = re.compile(r"=|\b(?:is|are|equals|or)\b|\u2248")
-_LEADING_MARKUP = " \t*_:=\"'`\u2192"
+_LEADING_MARKUP = " \t*_:=\"'`\u2192\u2705\u2714\u2713\u2611\ufe0f\U0001f449\U0001f389"
+_TRAILING_MARKUP = " \t\n*_\"`\u2705\u2714\u2713\u2611\ufe0f\U0001f389"
+_CHOICE_LINE = re.compile(
+    r"[\s*_]*(?:(?:[*_]{2}|\()+(?P<letter>[A-H])[)*_.]+|(?:the[ ])?(?:option|choice|answer)[ ]\(?\**(?P<named>[A-H])\**\)?"
+    r"(?:[ ]is[ ](?:the[ ])?(?:correct|right|best|answer)(?:[ ](?:answer|choice|option|one))?)?)[\s.*_]*",
+    re.IGNORECASE,
+)
 _MAX_UNIT_WORDS = 4
 _UNIT_POWER = re.compile(r"(?<=[A-Za-z])(?:\^?[23\u00b2\u00b3]|\^\{[23]\})(?!\w)")
 _ENDS_LIKE_A_WORD = re.compile(r"(?:\d in|\bA)$")
@@ -151,7 +157,7 @@ def _before_next_question(
         if found is not None and found[0] is not None:
             return before, found, ()
     unmarked = HEADING.search(text, 0, cues[0].start())
-    if unmarked is not None and _COMPUTED.search(text, 0, unmarked.start()):
+    if unmarked is not None and unmarked["phrase"] is None and _COMPUTED.search(text, 0, unmarked.start()):
         before = text[: unmarked.start()].rstrip()
         guess = _unmarked(before)
         if guess is not None and guess[0] and last[0]:
@@ -239,9 +245,12 @@ def _line(text: str, start: int) -> tuple[int, int]:
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    begin = start
     while start < end and text[start] in _LEADING_MARKUP + "\n":
         start += 1
-    while end > start and text[end - 1] in " \t\n*_\"'`":
+    # A quotation mark at the end may be a prime.
+    closing = _TRAILING_MARKUP + ("'" if "'" in text[begin:start] else "")
+    while end > start and text[end - 1] in closing:
         end -= 1
     return start, end
 
@@ -404,6 +413,11 @@ def _sentence(text: str, position: int) -> tuple[int, int]:
 
 def _unmarked(text: str) -> _Guess | None:
     start, end = _trimmed(text, 0, len(text))
+    last_line = text.rfind("\n", start, end) + 1
+    choice = _CHOICE_LINE.fullmatch(text, max(start, last_line, text.rfind(". ", start, end - 2) + 2), end + 2)
+    if choice is not None:
+        span = choice.span("letter" if choice["letter"] else "named")
+        return text[slice(*span)], span, True, ()
     if end - start <= _MAX_SENTENCE:
         verbal = len(text.split()) <= _MAX_VERBAL and not any(c.isdigit() or c in "$\\" for c in text)
         if _is_answer(text[start:end]) or (verbal and any(map(str.isalnum, text))):

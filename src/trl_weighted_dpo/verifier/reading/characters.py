@@ -50,6 +50,15 @@ def plain(text: str) -> str:
     return text.translate(_PLAIN)
 
 
+COMBINING = "".join(chr(code) for code in range(0x300, 0x1000) if unicodedata.category(chr(code)) in ("Mn", "Mc"))
+"""Marks that are part of the letter before them, as vowels are in Indian scripts; to be used in a character class."""
+
+
+def words_of(text: str) -> str:
+    """Returns the letters and digits of a text with one blank for whatever is between them."""
+    return " ".join("".join(c if c.isalnum() or c in COMBINING else " " for c in text).split())
+
+
 def is_of_another_script(word: str) -> bool:
     """Whether a word has letters that are neither Latin nor Greek."""
     return not word.isascii() and any(character > "\u024f" and not _is_greek(character) for character in word)

@@ -23,7 +23,7 @@ _ROLES = frozenset({
     "consigne", "usuario", "instrucci\u00f3n", "usu\u00e1rio", "\u0627\u0644\u0645\u0633\u062a\u062e\u062f\u0645",
 })  # fmt: skip
 _OTHER = r"(?:another|a new|one more|a similar|a related|a different|the next|next|the following)"
-_TASK = r"(?:questions?|problems?|examples?|exercises?|tasks?|puzzles?|challenges?|one|practice)"
+_TASK = r"(?:questions?|problems?|examples?|exercises?|tasks?|puzzles?|challenges?)"
 HEADING = re.compile(
     # `Question: ...`, `## Problem 2`, `**Exercise 3.**`
     rf"^{_MARKUP}(?:(?:new|next|another|follow-?up|practice|bonus|similar)[ -]{{1,4}})?"
@@ -33,7 +33,7 @@ HEADING = re.compile(
     rf"|^{_MARKUP}(?P<phrase>(?:(?:now|ok(?:ay)?|great|next|then)[,!.]?[ ])?(?:"
     rf"(?:please[ ])?(?:solve|try|compute|consider)(?:[ ](?:this|{_OTHER})(?:[ ]{_TASK})?)?[ ]?:"
     rf"|(?:let[ ]?(?:us|'?s|me)|here(?:[ ]is|'?s)|we(?:[ ]can)?|you(?:[ ]can)?|i(?:'ll|[ ]will)?|can[ ]you|try|solve|"
-    rf"consider|answer|do)\b[^.:?\n]{{0,30}}?\b{_OTHER}(?:[ ]\w{{1,12}})?[ ]{_TASK}\b"
+    rf"consider|answer|do)\b[^.:?\n]{{0,30}}?\b{_OTHER}(?:[ ]\w{{1,12}})?[ ](?:{_TASK}\b|one(?=[ ]?[.:!\n]))"
     rf"|{_OTHER}[ ]{_TASK}\b|follow-?up[ ]question|bonus[ ]question|practice[ ]problem|your[ ]turn))",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -8,7 +8,7 @@ from functools import lru_cache
 from trl_weighted_dpo.verifier.answers.equivalence import compare_texts
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.answer import CUE, has_value, read_answer
-from trl_weighted_dpo.verifier.reading.continuation import SPECIAL, headings
+from trl_weighted_dpo.verifier.reading.continuation import HEADING, SPECIAL, headings
 from trl_weighted_dpo.verifier.reading.fault import Fault, shown
 
 MAX_ANSWERS = 8
@@ -101,10 +101,12 @@ def ending_faults(plain: str, answers: Sequence[Given]) -> Iterator[Fault]:
         yield from _special_tokens(plain)
     if not answers:
         return
-    question = next(headings(plain, answers[0].span[1]), None)
+    question = HEADING.search(plain, answers[0].span[1])
     if question is not None:
-        message = "After its answer, the text goes on with another question."
-        yield Fault("new_question", question.span(), None, shown(question.group()), message)
+        asked = next(headings(plain, answers[0].span[1]), None)
+        if asked is not None:
+            message = "After its answer, the text goes on with another question."
+            yield Fault("new_question", asked.span(), None, shown(asked.group()), message)
         answers = [answer for answer in answers if answer.span[1] <= question.start()]
     yield from _changes(plain, answers)
 

@@ -7,6 +7,8 @@ match. English sentences around answers have rules of their own in `answer.py`; 
 import re
 from dataclasses import dataclass
 
+from trl_weighted_dpo.verifier.reading.characters import words_of
+
 
 @dataclass(frozen=True, slots=True)
 class Language:
@@ -20,6 +22,7 @@ class Language:
         percent (`tuple[str, ...]`): Words for percent.
         scales (`dict[str, int]`): Words after a number that multiply it.
         leaves (`tuple[str, ...]`): Words before a number that leave it what it is: "about", "in total".
+        changes (`tuple[str, ...]`): Words right before a number that make it another one, or none: "at least", "not".
         retracts (`tuple[str, ...]`): What takes an answer back.
     """
 
@@ -30,6 +33,7 @@ class Language:
     percent: tuple[str, ...] = ()
     scales: dict[str, int] | None = None
     leaves: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
     retracts: tuple[str, ...] = ()
 
 
@@ -50,7 +54,7 @@ LANGUAGES = {
             "area", "volume", "perimeter", "radius", "width", "height", "speed", "price", "cost", "profit", "age",
             "mean", "median", "mode", "average", "probability", "distance", "time", "option", "choice", "solution",
             "solutions", "base", "where", "when", "for", "if", "with", "all", "all real", "all integers",
-            "year", "",
+            "year", "close to", "",
         ),
     ),
     "Chinese": Language(
@@ -63,6 +67,7 @@ LANGUAGES = {
         percent=("百分之",),
         scales={"十万": 10**5, "百万": 10**6, "千万": 10**7, "百": 100, "千": 10**3, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8},
         leaves=("约", "大约", "約", "大約", "共", "一共", "总共", "總共", "是", "为", "為", "等于", "等於", "共计", "合计"),
+        changes=("不是", "并非", "不等于", "至少", "至多", "最多", "最少", "不到", "不足", "超过", "小于", "大于", "少于", "多于", "负", "負", "半个", "两倍", "一半", "低于", "高于"),
         retracts=("不对", "不對", "错了", "錯了", "等等", "等一下", "更正", "有误", "算错", "应该是", "應該是"),
     ),
     "Japanese": Language(
@@ -72,6 +77,7 @@ LANGUAGES = {
         verbs=("です", "でした", "である", "となります", "になります", "となる", "になる", "だ"),
         percent=("パーセント",),
         leaves=("およそ", "合計", "全部で", "ちょうど", "合わせて"),
+        changes=("少なくとも", "せいぜい", "最大", "最低", "マイナス"),
         retracts=("間違い", "違います", "訂正", "待って", "いや"),
     ),
     "Korean": Language(
@@ -82,6 +88,7 @@ LANGUAGES = {
         percent=("퍼센트", "프로"),
         scales={"백": 100, "천": 10**3, "만": 10**4, "억": 10**8},
         leaves=("약", "총", "모두", "정확히", "대략"),
+        changes=("최소", "최대", "적어도", "마이너스", "아닌"),
         retracts=("잠깐", "아니", "틀렸", "정정", "잘못"),
     ),
     "Russian": Language(
@@ -94,6 +101,7 @@ LANGUAGES = {
             "миллионов": 10**6, "млн": 10**6, "миллиард": 10**9, "миллиардов": 10**9, "млрд": 10**9,
         },
         leaves=("около", "примерно", "всего", "ровно", "приблизительно"),
+        changes=("не", "не менее", "не более", "менее", "более", "меньше", "больше", "свыше", "минус", "половина", "половину", "вдвое", "минимум", "максимум", "до"),
         retracts=("неверно", "неправильно", "ошибка", "ошибся", "ошиблась", "подождите", "стоп", "исправление"),
     ),
     "Ukrainian": Language(headings=("відповідь",), asks=("питання", "задача"), percent=("відсотків", "відсотка")),
@@ -104,6 +112,7 @@ LANGUAGES = {
         percent=("prozent",),
         scales={"tausend": 10**3, "millionen": 10**6, "mio": 10**6, "milliarden": 10**9, "mrd": 10**9},
         leaves=("etwa", "ungefähr", "circa", "ca", "rund", "insgesamt", "genau"),
+        changes=("nicht", "mindestens", "höchstens", "weniger als", "mehr als", "kleiner als", "größer als", "bis zu", "über", "unter", "minus", "halb", "die hälfte von", "doppelt", "kein", "keine"),
         retracts=("moment", "halt", "falsch", "korrektur", "nein", "fehler", "doch nicht"),
     ),
     "French": Language(
@@ -113,6 +122,7 @@ LANGUAGES = {
         percent=("pourcent", "pourcents"),
         scales={"mille": 10**3, "millions": 10**6, "milliards": 10**9},
         leaves=("environ", "à peu près", "au total", "exactement"),
+        changes=("pas", "au moins", "au plus", "moins de", "plus de", "jusqu'à", "moins", "la moitié de", "le double de", "le carré de", "inférieur à", "supérieur à"),
         retracts=("attendez", "attends", "faux", "erreur", "non", "correction", "plutôt"),
     ),
     "Spanish": Language(
@@ -122,6 +132,7 @@ LANGUAGES = {
         percent=("porciento",),
         scales={"mil": 10**3, "millón": 10**6, "millones": 10**6},
         leaves=("aproximadamente", "unos", "unas", "en total", "exactamente", "cerca de"),
+        changes=("no", "no es", "al menos", "como máximo", "a lo sumo", "menos de", "más de", "hasta", "menos", "la mitad de", "el doble de", "menor que", "mayor que", "mínimo", "máximo"),
         retracts=("espera", "espere", "incorrecto", "error", "corrección", "equivoqué"),
     ),
     "Portuguese": Language(
@@ -131,6 +142,7 @@ LANGUAGES = {
         percent=("porcento",),
         scales={"mil": 10**3, "milhão": 10**6, "milhões": 10**6, "bilhões": 10**9},
         leaves=("aproximadamente", "cerca de", "no total", "exatamente"),
+        changes=("não", "não é", "pelo menos", "no máximo", "menos de", "mais de", "até", "menos", "metade de", "o dobro de", "menor que", "maior que"),
         retracts=("espere", "incorreto", "erro", "errado", "correção", "enganei"),
     ),
     "Italian": Language(
@@ -139,6 +151,7 @@ LANGUAGES = {
         asks=("domanda", "problema", "esercizio"),
         percent=("percento",),
         leaves=("circa", "in totale", "esattamente"),
+        changes=("non", "almeno", "al massimo", "meno di", "più di", "fino a", "meno", "la metà di", "il doppio di"),
         retracts=("aspetta", "sbagliato", "errore"),
     ),
     "Dutch": Language(announces=("het antwoord is",), headings=("antwoord",), asks=("vraag", "opgave"), percent=("procent",)),
@@ -156,6 +169,7 @@ LANGUAGES = {
         percent=("بالمئة", "بالمائة"),
         scales={"ألف": 10**3, "مليون": 10**6, "مليار": 10**9},
         leaves=("حوالي", "تقريبا"),
+        changes=("ليس", "ليست", "على الأقل", "على الأكثر", "أقل من", "أكثر من", "نصف", "ضعف", "سالب"),
         retracts=("انتظر", "خطأ", "تصحيح"),
     ),
     "Hindi": Language(
@@ -166,6 +180,7 @@ LANGUAGES = {
         percent=("प्रतिशत",),
         scales={"हजार": 10**3, "हज़ार": 10**3, "लाख": 10**5, "करोड़": 10**7},
         leaves=("लगभग", "कुल", "है"),
+        changes=("नहीं", "कम से कम", "अधिक से अधिक", "से कम", "आधा", "दोगुना"),
         retracts=("रुको", "गलत", "सुधार"),
     ),
     "Bengali": Language(announces=("উত্তর হল", "উত্তর হলো"), headings=("উত্তর",), asks=("প্রশ্ন",), verbs=("হয়",)),
@@ -183,6 +198,7 @@ PERCENT_WORDS = _all("percent")
 SCALES = {word: factor for language in LANGUAGES.values() for word, factor in (language.scales or {}).items()}
 LEAVES = frozenset(_all("leaves"))
 ASKS = _all("asks")
+CHANGES = _all("changes")
 RETRACTS = tuple(phrase for name, language in LANGUAGES.items() if name != "English" for phrase in language.retracts)
 
 _VERBS = _all("verbs")
@@ -216,7 +232,7 @@ def without_verb(word: str) -> str:
 
 def leaves(words: str) -> bool:
     """Whether words before a number leave it what it is: "about", "a total of", "USD"."""
-    folded = " ".join("".join(c if c.isalnum() else " " for c in words.casefold()).split())
+    folded = words_of(words.casefold())
     return folded in LEAVES or all(word in LEAVES for word in folded.split(" "))
 
 

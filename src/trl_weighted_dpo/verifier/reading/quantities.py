@@ -35,6 +35,8 @@ def read_quantity(tokens: Sequence[Token]) -> tuple[Node, bool, str | None, int]
     if based is not None:
         return based
     unit: list[Token] = []
+    has_angle = any(token.kind == "function" and token.text in _ANGLE_FUNCTIONS for token in tokens)
+    tokens = tokens if has_angle else _without_degree_group(tokens)
     start, end = 0, len(tokens)
     if is_mark(tokens[0], "-") and end > 2 and is_mark(tokens[1], *_CURRENCIES):
         tokens = [tokens[1], tokens[0], *tokens[2:]]
@@ -48,7 +50,6 @@ def read_quantity(tokens: Sequence[Token]) -> tuple[Node, bool, str | None, int]
             raise UnreadableError("words before a value")
         else:
             break
-    has_angle = any(token.kind == "function" and token.text in _ANGLE_FUNCTIONS for token in tokens)
     percent, scale = False, 1
     if unit and tokens[end - 1].kind == "name" and tokens[end - 1].text in _MONEY_SCALES and tokens[end - 2].kind == "number":
         scale = _MONEY_SCALES[tokens[end - 1].text]
@@ -70,7 +71,7 @@ def read_quantity(tokens: Sequence[Token]) -> tuple[Node, bool, str | None, int]
         end -= 1
         if end > start + 1 and is_mark(tokens[end - 1], "^") and is_mark(tokens[end], "degree"):
             end -= 1
-    node = parse(tokens[start:end] if has_angle else _without_degree_groups(tokens[start:end]))
+    node = parse(tokens[start:end])
     if percent and isinstance(node, Name):
         raise UnreadableError("percent of a name")
     multiple, name = _scale(unit_name(unit).split())
@@ -127,8 +128,8 @@ def _raised_unit(tokens: Sequence[Token], start: int, end: int) -> int | None:
     return None
 
 
-def _without_degree_groups(tokens: Sequence[Token]) -> Sequence[Token]:
-    """Without `^{\\circ}` at the end."""
+def _without_degree_group(tokens: Sequence[Token]) -> Sequence[Token]:
+    """With a plain degree sign for `^{\\circ}` at the end."""
     if len(tokens) > 4 and [token.text for token in tokens[-4:]] == ["^", "{", "degree", "}"]:
-        return tokens[:-4]
+        return [*tokens[:-4], tokens[-2]]
     return tokens

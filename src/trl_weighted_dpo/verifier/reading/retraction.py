@@ -31,9 +31,10 @@ _RECONSIDERS = (
     r"i[ ](?:meant|mean)|let[ ]me[ ](?:re-?check|double[ -]?check|reconsider|try[ ]again|think[ ]again)",
     r"(?:wrong|incorrect|mistake|error)",
 )
+_LETTERS = r"A-Za-z\u00c0-\u06ff\u0900-\u097f"
 _HARD = re.compile(r"(?<!\w)(?:" + "|".join(_TAKES_BACK) + ")", re.IGNORECASE)
 _SOFT = re.compile(
-    r"(?<!\w)(?:" + "|".join(_RECONSIDERS) + rf")(?!\w)|{alternatives(RETRACTS)}", re.IGNORECASE
+    r"(?<!\w)(?:" + "|".join(_RECONSIDERS) + rf")(?!\w)|(?<![{_LETTERS}]){alternatives(RETRACTS)}(?![{_LETTERS}])", re.IGNORECASE
 )
 _AT_ONCE = re.compile(
     r"[\s$*)\]}.\\]{0,8}(?:\?|\(?(?:is|are|was|would[ ]be|seems|looks)[ ](?:\w+[ ])?(?:wrong|incorrect|false|not\b)|isn't\b"

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from trl_weighted_dpo.verifier.reading.characters import is_ideographic, is_of_another_script, plain
+from trl_weighted_dpo.verifier.reading.characters import COMBINING, is_ideographic, is_of_another_script, plain
 from trl_weighted_dpo.verifier.reading.languages import PERCENT_WORDS, without_verb
 
 MAX_ANSWER_LENGTH = 2_000
@@ -215,7 +215,7 @@ _ROMAN = frozenset(
 _DECORATIONS = frozenset(["angle", "triangle", "overline", "vec", "bar", "widehat", "hat", "mathbb", "mathcal"])
 
 _TOKEN = re.compile(
-    rf"(?P<number>{NUMBER})|(?P<command>\\(?:[a-zA-Z]+|.))|(?P<word>[^\W\d_]+)"
+    rf"(?P<number>{NUMBER})|(?P<command>\\(?:[a-zA-Z]+|.))|(?P<word>(?:[^\W\d_][{COMBINING}]*)+)"
     r"|(?P<mark>\*\*|<=|>=|=<|==|!=|~=|\+-|[^\w\s]|_)|(?P<space>\s+)|(?P<other>.)",
     re.DOTALL,
 )
@@ -286,6 +286,8 @@ def _roman(content: str, after_value: bool) -> list[Token]:
     if words[0] in ("and", "or") and after_value:
         # `5 \\text{ or five}`
         return [Token("mark", "and"), *_roman(" ".join(words[1:]), False)]
+    if words[-1] in ("and", "or") and after_value and len(words) > 1:
+        return [Token("text", " ".join(content.split()[:-1])), Token("mark", "and")]
     if len(words) == 1 and len(words[0]) == 1 and words[0].isalpha() and not is_ideographic(words[0]):
         return [Token("text" if after_value and words[0] in _UNIT_LETTERS else "name", words[0])]
     if words == [","] or words == [";"]:
@@ -376,7 +378,9 @@ def _quote(text: str, sign: str, position: int, tokens: list[Token], quoted: boo
     minutes or feet of a number. Returns whether a quotation is open."""
     before, following = text[position - 2 : position - 1], text[position : position + 1]
     last = tokens[-1] if tokens else None
-    if quoted or last is None or not (before.isalnum() or before in (")", "}", "'")) or (following.isalpha() and before.isalpha()):
+    if quoted or last is None or not (before.isalnum() or before in (")", "}", "'")) or (
+        following.isalpha() and before.isalpha() and (last.kind != "name" or following.islower())
+    ):
         return not quoted and not before.isalnum()
     if last.kind == "number" or (last.kind == "text" and last.text[:1] in "\u2032\u2033"):
         tokens.append(Token("text", "\u2032" if sign == "'" else "\u2033"))

@@ -2,6 +2,7 @@
 
 import re
 
+from trl_weighted_dpo.verifier.reading.languages import CHANGES, alternatives
 from trl_weighted_dpo.verifier.reading.tokens import NUMBER
 
 _TAIL = 4_000
@@ -39,6 +40,7 @@ _NOT_ITSELF = re.compile(
     r"[ ]\**\\?\$?$",
     re.IGNORECASE,
 )
+_NOT_ITSELF_ABROAD = re.compile(rf"(?<![A-Za-z\u00c0-\u052f]){alternatives(CHANGES)}[ ]?\**\\?\$?$", re.IGNORECASE)
 _HYPHENATED = re.compile(r"-[A-Za-z]{2}")
 _GLUED_UNIT = re.compile(
     r"(?:[ck]?m|mm|[km]?g|lbs?|oz|m?[lL]|ft|in|mi|mph|h|hrs?|mins?|s|secs?|[ap]m|th|st|nd|rd)"
@@ -71,8 +73,10 @@ def last_value(text: str, start: int, end: int) -> tuple[int, int] | None:
     tail = tail[glued.end() :] if glued else tail
     if any(map(str.isdigit, tail)) or (last is not None and CONTINUES.match(tail)):
         return end, end
+    before = text[max(start, last[0] - 40) : last[0]] if last is not None else ""
     if last is not None and (
-        _NOT_ITSELF.search(text[max(start, last[0] - 40) : last[0]])
+        _NOT_ITSELF.search(before)
+        or _NOT_ITSELF_ABROAD.search(before)
         # The name in "no $y$-intercept".
         or (_HYPHENATED.match(tail) and not any(map(str.isdigit, text[slice(*last)])))
     ):
