@@ -5,7 +5,7 @@ from itertools import permutations
 
 from trl_weighted_dpo.verifier.answers.scalars import Decide, Decision, correct, names, undecided
 from trl_weighted_dpo.verifier.profile import Verdict
-from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation
+from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Operation
 from trl_weighted_dpo.verifier.reading.structure import Quantity
 
 _CONSTANTS = frozenset({"C", "c", "K", "k", "D", "d", "C_1", "c_1", "C_0", "c_0", "const", "constant"})
@@ -31,7 +31,7 @@ def other_names(reference: Quantity, found: Quantity, decide: Decide) -> Decisio
     only_second = sorted(set(names(second)) - set(names(first)) - _FIXED)
     if not 0 < len(only_first) == len(only_second) <= _MAX_RENAMED:
         return None
-    if not all(map(_is_constant, (*only_first, *only_second))) or not (_has_number(first) and _has_number(second)):
+    if not all(map(_is_constant, (*only_first, *only_second))) or _is_word(first) or _is_word(second):
         return None
     for others in permutations(only_first):
         if _equal(first, renamed(second, dict(zip(only_second, others, strict=True))), decide):
@@ -64,8 +64,11 @@ def _is_constant(name: str) -> bool:
     return name.partition("_")[0] in _LETTERS_OF_CONSTANTS or name in _CONSTANTS
 
 
-def _has_number(node: Node) -> bool:
-    return isinstance(node, Number) or (isinstance(node, Operation) and any(map(_has_number, node.operands)))
+def _is_word(node: Node) -> bool:
+    """Whether a tree is nothing but letters side by side, such as the name of a segment."""
+    return isinstance(node, Name) or (
+        isinstance(node, Operation) and node.name == "*" and all(isinstance(part, Name) for part in node.operands)
+    )
 
 
 def _has_log(node: Node) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from trl_weighted_dpo.verifier.answers.units import factors, factors_to_others
@@ -41,6 +41,7 @@ Decide = Callable[[Node, Node], Decision]
 
 _POINTS = 3
 _UNIT_LETTERS = frozenset("mgshlLVNJWCKF")
+_UNIT_POWERS: dict[Node, str] = {Number(Fraction(power), 0): str(power) for power in (2, 3)}
 _PI = Fraction("3.14159265358979323846264338327950288419716939937510582097494459")
 _DEGREE = Operation("/", (Name("pi"), Number(Fraction(180), 0)))
 _COARSE_PI = (Fraction(314, 100), Fraction(22, 7), Fraction(31416, 10_000))
@@ -234,6 +235,10 @@ def same_quantity(reference: Quantity, found: Quantity, decide: Decide) -> Decis
     that only one side gives may be left out (`20` for `20%`) or worked out (`0.2` for `20%`); below 1 % both readings
     compete, and nothing is decided. Nor is it for `5` and `5 million`, though `5,000,000` is the latter.
     """
+    if reference.unit and not found.unit:
+        found = _with_letter_unit(found)
+    elif found.unit and not reference.unit:
+        reference = _with_letter_unit(reference)
     decision = decide(reference.node, found.node)
     if decision.verdict is Verdict.INCORRECT:
         decision = same_decimal(reference, found) or decision
@@ -242,6 +247,23 @@ def same_quantity(reference: Quantity, found: Quantity, decide: Decide) -> Decis
     if reference.scale != found.scale:
         decision = _scaled(reference, found, decision)
     return _with_units(reference, found, decision, decide)
+
+
+def _with_letter_unit(quantity: Quantity) -> Quantity:
+    """`500 g`, `2 m^3` and `25 m/s` beside a quantity with a unit: there, the letters are units."""
+    node, unit = quantity.node, ""
+    if isinstance(node, Operation) and node.name == "/" and isinstance(node.operands[1], Name):
+        unit = "/" + node.operands[1].text
+        node = node.operands[0]
+    if not isinstance(node, Operation) or node.name != "*" or len(node.operands) != 2:
+        return quantity
+    number, letter = node.operands
+    if isinstance(letter, Operation) and letter.name == "^" and letter.operands[1] in _UNIT_POWERS:
+        unit = f" {_UNIT_POWERS[letter.operands[1]]}{unit}"
+        letter = letter.operands[0]
+    if not isinstance(number, Number) or not isinstance(letter, Name) or letter.text not in _UNIT_LETTERS:
+        return quantity
+    return replace(quantity, node=number, unit=letter.text.lower() + unit)
 
 
 def _with_units(reference: Quantity, found: Quantity, decision: Decision, decide: Decide) -> Decision:
@@ -345,6 +367,8 @@ def _percent(reference: Quantity, found: Quantity, plain_reading: Decision) -> D
     rounded = _rounding(with_sign.node, Operation("*", (without.node, Number(Fraction(100), 0)))) or _rounding(
         without.node, Operation("/", (with_sign.node, Number(Fraction(100), 0)))
     )
+    if rounded is None and isinstance(with_sign.node, Number) and _significant(with_sign.node) > 1:
+        rounded = undecided("rounded") if _rounded(100 * value, with_sign.node) else None
     if rounded is not None and plain_reading.verdict is Verdict.INCORRECT:
         return rounded
     if plain_reading.verdict is Verdict.CORRECT and abs(percents) < 1:

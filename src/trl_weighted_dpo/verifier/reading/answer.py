@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from trl_weighted_dpo.verifier.reading.characters import COMBINING, plain
-from trl_weighted_dpo.verifier.reading.continuation import HEADING, asks_again, first_turn, headings
+from trl_weighted_dpo.verifier.reading.continuation import asks_again, find_heading, first_turn, headings
 from trl_weighted_dpo.verifier.reading.cut_off import is_cut_off
 from trl_weighted_dpo.verifier.reading.languages import ANSWER, ASCII_CUES, leaves
 from trl_weighted_dpo.verifier.reading.mentions import read_mentions
@@ -63,7 +63,6 @@ _ENGLISH_CUES = (
 )
 CUE = re.compile(_ENGLISH_CUES + ")", re.IGNORECASE | re.MULTILINE)
 _ANY_CUE = re.compile(_ENGLISH_CUES + rf")|(?P<foreign>{ANSWER})", re.IGNORECASE | re.MULTILINE)
-_HAS_ASCII_CUE = re.compile("|".join(map(re.escape, ASCII_CUES)), re.IGNORECASE)
 # Letters that may begin a sentence: capitals, and those of scripts that have none.
 _CAPITALS = r"A-Z\u00c0-\u00de\u0391-\u03a9\u0400-\u042f\u0590-\u0eff\u3040-\ud7a3"
 _SENTENCE_END = re.compile(
@@ -106,6 +105,7 @@ _CHOICE_LINE = re.compile(
     re.IGNORECASE,
 )
 _MAX_UNIT_WORDS = 4
+_CHOICE_LABEL = re.compile(r"\(?[A-H][).][ ]+")
 _UNIT_POWER = re.compile(r"(?<=[A-Za-z])(?:\^?[23\u00b2\u00b3]|\^\{[23]\})(?!\w)")
 _ENDS_LIKE_A_WORD = re.compile(r"(?:\d in|\bA)$")
 
@@ -142,7 +142,8 @@ def read_answer(text: str) -> Answer | None:
 
 
 def _cues(text: str) -> list[re.Match[str]]:
-    is_english = text.isascii() and _HAS_ASCII_CUE.search(text) is None
+    lowered = text.lower()
+    is_english = text.isascii() and not any(cue in lowered for cue in ASCII_CUES)
     return list((CUE if is_english else _ANY_CUE).finditer(text))
 
 
@@ -156,7 +157,7 @@ def _before_next_question(
         found = _marked(before, [cue for cue in cues if cue.end() <= len(before)])
         if found is not None and found[0] is not None:
             return before, found, ()
-    unmarked = HEADING.search(text, 0, cues[0].start())
+    unmarked = find_heading(text, 0, cues[0].start())
     if unmarked is not None and unmarked["phrase"] is None and _COMPUTED.search(text, 0, unmarked.start()):
         before = text[: unmarked.start()].rstrip()
         guess = _unmarked(before)
@@ -227,7 +228,7 @@ def _tagged(text: str, start: int) -> _Found | None:
     words = len(text[start:end].split())
     if _is_answer(text[start:end]) or (words <= _MAX_VERBAL and not any(map(str.isdigit, text[start:end]))):
         return text[start:end], (start, end), False
-    last = last_value(text, start, end)
+    last = last_value(text, start, end, is_answer=True)
     return (text[slice(*last)] or None, last, True) if last is not None else (None, (start, end), False)
 
 
@@ -272,9 +273,10 @@ _BEFORE_BOX = re.compile(rf"(?:^|[$,;:]|\\\\[(\[]|\b(?:and|or))\s*({_LABEL})$")
 _SYMBOLS = re.compile(r"\s*[+&|/~-]+\s*")
 _BLANKS = re.compile(r"(?:[ $]|\\[,;:! ]|\\q?quad)*")
 # What stands between the boxes of two parts: `(b)`, `Part 2:`, on a line of its own or at the start of one.
-_PART_LABEL = r"(?:\**(?:\(?(?:[a-h]|[1-9]|i{1,3}|iv|v)\)|[a-h][.:]|parts?[ ]?\(?(?:[a-h]|[1-9]|i{1,3})\)?|for[ ]part[ ]\w)\**)"
-_NEXT_PART = re.compile(rf"[\s$.,;)\]\\]{{0,12}}\n\s*{_PART_LABEL}[ ]?[:.,)]?(?:[^\n\\]{{0,80}})?[\s$(\[\\]{{0,6}}$", re.IGNORECASE)
-_PART_START = re.compile(rf"^\s*{_PART_LABEL}", re.IGNORECASE | re.MULTILINE)
+_PART_LABEL = r"(?:\**(?:\(?(?:[a-h]|[1-9]|i{1,3}|iv|v)\)|[a-h][.:]|(?:parts?|questions?|problems?)[ ]?\(?(?:[a-h]|[1-9]|i{1,3})\)?|for[ ]part[ ]\w)\**)"
+_NEXT_PART = re.compile(rf"[\s$.,;)\]\\]{{0,12}}\n\s*(?:{_PART_LABEL}[ ]?[:.,)]?(?:[^\n\\]{{0,80}})?|[1-9]\.)[\s$(\[\\]{{0,6}}$", re.IGNORECASE)
+_PART_START = re.compile(rf"^\s*(?:{_PART_LABEL}|[1-9]\.)", re.IGNORECASE | re.MULTILINE)
+_INNER_BOX = re.compile(r"[ $]*\\{1,2}(?:boxed|fbox)[ ]?\{(?P<content>.*)\}[ $]*", re.DOTALL)
 _MAX_NESTED = 4
 _SEPARATORS = r"[\s$.,;]|\\[()\[\],;:! ]|\\q?quad"
 _BETWEEN = re.compile(
@@ -296,7 +298,7 @@ def _boxes(text: str, cues: list[re.Match[str]]) -> _Found:
         line = _line(text, opening + 1)
         return text[slice(*line)], line, True
     start, end = _trimmed(text, opening + 1, closing)
-    contents = [_labelled(text, cues[-1], text[start:end])]
+    contents = [_labelled(text, cues[-1], _unboxed(text[start:end]))]
     following = cues[-1]
     for cue in reversed(cues[:-1]):
         before = _group_end(text, cue.end())
@@ -305,7 +307,7 @@ def _boxes(text: str, cues: list[re.Match[str]]) -> _Found:
         if before is None or not _joined(text[before + 1 : following.start()][:120]):
             break
         start, content_end = _trimmed(text, cue.end() + 1, before)
-        contents.append(_labelled(text, cue, text[start:content_end]))
+        contents.append(_labelled(text, cue, _unboxed(text[start:content_end])))
         following = cue
     if not any(character.isalnum() or character == "\\" for content in contents for character in content):
         return None, (start, closing + 1), False
@@ -313,6 +315,16 @@ def _boxes(text: str, cues: list[re.Match[str]]) -> _Found:
     contents = list(dict.fromkeys(contents))
     answer = ", ".join(reversed(contents)) + ("\\%" if percent and not contents[0].endswith("%") else "")
     return answer, (start, end), False
+
+
+def _unboxed(content: str) -> str:
+    """The content of a box without boxes around all of it."""
+    for _ in range(_MAX_NESTED):
+        inner = _INNER_BOX.fullmatch(content)
+        if inner is None or _group_end(content, inner.start("content") - 1) != inner.end("content"):
+            break
+        content = inner["content"].strip(" $")
+    return content
 
 
 def _joined(between: str) -> bool:
@@ -351,7 +363,8 @@ def _is_answer(text: str) -> bool:
         return False
     if not prose:
         return True
-    value = VALUE.match(text)
+    label = _CHOICE_LABEL.match(text)
+    value = VALUE.match(text, label.end() if label else 0)
     if value is None or "\n" in text:
         return False
     return not any(map(str.isdigit, _UNIT_POWER.sub("", text[value.end() :])))
@@ -365,10 +378,14 @@ def _is_foreign_answer(text: str) -> bool:
     if first is None:
         return len(words) <= _MAX_VERBAL and sum(map(len, words)) <= _MAX_FOREIGN
     before = [match.group() for match in _FOREIGN_WORDS.finditer(text, 0, first)]
+    explained = _EXPLAINED.search(text, first)
+    if explained is not None and any(map(str.isdigit, text[explained.end() :])):
+        return False
     return all(map(leaves, before)) and len(words) <= _MAX_UNIT_WORDS and sum(map(len, words)) <= _MAX_FOREIGN
 
 
 _MAX_FOREIGN = 40
+_EXPLAINED = re.compile(r"(?:[ ]?[^\W\d_]{1,20})?,[ ]?[^\W\d_]{2}")
 
 
 def _after_prose(text: str, position: int, is_foreign: bool) -> _Found | None:
@@ -388,14 +405,16 @@ def _after_prose(text: str, position: int, is_foreign: bool) -> _Found | None:
         return text[start:end], (start, end), False
     if value is not None:
         if is_foreign and any(map(str.isdigit, text[value.end() : end])):
-            return None, (start, end), False
+            # "19, because 20 - 1 = 19"
+            explained = _EXPLAINED.match(text, value.end(), end) is not None
+            return (value.group() if explained else None), value.span(), False
         if not CONTINUES.match(text, value.end(), end):
             return value.group(), value.span(), False
         if not _RESULT.search(text, value.end(), end):
             # "The answer is 5 times 3" leaves the computing to the reader.
             is_short = len(text[start:end].split()) <= _MAX_VERBAL
             return (text[start:end] if is_short else None), (start, end), False
-    last = last_value(text, start, end)
+    last = last_value(text, start, end, is_answer=True)
     if last is not None and last[0] < last[1]:
         return text[slice(*last)], last, True
     if len(text[start:end].split()) <= _MAX_VERBAL:
@@ -414,7 +433,8 @@ def _sentence(text: str, position: int) -> tuple[int, int]:
 def _unmarked(text: str) -> _Guess | None:
     start, end = _trimmed(text, 0, len(text))
     last_line = text.rfind("\n", start, end) + 1
-    choice = _CHOICE_LINE.fullmatch(text, max(start, last_line, text.rfind(". ", start, end - 2) + 2), end + 2)
+    sentence = text.rfind(". ", start, end)
+    choice = _CHOICE_LINE.fullmatch(text, max(last_line, sentence + 2 if sentence >= 0 else 0))
     if choice is not None:
         span = choice.span("letter" if choice["letter"] else "named")
         return text[slice(*span)], span, True, ()

@@ -8,7 +8,7 @@ from functools import lru_cache
 from trl_weighted_dpo.verifier.answers.equivalence import compare_texts
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.answer import CUE, has_value, read_answer
-from trl_weighted_dpo.verifier.reading.continuation import HEADING, SPECIAL, headings
+from trl_weighted_dpo.verifier.reading.continuation import SPECIAL, find_heading, headings
 from trl_weighted_dpo.verifier.reading.fault import Fault, shown
 
 MAX_ANSWERS = 8
@@ -101,7 +101,7 @@ def ending_faults(plain: str, answers: Sequence[Given]) -> Iterator[Fault]:
         yield from _special_tokens(plain)
     if not answers:
         return
-    question = HEADING.search(plain, answers[0].span[1])
+    question = find_heading(plain, answers[0].span[1], len(plain))
     if question is not None:
         asked = next(headings(plain, answers[0].span[1]), None)
         if asked is not None:

@@ -66,7 +66,7 @@ LANGUAGES = {
         asks=("问题", "問題", "题目", "題目", "问", "例题", "练习", "用户", "用戶", "指令"),
         percent=("百分之",),
         scales={"十万": 10**5, "百万": 10**6, "千万": 10**7, "百": 100, "千": 10**3, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8},
-        leaves=("约", "大约", "約", "大約", "共", "一共", "总共", "總共", "是", "为", "為", "等于", "等於", "共计", "合计"),
+        leaves=("约", "大约", "約", "大約", "共", "一共", "总共", "總共", "是", "为", "為", "等于", "等於", "共计", "合计", "百分之"),
         changes=("不是", "并非", "不等于", "至少", "至多", "最多", "最少", "不到", "不足", "超过", "小于", "大于", "少于", "多于", "负", "負", "半个", "两倍", "一半", "低于", "高于"),
         retracts=("不对", "不對", "错了", "錯了", "等等", "等一下", "更正", "有误", "算错", "应该是", "應該是"),
     ),
@@ -215,11 +215,13 @@ _HEADINGS = _all("headings")
 # A letter before `jibu` makes it another word; scripts without blanks have letters before their phrases.
 _WHOLE = r"(?<![A-Za-z\u00c0-\u024f\u0400-\u04ff])"
 ANSWER = (
-    rf"{_WHOLE}(?:{alternatives(_all('announces'))}(?!\w*[A-Za-z])[ ]?\**[ ]?[:\u2014-]?"
+    rf"{_WHOLE}(?:{alternatives(_all('announces'))}(?![A-Za-z\u00c0-\u04ff]{{2}})[ ]?\**[ ]?[:\u2014-]?"
     rf"|{alternatives(_HEADINGS)}[ ]?\**[ ]?(?:[:\u2014]|-[ ]|(?=[ ]?\**\\?\$?-?\d)))"
 )
 """A regular expression for what announces an answer in other languages than English."""
-ASCII_CUES = tuple(phrase for phrase in (*_all("announces"), *_HEADINGS) if phrase.isascii())
+_ASCII = {phrase for phrase in (*_all("announces"), *_HEADINGS) if phrase.isascii()}
+ASCII_CUES = tuple(phrase for phrase in _ASCII if not any(other in phrase for other in _ASCII - {phrase}))
+"""What an ASCII text holds at least one of if it announces an answer in another language than English."""
 
 
 def without_verb(word: str) -> str:

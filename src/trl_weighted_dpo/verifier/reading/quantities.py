@@ -62,6 +62,9 @@ def read_quantity(tokens: Sequence[Token]) -> tuple[Node, bool, str | None, int]
             break
         elif is_mark(token, *_CURRENCIES, "degree") or token.kind == "text" or _is_unit_word(token, tokens[end - 2]):
             unit.insert(0, token)
+        elif _is_rate(tokens[start:end]):
+            unit = [*tokens[end - 3 : end], *unit]
+            end -= 2
         else:
             cut = _raised_unit(tokens, start, end)
             if cut is None:
@@ -110,6 +113,13 @@ def _in_base(tokens: Sequence[Token]) -> tuple[Node, bool, str | None, int] | No
 
 def _is_unit_word(token: Token, previous: Token) -> bool:
     return token.kind == "word" and (len(token.text) > 2 or previous.kind in ("number", "word", "text"))
+
+
+def _is_rate(tokens: Sequence[Token]) -> bool:
+    """Whether tokens end in a unit per another: `120 km/h`, `60 miles/hour`, but not in names as `5 xy/z` does."""
+    if len(tokens) < 4 or not is_mark(tokens[-2], "/") or tokens[-4].kind != "number" or tokens[-3].kind != "word":
+        return False
+    return tokens[-1].kind == "word" or tokens[-1].text in ("h", "s")
 
 
 def _raised_unit(tokens: Sequence[Token], start: int, end: int) -> int | None:

@@ -6,7 +6,9 @@ from trl_weighted_dpo.verifier.reading.languages import RETRACTS, alternatives
 from trl_weighted_dpo.verifier.reading.values import VALUE
 
 _MAX_REST = 3_000
-_MAX_BEFORE = 120
+_MAX_BEFORE = 60
+_MAX_WORDS_BEFORE = 6
+_WORD_START = re.compile(r"(?<![\w'])\w")
 
 # What takes an answer back in so many words.
 _TAKES_BACK = (
@@ -30,6 +32,7 @@ _RECONSIDERS = (
     r"(?:it|this|that|answer|which)[ ](?:should|must|ought[ ]to)[ ](?:actually[ ]|really[ ]|instead[ ])?(?:be|have[ ]been)",
     r"i[ ](?:meant|mean)|let[ ]me[ ](?:re-?check|double[ -]?check|reconsider|try[ ]again|think[ ]again)",
     r"(?:wrong|incorrect|mistake|error)",
+    r"(?:but|however)\b[^.\n]{0,60}\b(?:not|\w+n't|cannot|invalid|impossible|contradict\w*|reject\w*|violat\w*)",
 )
 _LETTERS = r"A-Za-z\u00c0-\u06ff\u0900-\u097f"
 _HARD = re.compile(r"(?<!\w)(?:" + "|".join(_TAKES_BACK) + ")", re.IGNORECASE)
@@ -47,9 +50,9 @@ _CONFIRMS = re.compile(
     re.IGNORECASE,
 )
 _DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|never|except|neither|nor|rather[ ]than|instead[ ]of|other[ ]than|anything[ ]but|different[ ]from|unequal[ ]to)"
-    r"|n't)(?:[ ](?:be|equal|equals|equal[ ]to|exactly|simply|just|the|going[ ]to[ ]be))*[\s$*:\\(\[]{0,6}$"
-    r"|(?:\b(?:negative|minus|plus[ ]or[ ]minus|twice|double|triple|half(?:[ ]of)?|times|(?:divided|multiplied|divisible)[ ]by"
+    r"(?:(?:not|cannot|never|except|neither|nor|rather[ ]than|instead[ ]of|other[ ]than|anything[ ]but|different[ ]from|unequal[ ]to)"
+    r"|\w+n't)(?:[ ](?:be|equal|equals|equal[ ]to|exactly|simply|just|the|going[ ]to[ ]be))*[\s$*:\\(\[]{0,6}$"
+    r"|(?:(?:negative|minus|plus[ ]or[ ]minus|twice|double|triple|half(?:[ ]of)?|times|(?:divided|multiplied|divisible)[ ]by"
     r"|(?:the[ ]|a[ ])?(?:squares?|cubes?|(?:square|cube)[ ]roots?|roots?|reciprocals?|inverse|opposite|factors?|multiples?"
     r"|thirds?|quarters?|fourths?|fifths?|tenths?|negative|logarithm|log|factorial|remainder)[ ]of))[\s$*:\\(\[]{0,6}$",
     re.IGNORECASE,
@@ -69,7 +72,9 @@ _DOUBTED_ANSWER = re.compile(
 def is_denied(text: str, start: int, phrase: tuple[int, int] | None = None) -> bool:
     """Whether what stands before an answer at `start`, or before the phrase that announces it, says that it is not the
     answer, or that the answer is something else that is made of it."""
-    if _DENIED_BEFORE.search(text[max(0, start - _MAX_BEFORE) : start]):
+    window = text[max(0, start - _MAX_BEFORE) : start]
+    words = [match.start() for match in _WORD_START.finditer(window)]
+    if any(_DENIED_BEFORE.match(window, word) for word in words[-_MAX_WORDS_BEFORE:]):
         return True
     if phrase is None:
         return False

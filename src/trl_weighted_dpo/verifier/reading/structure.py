@@ -190,11 +190,11 @@ def _choice(tokens: Sequence[Token]) -> tuple[str, Sequence[Token]] | None:
     start = 1 if is_mark(tokens[0], "(") else 0
     letter = tokens[start] if start < len(tokens) else tokens[0]
     if letter.kind == "text":
-        is_closed, rest = letter.text.endswith(")"), tokens[start + 1 :]
+        is_closed, rest = letter.text.endswith((")", ".")), tokens[start + 1 :]
     else:
         closing = (")",) if start else (")", ".")
         is_closed, rest = len(tokens) > start + 2 and is_mark(tokens[start + 1], *closing), tokens[start + 2 :]
-    name = letter.text.strip("()")
+    name = letter.text.strip("(). ")
     if not is_closed or letter.kind not in ("name", "text") or name not in _CHOICES or not rest:
         return None
     if letter.kind == "name" and not is_mark(tokens[start + 1], ")") and rest[0].kind in ("text", "word"):
@@ -266,7 +266,24 @@ def _named(label: str, tokens: Sequence[Token], value: Form) -> Form:
         names = [_label(strip(piece)) for piece in split(tokens[1:-1], frozenset({","}))]
         if len(names) == len(value.items) and None not in names:
             return Many("list", tuple(map(Labelled, [name or "" for name in names], value.items)))
+    index = _index(tokens)
+    if index is not None and isinstance(value, Quantity) and index in _names(value.node):
+        return Labelled(tokens[0].text, value, argument=index)
     return Labelled(label, value, equation=_equation(tokens, value), argument=_argument(tokens))
+
+
+def _index(tokens: Sequence[Token]) -> str | None:
+    """The `n` of `a_n` and `a_{n}`."""
+    bare = [token for token in tokens if not is_mark(token, "{", "}")]
+    if len(bare) != 3 or not is_mark(bare[1], "_") or bare[0].kind != "name" or bare[2].kind != "name":
+        return None
+    return bare[2].text
+
+
+def _names(node: Node) -> set[str]:
+    if isinstance(node, Name):
+        return {node.text}
+    return set().union(*map(_names, node.operands)) if isinstance(node, Operation) else set()
 
 
 def _argument(tokens: Sequence[Token]) -> str | None:

@@ -32,7 +32,7 @@ CONTINUES = re.compile(
 _NOT_ITSELF = re.compile(
     r"(?:(?<!\w)1[ ]in|\d[ ]out[ ]of|\b(?:not|negative|times|plus|minus|(?:divided|multiplied)[ ]by|half(?:[ ]of)?"
     r"|twice|double|triple|between|(?:less|more|fewer|greater|smaller|larger|higher|lower|other|rather)[ ]than"
-    r"|at[ ](?:least|most)|up[ ]to|over|under|above|below|beyond|past|within|until|except|without|divisible[ ]by|\w+n't"
+    r"|at[ ](?:least|most)|up[ ]to|divisible[ ]by|\w+n't"
     r"|(?:increased|decreased|reduced|raised)[ ](?:by|to[ ]the[ ]power[ ]of)|exceeds|(?<!equal[ ])(?<!equals[ ])unlike"
     r"|(?:squares?|cubes?|roots?|powers?|factors?|divisors?|multiples?|reciprocals?|inverses?|opposites?|negatives?|halves"
     r"|thirds?|quarters?|fourths?|fifths?|sixths?|eighths?|tenths?|percent|fractions?|parts?|portions?|logarithms?|logs?"
@@ -40,7 +40,12 @@ _NOT_ITSELF = re.compile(
     r"[ ]\**\\?\$?$",
     re.IGNORECASE,
 )
+# The same where a sentence has said that it gives the answer.
+_BOUNDS = re.compile(
+    r"\b(?:over|under|above|below|beyond|past|within|until|except|without)(?:[ ](?:the|a|an|number))*[ ]\**\\?\$?$", re.IGNORECASE
+)
 _NOT_ITSELF_ABROAD = re.compile(rf"(?<![A-Za-z\u00c0-\u052f]){alternatives(CHANGES)}[ ]?\**\\?\$?$", re.IGNORECASE)
+_LAST_WORDS_ABROAD = frozenset(phrase.rpartition(" ")[2] for phrase in CHANGES)
 _HYPHENATED = re.compile(r"-[A-Za-z]{2}")
 _GLUED_UNIT = re.compile(
     r"(?:[ck]?m|mm|[km]?g|lbs?|oz|m?[lL]|ft|in|mi|mph|h|hrs?|mins?|s|secs?|[ap]m|th|st|nd|rd)"
@@ -60,9 +65,10 @@ _VERB_BEFORE = re.compile(r"(?:\b(?:is|are|equals)|[=:])[ ]*(?:\\\(|\\?\$)?[ ]*$
 _SENTENCE_START = re.compile(r"[.!?]\s+(?=[A-Z])|\n")
 
 
-def last_value(text: str, start: int, end: int) -> tuple[int, int] | None:
+def last_value(text: str, start: int, end: int, is_answer: bool = False) -> tuple[int, int] | None:
     """The span of the last formula or number, whichever ends later; empty if it or a number after it is part of
-    something longer, which is no value of its own."""
+    something longer, which is no value of its own. `is_answer` says that the text has announced an answer, of which
+    "over 42" is none."""
     last: tuple[int, int] | None = None
     for pattern in (MATH, VALUE):
         for match in pattern.finditer(text, start, end):
@@ -75,13 +81,22 @@ def last_value(text: str, start: int, end: int) -> tuple[int, int] | None:
         return end, end
     before = text[max(start, last[0] - 40) : last[0]] if last is not None else ""
     if last is not None and (
-        _NOT_ITSELF.search(before)
-        or _NOT_ITSELF_ABROAD.search(before)
+        _is_changed(before)
+        or (is_answer and _BOUNDS.search(before))
         # The name in "no $y$-intercept".
         or (_HYPHENATED.match(tail) and not any(map(str.isdigit, text[slice(*last)])))
     ):
         return end, end
     return _whole(text, last, start, end) if last is not None else None
+
+
+def _is_changed(before: str) -> bool:
+    """Whether the words before a value make it another one, or none."""
+    if _NOT_ITSELF.search(before):
+        return True
+    last_word = before.rstrip(" *\\$").rpartition(" ")[2].lower()
+    is_abroad = last_word in _LAST_WORDS_ABROAD or not last_word.isascii()
+    return is_abroad and _NOT_ITSELF_ABROAD.search(before) is not None
 
 
 def _whole(text: str, last: tuple[int, int], start: int, end: int) -> tuple[int, int]:
