@@ -153,7 +153,9 @@ def _same_text(reference: str, found: str) -> bool:
 def _restated(text: str, decide: Decide) -> Form | None:
     """The value of `\\frac34 (0.75)`, which gives it in two forms; `None` if the text is anything else."""
     tokens = strip(tokenize(tidy(text))) if text.rstrip(" .$").endswith(")") and len(text) < 100 else ()
-    opening = next((index for index in range(1, len(tokens)) if is_mark(tokens[index], "(") and encloses(tokens[index:])), None)
+    opening = next(
+        (index for index in range(1, len(tokens)) if is_mark(tokens[index], "(") and encloses(tokens[index:])), None
+    )
     if opening is None or tokens[opening - 1].kind == "function":
         return None
     try:
@@ -179,9 +181,9 @@ def _with_other_separators(reference: str, expected: Form, found: str, form: For
         groups = _INDIAN.fullmatch(text)
         if groups is not None and number(groups[1].replace(",", "")).value == value:
             return correct("same number")
-        if _THOUSANDS_POINT.search(text) and _is_foreign(text) and isinstance(read, Quantity):
-            if isinstance(read.node, Number) and read.node.value * 1_000 == value:
-                return undecided("thousands or decimals")
+        is_decimal = isinstance(read, Quantity) and isinstance(read.node, Number) and read.node.value * 1_000 == value
+        if is_decimal and _THOUSANDS_POINT.search(text) and _is_foreign(text):
+            return undecided("thousands or decimals")
     return None
 
 

@@ -4,9 +4,17 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import permutations
 
-from trl_weighted_dpo.verifier.answers.relations import as_interval, ascending, same_relation, solution_interval
-from trl_weighted_dpo.verifier.answers.scalars import Decide, Decision, correct, incorrect, names, same_quantity, undecided
 from trl_weighted_dpo.verifier.answers.names import other_names, renamed
+from trl_weighted_dpo.verifier.answers.relations import as_interval, ascending, same_relation, solution_interval
+from trl_weighted_dpo.verifier.answers.scalars import (
+    Decide,
+    Decision,
+    correct,
+    incorrect,
+    names,
+    same_quantity,
+    undecided,
+)
 from trl_weighted_dpo.verifier.answers.sets import number_set
 from trl_weighted_dpo.verifier.answers.units import factors
 from trl_weighted_dpo.verifier.answers.words import same_meaning
@@ -403,7 +411,7 @@ _MAX_RESTATED = 4
 
 
 def _in_several_forms(many: Many, other: Form, is_reference: bool, decide: Decide) -> Decision | None:
-    """Decides `\\frac34 \\text{ or } 0.75` against one value: one that is given in several forms; `None` if it is not."""
+    """Decides `\\frac34 \\text{ or } 0.75` against one value: is it given in several forms? `None` if not."""
     if many.kind != "list" or len(many.items) > _MAX_RESTATED:
         return None
     decisions = [same_form(*((item, other) if is_reference else (other, item)), decide) for item in many.items]
@@ -424,7 +432,7 @@ def _times(ratio: Many, other: Quantity) -> Decision:
     times = _minutes(ratio), _minutes(Many("ratio", (other,)))
     if times[0] is None or times[1] is None or other.unit is None:
         return undecided("ratio and number")
-    (first, half), (second, other_half) = times
+    (first, half), (second, other_half) = times[0], times[1]
     if half and other_half and half != other_half:
         return incorrect("times differ")
     return correct("same time") if (first - second) % (12 * 60) == 0 else incorrect("times differ")
@@ -433,8 +441,13 @@ def _times(ratio: Many, other: Quantity) -> Decision:
 def _minutes(time: Many) -> tuple[Fraction, str | None] | None:
     """The minutes since midnight or noon of `3:00 pm` or `3 pm`, and which half of the day if it says so."""
     minutes, half = Fraction(0), None
-    for item, factor in zip(time.items, (60, 1, Fraction(1, 60)), strict=False):
-        if not isinstance(item, Quantity) or not isinstance(item.node, Number) or item.unit not in _HALVES or item.percent:
+    for item, factor in zip(time.items, (Fraction(60), Fraction(1), Fraction(1, 60)), strict=False):
+        if (
+            not isinstance(item, Quantity)
+            or not isinstance(item.node, Number)
+            or item.unit not in _HALVES
+            or item.percent
+        ):
             return None
         minutes += item.node.value * factor
         half = item.unit if item.unit in ("am", "pm") else half
@@ -502,4 +515,6 @@ def compound_total(many: Many) -> Quantity | None:
 
 
 def _renamed_form(form: Form, names: Mapping[str, str]) -> Form:
-    return Quantity(renamed(form.node, names), form.percent, form.unit, form.scale) if isinstance(form, Quantity) else form
+    return (
+        Quantity(renamed(form.node, names), form.percent, form.unit, form.scale) if isinstance(form, Quantity) else form
+    )

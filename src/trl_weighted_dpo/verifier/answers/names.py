@@ -1,4 +1,4 @@
-"""Expressions that differ in names that may be chosen freely: a constant of integration, a variable, the base of `log`."""
+"""Expressions that differ in what may be chosen freely: the name of a constant or of a variable, the base of `log`."""
 
 from collections.abc import Mapping
 from itertools import permutations
@@ -20,13 +20,11 @@ def other_names(reference: Quantity, found: Quantity, decide: Decide) -> Decisio
     if reference.percent != found.percent or reference.scale != found.scale:
         return None
     first, second = reference.node, found.node
-    constants = _added_constant(first), _added_constant(second)
-    if constants[0] and constants[1] and constants[0] != constants[1]:
-        if _equal(first, renamed(second, {constants[1]: constants[0]}), decide):
-            return correct("same up to the constant's name")
-    if _has_log(first) or _has_log(second):
-        if _equal(_natural(first), _natural(second), decide):
-            return undecided("base of the logarithm")
+    constant, other = _added_constant(first), _added_constant(second)
+    if constant and other and constant != other and _equal(first, renamed(second, {other: constant}), decide):
+        return correct("same up to the constant's name")
+    if (_has_log(first) or _has_log(second)) and _equal(_natural(first), _natural(second), decide):
+        return undecided("base of the logarithm")
     only_first = sorted(set(names(first)) - set(names(second)) - _FIXED)
     only_second = sorted(set(names(second)) - set(names(first)) - _FIXED)
     if not 0 < len(only_first) == len(only_second) <= _MAX_RENAMED:

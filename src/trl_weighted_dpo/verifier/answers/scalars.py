@@ -317,7 +317,11 @@ def _with_one_unit(named: Quantity, bare: Quantity, decision: Decision, decide: 
     except (NotExactError, TooCostlyError):
         return decision
     for factor in factors_to_others(named.unit):
-        if values[0] * factor == values[1] or _stands_for(bare, values[0] * factor) or _stands_for(named, values[1] / factor):
+        if (
+            values[0] * factor == values[1]
+            or _stands_for(bare, values[0] * factor)
+            or _stands_for(named, values[1] / factor)
+        ):
             return undecided("unit of one side only")
     return _based(named, bare, decision)
 

@@ -221,7 +221,10 @@ def _assumes_positive(*nodes: Node) -> bool:
     parts = [part for node in nodes for part in _walk(node) if isinstance(part, Operation)]
     if any(part.name == "abs" for part in parts):
         return False
-    return any((part.name in _OF_POSITIVE or (part.name == "^" and not is_rational(part))) and any(names(part)) for part in parts)
+    return any(
+        (part.name in _OF_POSITIVE or (part.name == "^" and not is_rational(part))) and any(names(part))
+        for part in parts
+    )
 
 
 class _Evaluation:

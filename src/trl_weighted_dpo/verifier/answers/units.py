@@ -85,7 +85,12 @@ _BEFORE = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _AFTER = {"2": 2, "3": 3, "squared": 2, "cubed": 3}
 _SPEEDS = tuple(
     (("length", length, 1), ("time", time, -1))
-    for length, times in {"meter": ("second", "minute"), "kilometer": ("hour", "second"), "mile": ("hour", "minute"), "foot": ("second", "minute")}.items()
+    for length, times in {
+        "meter": ("second", "minute"),
+        "kilometer": ("hour", "second"),
+        "mile": ("hour", "minute"),
+        "foot": ("second", "minute"),
+    }.items()
     for time in times
 )
 _MAX_READINGS = 4
@@ -108,7 +113,9 @@ def read_unit(text: str) -> tuple[Unit, ...]:
                 readings = [(*unit[:-1], (*unit[-1][:2], unit[-1][2] * _AFTER[word])) for unit in readings if unit]
             else:
                 meanings = _NAMED.get(word, [])
-                readings = [(*unit, (*meaning, sign * power)) for unit in readings for meaning in meanings][:_MAX_READINGS]
+                readings = [(*unit, (*meaning, sign * power)) for unit in readings for meaning in meanings][
+                    :_MAX_READINGS
+                ]
                 power = 1
         if not words:
             return ()
@@ -137,9 +144,10 @@ def factors_to_others(text: str) -> frozenset[Fraction]:
 
 def _candidates(unit: Unit) -> list[Unit]:
     kinds = {(kind, power) for kind, _, power in unit}
-    simple = [((kind, name, power),) for kind, power in kinds for name in _UNITS[kind]]
+    simple: list[Unit] = [((kind, name, power),) for kind, power in kinds for name in _UNITS[kind]]
     if kinds in ({("length", 3)}, {("volume", 1)}):
-        simple += [(("length", name, 3),) for name in _UNITS["length"]] + [(("volume", name, 1),) for name in _UNITS["volume"]]
+        simple += [(("length", name, 3),) for name in _UNITS["length"]]
+        simple += [(("volume", name, 1),) for name in _UNITS["volume"]]
     return simple if len(unit) == 1 else list(_SPEEDS) if kinds == {("length", 1), ("time", -1)} else []
 
 

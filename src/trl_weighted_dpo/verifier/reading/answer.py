@@ -65,9 +65,7 @@ CUE = re.compile(_ENGLISH_CUES + ")", re.IGNORECASE | re.MULTILINE)
 _ANY_CUE = re.compile(_ENGLISH_CUES + rf")|(?P<foreign>{ANSWER})", re.IGNORECASE | re.MULTILINE)
 # Letters that may begin a sentence: capitals, and those of scripts that have none.
 _CAPITALS = r"A-Z\u00c0-\u00de\u0391-\u03a9\u0400-\u042f\u0590-\u0eff\u3040-\ud7a3"
-_SENTENCE_END = re.compile(
-    rf"[.!?](?=\s+[{_CAPITALS}<\[(]|\s*$)|[\u3002\uff01\uff1f\u0964\u061f]|\n\s*\n|\n(?=\S)"
-)
+_SENTENCE_END = re.compile(rf"[.!?](?=\s+[{_CAPITALS}<\[(]|\s*$)|[\u3002\uff01\uff1f\u0964\u061f]|\n\s*\n|\n(?=\S)")
 _TAG_END = re.compile(r"</|\n\s*\n")
 _FOREIGN_WORDS = re.compile(rf"(?:[^\W\d_\u0000-\u024f\u0370-\u03ff][{COMBINING}]*)+")
 _AFTER_BOX = re.compile(rf"[ ]*(?:\$\$|\$|\\\)|\\\])?[ ]*(?P<percent>{PERCENT})", re.IGNORECASE)
@@ -98,9 +96,10 @@ _NOT_PROSE = frozenset(
 )
 _RESULT = re.compile(r"=|\b(?:is|are|equals|or)\b|\u2248")
 _LEADING_MARKUP = " \t*_:=\"'`\u2192\u2705\u2714\u2713\u2611\ufe0f\U0001f449\U0001f389"
-_TRAILING_MARKUP = " \t\n*_\"`\u2705\u2714\u2713\u2611\ufe0f\U0001f389"
+_TRAILING_MARKUP = ' \t\n*_"`\u2705\u2714\u2713\u2611\ufe0f\U0001f389'
 _CHOICE_LINE = re.compile(
-    r"[\s*_]*(?:(?:[*_]{2}|\()+(?P<letter>[A-H])[)*_.]+|(?:the[ ])?(?:option|choice|answer)[ ]\(?\**(?P<named>[A-H])\**\)?"
+    r"[\s*_]*(?:(?:[*_]{2}|\()+(?P<letter>[A-H])[)*_.]+"
+    r"|(?:the[ ])?(?:option|choice|answer)[ ]\(?\**(?P<named>[A-H])\**\)?"
     r"(?:[ ]is[ ](?:the[ ])?(?:correct|right|best|answer)(?:[ ](?:answer|choice|option|one))?)?)[\s.*_]*",
     re.IGNORECASE,
 )
@@ -273,8 +272,14 @@ _BEFORE_BOX = re.compile(rf"(?:^|[$,;:]|\\\\[(\[]|\b(?:and|or))\s*({_LABEL})$")
 _SYMBOLS = re.compile(r"\s*[+&|/~-]+\s*")
 _BLANKS = re.compile(r"(?:[ $]|\\[,;:! ]|\\q?quad)*")
 # What stands between the boxes of two parts: `(b)`, `Part 2:`, on a line of its own or at the start of one.
-_PART_LABEL = r"(?:\**(?:\(?(?:[a-h]|[1-9]|i{1,3}|iv|v)\)|[a-h][.:]|(?:parts?|questions?|problems?)[ ]?\(?(?:[a-h]|[1-9]|i{1,3})\)?|for[ ]part[ ]\w)\**)"
-_NEXT_PART = re.compile(rf"[\s$.,;)\]\\]{{0,12}}\n\s*(?:{_PART_LABEL}[ ]?[:.,)]?(?:[^\n\\]{{0,80}})?|[1-9]\.)[\s$(\[\\]{{0,6}}$", re.IGNORECASE)
+_PART_LABEL = (
+    r"(?:\**(?:\(?(?:[a-h]|[1-9]|i{1,3}|iv|v)\)|[a-h][.:]"
+    r"|(?:parts?|questions?|problems?)[ ]?\(?(?:[a-h]|[1-9]|i{1,3})\)?|for[ ]part[ ]\w)\**)"
+)
+_NEXT_PART = re.compile(
+    rf"[\s$.,;)\]\\]{{0,12}}\n\s*(?:{_PART_LABEL}[ ]?[:.,)]?(?:[^\n\\]{{0,80}})?|[1-9]\.)[\s$(\[\\]{{0,6}}$",
+    re.IGNORECASE,
+)
 _PART_START = re.compile(rf"^\s*(?:{_PART_LABEL}|[1-9]\.)", re.IGNORECASE | re.MULTILINE)
 _INNER_BOX = re.compile(r"[ $]*\\{1,2}(?:boxed|fbox)[ ]?\{(?P<content>.*)\}[ $]*", re.DOTALL)
 _MAX_NESTED = 4

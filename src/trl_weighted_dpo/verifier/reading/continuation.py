@@ -4,7 +4,7 @@ after its answer."""
 import re
 from collections.abc import Iterator
 
-from trl_weighted_dpo.verifier.reading.languages import ASKS, alternatives
+from trl_weighted_dpo.verifier.reading.languages import ASKS, TURNS, alternatives
 
 SPECIAL = re.compile(
     r"<(?:[|\uff5c][A-Za-z0-9_\u2581]{1,40}[|\uff5c]>|/?s>|</?SYS>>|(?:start|end)_of_turn>|/?(?:eos|bos|pad|unk|im_end)>)"
@@ -15,20 +15,14 @@ SPECIAL = re.compile(
 _THOUGHT = re.compile(r"thought|think|solution", re.IGNORECASE)
 _MARKUP = r"[ ]{0,20}[#*_>\[(]{0,8}[ ]{0,4}"
 _END = r"[ ]{0,4}\#?\d{0,4}[*_\])]{0,3}[ ]{0,4}"
-# Roles that only another turn has.
-_ROLES = frozenset({
-    "human", "user", "instruction", "instructions", "\u7528\u6237", "\u7528\u6236", "\u6307\u4ee4",
-    "\u30e6\u30fc\u30b6\u30fc", "\uc0ac\uc6a9\uc790", "\u043f\u043e\u043b\u044c\u0437\u043e\u0432\u0430\u0442\u0435\u043b\u044c",
-    "\u0438\u043d\u0441\u0442\u0440\u0443\u043a\u0446\u0438\u044f", "benutzer", "nutzer", "anweisung", "utilisateur",
-    "consigne", "usuario", "instrucci\u00f3n", "usu\u00e1rio", "\u0627\u0644\u0645\u0633\u062a\u062e\u062f\u0645",
-})  # fmt: skip
+_ASKS = alternatives((*ASKS, *TURNS))
 _OTHER = r"(?:another|a new|one more|a similar|a related|a different|the next|next|the following)"
 _TASK = r"(?:questions?|problems?|examples?|exercises?|tasks?|puzzles?|challenges?)"
 _HEADING = re.compile(
     # `Question: ...`, `## Problem 2`, `**Exercise 3.**`
     rf"{_MARKUP}(?:(?:new|next|another|follow-?up|practice|bonus|similar)[ -]{{1,4}})?"
-    rf"(?:(?P<head>{alternatives(ASKS)})(?!\w)(?:{_END}:|[ ]{{1,4}}\#?\d{{1,4}}(?=[.)*_ ]{{0,6}}$))"
-    rf"|(?P<marked>{alternatives(ASKS)})[ ]{{0,4}}\d{{0,4}}[*_]{{0,3}}[ ]{{0,4}}$(?<=[*\w]))"
+    rf"(?:(?P<head>{_ASKS})(?!\w)(?:{_END}:|[ ]{{1,4}}\#?\d{{1,4}}(?=[.)*_ ]{{0,6}}$))"
+    rf"|(?P<marked>{_ASKS})[ ]{{0,4}}\d{{0,4}}[*_]{{0,3}}[ ]{{0,4}}$(?<=[*\w]))"
     # `Now solve: ...`, `Here is another problem`, `Let's try a similar question.`
     rf"|{_MARKUP}(?P<phrase>(?:(?:now|ok(?:ay)?|great|next|then)[,!.]?[ ])?(?:"
     rf"(?:please[ ])?(?:solve|try|compute|consider)(?:[ ](?:this|{_OTHER})(?:[ ]{_TASK})?)?[ ]?:"
@@ -39,9 +33,9 @@ _HEADING = re.compile(
 )
 _FIRST_WORD = re.compile(r"[ #*_>\[(]{0,30}([^\W\d_]+)")
 _FIRST_WORDS = frozenset({
-    *ASKS, "new", "next", "another", "follow", "followup", "practice", "bonus", "similar", "now", "ok", "okay", "great",
-    "then", "please", "solve", "try", "compute", "consider", "let", "lets", "here", "heres", "we", "you", "i", "can",
-    "answer", "do", "a", "one", "the", "your",
+    *ASKS, *TURNS, "new", "next", "another", "follow", "followup", "practice", "bonus", "similar", "now", "ok", "okay",
+    "great", "then", "please", "solve", "try", "compute", "consider", "let", "lets", "here", "heres", "we", "you", "i",
+    "can", "answer", "do", "a", "one", "the", "your",
 })  # fmt: skip
 _QUESTION_PARAGRAPH = re.compile(r"\n[ ]*\n[ ]*(?P<start>\S[^\n]{10,600}\?)[ ]*(?=\n)")
 # A model that questions its own answer.
@@ -92,7 +86,7 @@ def headings(text: str, answered: int) -> Iterator[re.Match[str]]:
     another turn count either way.
     """
     for heading in _headings(text, answered, len(text)):
-        is_role = (heading["head"] or heading["marked"] or "").lower() in _ROLES
+        is_role = (heading["head"] or heading["marked"] or "").lower() in TURNS
         if is_role or find_heading(text, 0, answered) is None:
             yield heading
 

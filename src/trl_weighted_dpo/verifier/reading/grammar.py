@@ -40,8 +40,8 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation: `+ * / ^ neg abs ! % floor ceil`, `root` with its degree, a function of `FUNCTIONS`, or `apply f` of
-    an unknown function `f`."""
+    """An operation: `+ * / ^ neg abs ! % floor ceil`, `root` with its degree, a function of `FUNCTIONS`, or `apply f`
+    of an unknown function `f`."""
 
     name: str
     operands: tuple["Node", ...]
@@ -200,7 +200,11 @@ class _Parser:
         if token is None:
             return False
         if token.kind == "mark":
-            return token.text in _OPENERS or token.text in _ROUNDED or (token.text.startswith("\\") and token.text != "\\\\")
+            return (
+                token.text in _OPENERS
+                or token.text in _ROUNDED
+                or (token.text.startswith("\\") and token.text != "\\\\")
+            )
         return token.kind in ("number", "name", "word", "function")
 
     def infix_command(self, above: Node) -> Node:
@@ -360,7 +364,6 @@ class _Parser:
         call = Operation(name, (operand,) if base is None else (operand, base))
         return call if power is None else Operation("^", (call, power))
 
-
     def bare_argument(self) -> Node:
         """The argument of a function without brackets: an implicit product that ends before the next function, as
         textbooks write `\\sin x\\cos x`.
@@ -379,7 +382,11 @@ class _Parser:
                 raise UnreadableError("two numbers side by side")
             if token.kind == "function" and token.text not in _NOT_CALLED:
                 break
-            if not isinstance(factors[-1], Number) and factors[-1] != Name("pi") and (token.kind not in ("name", "word") or token.text == "e"):
+            if (
+                not isinstance(factors[-1], Number)
+                and factors[-1] != Name("pi")
+                and (token.kind not in ("name", "word") or token.text == "e")
+            ):
                 raise UnreadableError("ambiguous function argument")
             factors.append(self.power())
         return factors[0] if len(factors) == 1 else Operation("*", tuple(factors))

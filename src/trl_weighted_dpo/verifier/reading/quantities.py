@@ -15,8 +15,8 @@ _MONEY_SCALES = {"k": 10**3, "K": 10**3, "m": 10**6, "M": 10**6, "b": 10**9, "B"
 _NO_UNITS = frozenset({"each", "total", "altogether", "in", "all", "left", "more", "apiece", "remaining"})
 # Words after an amount that change it: `42 or more`, `42 at most`.
 _CHANGES = frozenset({
-    "or", "at", "than", "not", "minus", "plus", "times", "below", "above", "under", "over", "maximum", "minimum", "most",
-    "least", "higher", "lower", "upward", "upwards", "beyond", "wrong", "incorrect", "except", "but", "divided",
+    "or", "at", "than", "not", "minus", "plus", "times", "below", "above", "under", "over", "maximum", "minimum",
+    "most", "least", "higher", "lower", "upward", "upwards", "beyond", "wrong", "incorrect", "except", "but", "divided",
     "multiplied", "factorial", "mod", "modulo", "remainder", "choose", "to",
 })  # fmt: skip
 _POWERS = frozenset({"squared", "cubed"})
@@ -51,7 +51,12 @@ def read_quantity(tokens: Sequence[Token]) -> tuple[Node, bool, str | None, int]
         else:
             break
     percent, scale = False, 1
-    if unit and tokens[end - 1].kind == "name" and tokens[end - 1].text in _MONEY_SCALES and tokens[end - 2].kind == "number":
+    if (
+        unit
+        and tokens[end - 1].kind == "name"
+        and tokens[end - 1].text in _MONEY_SCALES
+        and tokens[end - 2].kind == "number"
+    ):
         scale = _MONEY_SCALES[tokens[end - 1].text]
         end -= 1
     while end > start + 1:

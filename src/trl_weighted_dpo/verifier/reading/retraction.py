@@ -12,59 +12,62 @@ _WORD_START = re.compile(r"(?<![\w'])\w")
 
 # What takes an answer back in so many words.
 _TAKES_BACK = (
-    r"(?:that|this|it|which|answer|result|value|above)(?:[ ](?:is|was|seems|looks|must[ ]be)|'s)[ ](?:\w+[ ])?"
-    r"(?:wrong|incorrect|false|mistaken|off|not[ ](?:right|correct|it|the[ ]answer))",
-    r"(?:that|this|it|which|answer|result|value|above)(?:[ ](?:is|was)[ ]?not|[ ](?:is|was)n't|[ ]can(?:no|')t[ ]be)"
-    r"(?:[ ](?:right|correct|it|possible|the[ ](?:right[ ]|correct[ ])?answer)\b|(?=[.!,]))",
-    r"(?:i|we)(?:[ ]have|'ve)?[ ](?:\w+[ ])?(?:made|make|see)[ ](?:a|an|my|the|our)[ ](?:\w+[ ])?(?:mistake|error|slip)",
-    r"there(?:[ ]is|'s|[ ]was)[ ](?:a|an)[ ](?:\w+[ ])?(?:mistake|error)[ ]in[ ](?:my|the|our|this|that)",
-    r"(?:i|we)[ ](?:mis(?:calculated|counted|read|took|stated|added|understood|applied)|messed[ ]up|forgot|was[ ]wrong|were[ ]wrong)",
-    r"(?:oops|whoops|scratch[ ]that|strike[ ]that|never[ ]?mind|my[ ](?:bad|mistake|error)|disregard[ ]that|ignore[ ]that)",
-    r"(?:wait|hmm|hold[ ]on|actually)\W{1,4}(?:no\b|that(?:'s| is| was)[ ](?:wrong|not|incorrect)|i[ ](?:made|was|mis))",
-    r"(?:correction|corrected[ ]answer|erratum|edit)[ ]?:",
-    r"(?:i|we)[ ]take[ ](?:that|it|this)[ ]back",
-    r"(?:i[ ])?(?:apologi[sz]e|sorry)\b[^.\n]{0,60}(?:mistake|error|confusion|wrong|should|correct)",
-    r"let[ ](?:me|us)[ ](?:fix|correct|redo|recompute|recalculate|start[ ]over|rework)|let's[ ](?:fix|correct|redo|recompute|recalculate)",
+    r"(?:that|this|it|which|answer|result|value|above)(?: (?:is|was|seems|looks|must be)|'s) (?:\w+ )?"
+    r"(?:wrong|incorrect|false|mistaken|off|not (?:right|correct|it|the answer))",
+    r"(?:that|this|it|which|answer|result|value|above)(?: (?:is|was) ?not| (?:is|was)n't| can(?:no|')t be)"
+    r"(?: (?:right|correct|it|possible|the (?:right |correct )?answer)\b|(?=[.!,]))",
+    r"(?:i|we)(?: have|'ve)? (?:\w+ )?(?:made|make|see) (?:a|an|my|the|our) (?:\w+ )?(?:mistake|error|slip)",
+    r"there(?: is|'s| was) (?:a|an) (?:\w+ )?(?:mistake|error) in (?:my|the|our|this|that)",
+    r"(?:i|we) (?:mis(?:calculated|counted|read|took|stated|added|understood|applied)|messed up|forgot)",
+    r"(?:i|we) (?:was|were) wrong",
+    r"(?:oops|whoops|scratch that|strike that|never ?mind|my (?:bad|mistake|error)|disregard that|ignore that)",
+    r"(?:wait|hmm|hold on|actually)\W{1,4}(?:no\b|that(?:'s| is| was) (?:wrong|not|incorrect)|i (?:made|was|mis))",
+    r"(?:correction|corrected answer|erratum|edit) ?:",
+    r"(?:i|we) take (?:that|it|this) back",
+    r"(?:i )?(?:apologi[sz]e|sorry)\b[^.\n]{0,60}(?:mistake|error|confusion|wrong|should|correct)",
+    r"let(?: me| us|'s) (?:fix|correct|redo|recompute|recalculate|start over|rework)",
 )
 # What may go on to another answer, or to the same one.
 _RECONSIDERS = (
-    r"wait|hmm+|hold[ ]on|actually|no|nope|on[ ]second[ ]thought|rather|instead",
-    r"(?:it|this|that|answer|which)[ ](?:should|must|ought[ ]to)[ ](?:actually[ ]|really[ ]|instead[ ])?(?:be|have[ ]been)",
-    r"i[ ](?:meant|mean)|let[ ]me[ ](?:re-?check|double[ -]?check|reconsider|try[ ]again|think[ ]again)",
+    r"wait|hmm+|hold on|actually|no|nope|on second thought|rather|instead",
+    r"(?:it|this|that|answer|which) (?:should|must|ought to) (?:actually |really |instead )?(?:be|have been)",
+    r"i (?:meant|mean)|let me (?:re-?check|double[ -]?check|reconsider|try again|think again)",
     r"(?:wrong|incorrect|mistake|error)",
     r"(?:but|however)\b[^.\n]{0,60}\b(?:not|\w+n't|cannot|invalid|impossible|contradict\w*|reject\w*|violat\w*)",
 )
 _LETTERS = r"A-Za-z\u00c0-\u06ff\u0900-\u097f"
 _HARD = re.compile(r"(?<!\w)(?:" + "|".join(_TAKES_BACK) + ")", re.IGNORECASE)
 _SOFT = re.compile(
-    r"(?<!\w)(?:" + "|".join(_RECONSIDERS) + rf")(?!\w)|(?<![{_LETTERS}]){alternatives(RETRACTS)}(?![{_LETTERS}])", re.IGNORECASE
+    r"(?<!\w)(?:" + "|".join(_RECONSIDERS) + rf")(?!\w)|(?<![{_LETTERS}]){alternatives(RETRACTS)}(?![{_LETTERS}])",
+    re.IGNORECASE,
 )
 _AT_ONCE = re.compile(
-    r"[\s$*)\]}.\\]{0,8}(?:\?|\(?(?:is|are|was|would[ ]be|seems|looks)[ ](?:\w+[ ])?(?:wrong|incorrect|false|not\b)|isn't\b"
+    r"[\s$*)\]}.\\]{0,8}(?:\?|\(?(?:is|are|was|would be|seems|looks) (?:\w+ )?(?:wrong|incorrect|false|not\b)|isn't\b"
     r"|\(?(?:wrong|incorrect)\b|[\u274c\u2717\u2718])",
     re.IGNORECASE,
 )
 _CONFIRMS = re.compile(
-    r"\b(?:is|are|was)[ ](?:indeed[ ]|in[ ]fact[ ]|also[ ]|still[ ])?(?:right|correct|confirmed|verified|consistent)\b"
-    r"|\b(?:checks[ ]out|matches|confirmed|verified|yes)\b|[\u2713\u2714\u2705]",
+    r"\b(?:is|are|was) (?:indeed |in fact |also |still )?(?:right|correct|confirmed|verified|consistent)\b"
+    r"|\b(?:checks out|matches|confirmed|verified|yes)\b|[\u2713\u2714\u2705]",
     re.IGNORECASE,
 )
 _DENIED_BEFORE = re.compile(
-    r"(?:(?:not|cannot|never|except|neither|nor|rather[ ]than|instead[ ]of|other[ ]than|anything[ ]but|different[ ]from|unequal[ ]to)"
-    r"|\w+n't)(?:[ ](?:be|equal|equals|equal[ ]to|exactly|simply|just|the|going[ ]to[ ]be))*[\s$*:\\(\[]{0,6}$"
-    r"|(?:(?:negative|minus|plus[ ]or[ ]minus|twice|double|triple|half(?:[ ]of)?|times|(?:divided|multiplied|divisible)[ ]by"
-    r"|(?:the[ ]|a[ ])?(?:squares?|cubes?|(?:square|cube)[ ]roots?|roots?|reciprocals?|inverse|opposite|factors?|multiples?"
-    r"|thirds?|quarters?|fourths?|fifths?|tenths?|negative|logarithm|log|factorial|remainder)[ ]of))[\s$*:\\(\[]{0,6}$",
+    r"(?:(?:not|cannot|never|except|neither|nor|(?:rather|other) than|instead of|anything but|different from"
+    r"|unequal to)|\w+n't)(?: (?:be|equal|equals|equal to|exactly|simply|just|the|going to be))*[\s$*:\\(\[]{0,6}$"
+    r"|(?:(?:negative|minus|plus or minus|twice|double|triple|half(?: of)?|times|(?:divided|multiplied|divisible) by"
+    r"|(?:the |a )?(?:squares?|cubes?|(?:square|cube) roots?|roots?|reciprocals?|inverse|opposite|factors?|multiples?"
+    r"|thirds?|quarters?|fourths?|fifths?|tenths?|negative|logarithm|log|factorial|remainder) of))[\s$*:\\(\[]{0,6}$",
     re.IGNORECASE,
 )
 _WRONG_ANSWER = re.compile(
-    r"\b(?:wrong|incorrect|false|mistaken|tempting|erroneous|naive)[ ](?:final[ ])?(?:answer|result|value)s?\b[^.\n]{0,20}$",
+    r"\b(?:wrong|incorrect|false|mistaken|tempting|erroneous|naive) (?:final )?(?:answer|result|value)s?\b"
+    r"[^.\n]{0,20}$",
     re.IGNORECASE,
 )
 _DOUBTED_ANSWER = re.compile(
-    r"\b(?:not[ ](?:true|the[ ]case)|false|wrong|doubt|deny|(?:do|did|does|can)(?:n't|[ ]not|not)[ ](?:think|believe|say|mean))"
-    r"[ ](?:that[ ])?(?:the[ ])?(?:final[ ])?$"
-    r"|\b(?:might|may|could|would)[ ](?:\w+[ ])?(?:think|guess|assume|expect|say)[ ](?:that[ ])?(?:the[ ])?(?:final[ ])?$",
+    r"\b(?:not (?:true|the case)|false|wrong|doubt|deny|(?:do|did|does|can)(?:n't| not|not) (?:think|believe|say|mean))"
+    r" (?:that )?(?:the )?(?:final )?$"
+    r"|\b(?:might|may|could|would) (?:\w+ )?(?:think|guess|assume|expect|say) (?:that )?(?:the )?(?:final )?$",
     re.IGNORECASE,
 )
 

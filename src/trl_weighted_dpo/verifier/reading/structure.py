@@ -4,7 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Operation, parse
-from trl_weighted_dpo.verifier.reading.nesting import BRACKETS, CLOSING, OPENING, encloses, is_mark, split, strip, top_level
+from trl_weighted_dpo.verifier.reading.nesting import (
+    BRACKETS,
+    CLOSING,
+    OPENING,
+    encloses,
+    is_mark,
+    split,
+    strip,
+    top_level,
+)
 from trl_weighted_dpo.verifier.reading.quantities import read_quantity
 from trl_weighted_dpo.verifier.reading.tokens import Token, UnreadableError, tidy, tokenize
 
@@ -163,7 +172,9 @@ def _compound(tokens: Sequence[Token]) -> list[Sequence[Token]] | None:
     if not 2 <= len(starts) <= 3 or starts[0] != 0 or len(tokens) > 3 * len(starts):
         return None
     parts = [tokens[start:end] for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True)]
-    has_units = all(len(part) > 1 and all(token.kind in ("text", "word", "name") for token in part[1:]) for part in parts)
+    has_units = all(
+        len(part) > 1 and all(token.kind in ("text", "word", "name") for token in part[1:]) for part in parts
+    )
     return parts if has_units else None
 
 

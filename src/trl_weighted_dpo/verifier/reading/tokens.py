@@ -41,15 +41,19 @@ _HALF_OF_DAY = re.compile(r"\b([ap])\. ?m\b\.?", re.IGNORECASE)
 _OCLOCK = re.compile(r"\bo'clock\b", re.IGNORECASE)
 # `1.234,50`, `1.234.567`, `1'234.50` and `1 234,50` can be read in one way only.
 _LOCALE_NUMBER = re.compile(
-    r"(?<![\w.,'])(?P<whole>\d{1,3}(?:\.\d{3})+(?=,\d)|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:'\d{3})+|\d{1,3}(?: \d{3})+(?=,\d))"
+    r"(?<![\w.,'])(?P<whole>\d{1,3}(?:\.\d{3})+(?=,\d)|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:'\d{3})+"
+    r"|\d{1,3}(?: \d{3})+(?=,\d))"
     r"(?:[.,](?P<decimals>\d{1,20}))?(?![.,']?\d)"
 )
-_PRIMES = re.compile(r"\s*\^\s?(?:\{\s?(?P<group>(?:\\prime\s?|'){1,4})\}|(?P<one>\\prime(?![a-z])))|\s?[\u2032\u2033\u2034]")
+_PRIMES = re.compile(
+    r"\s*\^\s?(?:\{\s?(?P<group>(?:\\prime\s?|'){1,4})\}|(?P<one>\\prime(?![a-z])))|\s?[\u2032\u2033\u2034]"
+)
 _PRIME_SIGNS = {"\u2032": "'", "\u2033": "''", "\u2034": "'''"}
 _PERCENT_WORDS = re.compile(r"\b(?:per|pour|por) (?:cent|ciento|cento)\b", re.IGNORECASE)
 _PERCENT_BEFORE = re.compile(r"\u767e\u5206\u4e4b\s?(\d+(?:\.\d+)?)")
 _NEGATIVE = re.compile(
-    r"\\(?:text|mbox|textrm|mathrm)\s?\{\s?(?:negative|minus)\s?\}|\b(?:negative|minus)(?= ?(?:\\?\$ ?)?(?:\d|\\[dt]?frac|\\sqrt))",
+    r"\\(?:text|mbox|textrm|mathrm)\s?\{\s?(?:negative|minus)\s?\}"
+    r"|\b(?:negative|minus)(?= ?(?:\\?\$ ?)?(?:\d|\\[dt]?frac|\\sqrt))",
     re.IGNORECASE,
 )
 # What models put beside an answer to say that it is done. A cross says that it is wrong, and stays unreadable.
@@ -112,8 +116,9 @@ _MARKS = {
     "\\langle": "(", "\\rangle": ")", "\\lvert": "|", "\\rvert": "|", "\\vert": "|", "\\colon": ":",
     "\\%": "%", "\\$": "$", "\\euro": "\u20ac", "\\pounds": "\u00a3",
     "\\circ": "degree", "\\degree": "degree", "\u00b0": "degree", "\\lbrack": "[", "\\rbrack": "]",
-    "\\mid": "|", "\\over": "over", "\\choose": "choose", "\\lfloor": "floor(", "\u230a": "floor(", "\\rfloor": "floor)",
-    "\u230b": "floor)", "\\lceil": "ceil(", "\u2308": "ceil(", "\\rceil": "ceil)", "\u2309": "ceil)",
+    "\\mid": "|", "\\over": "over", "\\choose": "choose", "\\lfloor": "floor(", "\u230a": "floor(",
+    "\\rfloor": "floor)", "\u230b": "floor)", "\\lceil": "ceil(", "\u2308": "ceil(", "\\rceil": "ceil)",
+    "\u2309": "ceil)",
     "\u3001": ",", "\u060c": ",", "\uff1b": ";", "\u3002": ".", "\u0964": ".", "\uff01": "!",
 }  # fmt: skip
 _WORDS = {
@@ -223,8 +228,8 @@ _LISTS = frozenset({Token("mark", "("), Token("mark", "["), Token("mark", "{set"
 _BEFORE_LISTS = frozenset({",", ";", "=", "in", "cup", "and", "(", "[", "{set", ":"})
 _LIST_END = re.compile(r"\s*(?:[)\]]|\\\}|\\rbrace)")
 _REPEATING = re.compile(r"(\d{0,30})\.(\d{0,30})\s?\\(?:overline|bar|dot)\s?(?:\{\s?(\d{1,30})\s?\}|(\d))")
-_RAISED = dict(zip("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207a\u207b\u207d\u207e\u2071\u207f\u02e3\u02b8\u1d4f\u1d50\u1d57", "0123456789+-()inxykmt"))
-_LOWERED = dict(zip("\u2080\u2081\u2082\u2083\u2084\u2085\u2086\u2087\u2088\u2089\u208a\u208b\u208d\u208e\u1d62\u2c7c\u2096\u2098\u2099\u2093\u209c", "0123456789+-()ijkmnxt"))
+_RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁱⁿˣʸᵏᵐᵗ", "0123456789+-()inxykmt", strict=True))
+_LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ᵢⱼₖₘₙₓₜ", "0123456789+-()ijkmnxt", strict=True))
 _SCRIPTS = re.compile(f"(?P<raised>[{''.join(_RAISED)}]+)|(?P<lowered>[{''.join(_LOWERED)}]+)")
 _VULGAR = {
     "\u00bd": "1/2", "\u2153": "1/3", "\u2154": "2/3", "\u00bc": "1/4", "\u00be": "3/4", "\u215b": "1/8",
@@ -378,8 +383,11 @@ def _quote(text: str, sign: str, position: int, tokens: list[Token], quoted: boo
     minutes or feet of a number. Returns whether a quotation is open."""
     before, following = text[position - 2 : position - 1], text[position : position + 1]
     last = tokens[-1] if tokens else None
-    if quoted or last is None or not (before.isalnum() or before in (")", "}", "'")) or (
-        following.isalpha() and before.isalpha() and (last.kind != "name" or following.islower())
+    if (
+        quoted
+        or last is None
+        or not (before.isalnum() or before in (")", "}", "'"))
+        or (following.isalpha() and before.isalpha() and (last.kind != "name" or following.islower()))
     ):
         return not quoted and not before.isalnum()
     if last.kind == "number" or (last.kind == "text" and last.text[:1] in "\u2032\u2033"):

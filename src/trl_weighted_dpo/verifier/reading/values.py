@@ -42,7 +42,8 @@ _NOT_ITSELF = re.compile(
 )
 # The same where a sentence has said that it gives the answer.
 _BOUNDS = re.compile(
-    r"\b(?:over|under|above|below|beyond|past|within|until|except|without)(?:[ ](?:the|a|an|number))*[ ]\**\\?\$?$", re.IGNORECASE
+    r"\b(?:over|under|above|below|beyond|past|within|until|except|without)(?:[ ](?:the|a|an|number))*[ ]\**\\?\$?$",
+    re.IGNORECASE,
 )
 _NOT_ITSELF_ABROAD = re.compile(rf"(?<![A-Za-z\u00c0-\u052f]){alternatives(CHANGES)}[ ]?\**\\?\$?$", re.IGNORECASE)
 _LAST_WORDS_ABROAD = frozenset(phrase.rpartition(" ")[2] for phrase in CHANGES)
