@@ -12,6 +12,8 @@ from trl_weighted_dpo.verifier.reading.grammar import MAX_EXPONENT, Name, Node, 
 
 MAX_BITS = 20_000
 MAX_FACTORIAL = 500
+MAX_DEGREE = 100
+"""Degree of a root that is looked for among the rational numbers."""
 
 
 class NotExactError(ValueError):
@@ -24,6 +26,9 @@ def _bits(value: Fraction) -> int:
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction:
     if exponent.denominator != 1:
+        if base < 0:
+            # A real root to one, a complex number to another.
+            raise NotExactError("a fractional power of a negative number")
         root = _root(base, exponent.denominator)
         return _power(root, Fraction(exponent.numerator))
     if base == 0 and exponent <= 0:
@@ -34,12 +39,25 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
 
 
 def _root(value: Fraction, degree: int) -> Fraction:
-    if degree != 2 or value < 0:
+    """The real root; a negative number has one of an odd degree."""
+    if not 2 <= degree <= MAX_DEGREE or (value < 0 and degree % 2 == 0):
         raise NotExactError("not a rational number")
-    top, bottom = math.isqrt(value.numerator), math.isqrt(value.denominator)
-    if top * top != value.numerator or bottom * bottom != value.denominator:
+    top, bottom = _whole_root(abs(value.numerator), degree), _whole_root(value.denominator, degree)
+    if top**degree != abs(value.numerator) or bottom**degree != value.denominator:
         raise NotExactError("not a rational number")
-    return Fraction(top, bottom)
+    return Fraction(top if value >= 0 else -top, bottom)
+
+
+def _whole_root(value: int, degree: int) -> int:
+    """The largest whole number whose power is at most `value`, by Newton's method from above."""
+    if degree == 2 or value < 2:
+        return math.isqrt(value)
+    root = 1 << -(-value.bit_length() // degree)
+    while True:
+        smaller = ((degree - 1) * root + value // root ** (degree - 1)) // degree
+        if smaller >= root:
+            return root
+        root = smaller
 
 
 def exact(node: Node, values: Mapping[str, Fraction] | None = None) -> Fraction:
@@ -80,6 +98,12 @@ def exact(node: Node, values: Mapping[str, Fraction] | None = None) -> Fraction:
             value = _power(operands[0], operands[1])
         case "sqrt":
             value = _root(operands[0], 2)
+        case "root":
+            value = _root(operands[0], _count(operands[1]))
+        case "floor":
+            value = Fraction(math.floor(operands[0]))
+        case "ceil":
+            value = Fraction(math.ceil(operands[0]))
         case "!":
             value = Fraction(math.factorial(_count(operands[0])))
         case "binom":

@@ -20,16 +20,21 @@ from trl_weighted_dpo.verifier.answers.scalars import (
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
 from trl_weighted_dpo.verifier.reading.grammar import Number, number
+from trl_weighted_dpo.verifier.reading.nesting import encloses, is_mark, strip
 from trl_weighted_dpo.verifier.reading.structure import (
     Form,
+    Many,
     Quantity,
+    form_of,
     read_form,
 )
-from trl_weighted_dpo.verifier.reading.tokens import NUMBER, UnreadableError, tidy
+from trl_weighted_dpo.verifier.reading.tokens import NUMBER, UnreadableError, tidy, tokenize
 
 Symbolic = Callable[[str, str], Decision]
 
-_DECIMAL_COMMA = re.compile(r"[^\d,.;]*?(-?)[^\d,.;-]*(\d+),(\d+)[^\d,]*")
+_DECIMAL_COMMA = re.compile(r"[^\d,.;()\[\]]*?(-?)[^\d,.;()\[\]-]*(\d+),(\d+)[^\d,()\[\]]*")
+_INDIAN = re.compile(r"[^\d,.;()\[\]]*(\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?)[^\d,()\[\]]*")
+_THOUSANDS_POINT = re.compile(r"(?<![\d.,])\d{1,3}\.\d{3}(?![\d.,])")
 _IDLE_BLANK = re.compile(r"(?<![\w,])\s+|\s+(?![\w,])")
 _PLAIN_NUMBER = re.compile(rf"\s*([-+]?)\s*\$?\s*({NUMBER})\s*\.?\s*")
 
@@ -75,7 +80,13 @@ def compare_answer(reference: str | None, found: Answer | None, symbolic: Symbol
         return incorrect("no answer") if any(map(str.isdigit, reference)) else undecided("no answer")
     if found.text is None:
         return undecided("unreadable answer")
+    if found.doubt is not None:
+        return undecided(found.doubt)
     decision = compare_texts(reference, found.text, symbolic)
+    if decision.verdict is Verdict.INCORRECT and any(
+        compare_texts(reference, part).verdict is Verdict.CORRECT for part in found.parts
+    ):
+        return undecided("one of several parts")
     if found.is_cut_off and decision.verdict is Verdict.CORRECT:
         return undecided("cut off")
     if found.alternatives and (
@@ -108,9 +119,12 @@ def decide_texts(reference: str, found: str, decide: Decide) -> Decision:
             return undecided("unreadable reference")
         form = read_form(found)
         decision = same_form(expected, form, decide)
-        if decision.verdict is not Verdict.CORRECT and _same_with_decimal_comma(reference, expected, found, form):
-            return correct("same number")
-        return decision
+        if decision.verdict is Verdict.CORRECT:
+            return decision
+        restated = _restated(found, decide)
+        if restated is not None:
+            return same_form(expected, restated, decide)
+        return _with_other_separators(reference, expected, found, form) or decision
     except UnreadableError:
         return undecided("unreadable answer")
 
@@ -136,13 +150,43 @@ def _same_text(reference: str, found: str) -> bool:
     return expected == folded(found) and any(character.isalnum() for character in expected)
 
 
-def _same_with_decimal_comma(reference: str, expected: Form, found: str, form: Form) -> bool:
-    """`2,74` may be the decimal 2.74; it is read so only if that is the number on the other side."""
-    for text, other in ((found, expected), (reference, form)):
-        match = _DECIMAL_COMMA.fullmatch(text) if len(text) < 100 else None
-        if match is None or not isinstance(other, Quantity) or not isinstance(other.node, Number):
+def _restated(text: str, decide: Decide) -> Form | None:
+    """The value of `\\frac34 (0.75)`, which gives it in two forms; `None` if the text is anything else."""
+    tokens = strip(tokenize(tidy(text))) if text.rstrip(" .$").endswith(")") and len(text) < 100 else ()
+    opening = next(
+        (index for index in range(1, len(tokens)) if is_mark(tokens[index], "(") and encloses(tokens[index:])), None
+    )
+    if opening is None or tokens[opening - 1].kind == "function":
+        return None
+    try:
+        value, again = form_of(tokens[:opening]), form_of(tokens[opening + 1 : -1])
+    except UnreadableError:
+        return None
+    is_value = isinstance(value, Quantity) and isinstance(again, Quantity)
+    return value if is_value and same_form(value, again, decide).verdict is Verdict.CORRECT else None
+
+
+def _with_other_separators(reference: str, expected: Form, found: str, form: Form) -> Decision | None:
+    """Decides a number on one side against a text with a comma or a point that may be read otherwise, if that is the
+    number: `2,74` may be 2.74, `12,34,567` is 1234567 in India, and `1.234 Euro` may be 1234 Euro."""
+    for text, read, other in ((found, form, expected), (reference, expected, form)):
+        if not isinstance(other, Quantity) or not isinstance(other.node, Number) or len(text) >= 100:
             continue
-        value = number(f"{match[2]}.{match[3]}").value
-        if other.node.value.denominator > 1 and other.node.value == (-value if match[1] else value):
-            return True
-    return False
+        value = other.node.value
+        comma = _DECIMAL_COMMA.fullmatch(text)
+        if comma is not None and isinstance(read, Many) and read.kind == "list" and value.denominator > 1:
+            decimal = number(f"{comma[2]}.{comma[3]}").value
+            if value == (-decimal if comma[1] else decimal):
+                return correct("same number")
+        groups = _INDIAN.fullmatch(text)
+        if groups is not None and number(groups[1].replace(",", "")).value == value:
+            return correct("same number")
+        is_decimal = isinstance(read, Quantity) and isinstance(read.node, Number) and read.node.value * 1_000 == value
+        if is_decimal and _THOUSANDS_POINT.search(text) and _is_foreign(text):
+            return undecided("thousands or decimals")
+    return None
+
+
+def _is_foreign(text: str) -> bool:
+    """Whether a text has a sign or letter that English is written without."""
+    return not text.isascii() or "euro" in text.lower()

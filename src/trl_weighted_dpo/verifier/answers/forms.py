@@ -1,14 +1,26 @@
 """Whether two forms of an answer are the same: lists, intervals, equations, words and quantities."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import permutations
 
+from trl_weighted_dpo.verifier.answers.names import other_names, renamed
 from trl_weighted_dpo.verifier.answers.relations import as_interval, ascending, same_relation, solution_interval
-from trl_weighted_dpo.verifier.answers.scalars import Decide, Decision, correct, incorrect, same_quantity, undecided
+from trl_weighted_dpo.verifier.answers.scalars import (
+    Decide,
+    Decision,
+    correct,
+    incorrect,
+    names,
+    same_quantity,
+    undecided,
+)
 from trl_weighted_dpo.verifier.answers.sets import number_set
+from trl_weighted_dpo.verifier.answers.units import factors
+from trl_weighted_dpo.verifier.answers.words import same_meaning
 from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
 from trl_weighted_dpo.verifier.profile import Verdict
-from trl_weighted_dpo.verifier.reading.grammar import Name, Number, Operation, TooCostlyError
+from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation, TooCostlyError
 from trl_weighted_dpo.verifier.reading.mentions import read_mentions
 from trl_weighted_dpo.verifier.reading.structure import (
     Choice,
@@ -161,12 +173,18 @@ def _quantities(reference: Quantity, found: Quantity, decide: Decide) -> Decisio
         first, second = reference.node.text, found.node.text
         if first != second and first.casefold() == second.casefold():
             return undecided("only the case differs")
-    return same_quantity(reference, found, decide)
+    decision = same_quantity(reference, found, decide)
+    if decision.verdict is Verdict.INCORRECT:
+        return other_names(reference, found, decide) or decision
+    return decision
 
 
 def _labelled(reference: Form, found: Form, decide: Decide) -> Decision:
     if isinstance(reference, Labelled) and isinstance(found, Labelled):
-        decision = same_form(reference.value, found.value, decide)
+        value = found.value
+        if reference.argument and found.argument and reference.argument != found.argument:
+            value = _renamed_form(value, {found.argument: reference.argument})
+        decision = same_form(reference.value, value, decide)
         if reference.label == found.label:
             return decision
         if decision.verdict is Verdict.CORRECT:
@@ -179,11 +197,22 @@ def _labelled(reference: Form, found: Form, decide: Decide) -> Decision:
             return same_relation(reference.equation, found)
         if reference.member and isinstance(found, Relation):
             return _relation_and_other(reference.value, found, decide)
-        return same_form(reference.value, found, decide)
+        return _bound(reference, same_form(reference.value, found, decide), found, decide)
     assert isinstance(found, Labelled)
     if isinstance(reference, Relation) and "=" in reference.signs:
         return same_relation(reference, found.equation) if found.equation else undecided("unusual relation")
-    return same_form(reference, found.value, decide)
+    return _bound(found, same_form(reference, found.value, decide), reference, decide)
+
+
+def _bound(function: Labelled, decision: Decision, other: Form, decide: Decide) -> Decision:
+    """Decides `f(n) = 2n` against `2x`, where nothing says that n is x."""
+    if decision.verdict is not Verdict.INCORRECT or function.argument is None or not isinstance(other, Quantity):
+        return decision
+    only = set(names(other.node)) - {"pi", "e", "i"}
+    if len(only) != 1 or function.argument in only:
+        return decision
+    value = _renamed_form(function.value, {function.argument: next(iter(only))})
+    return undecided("names differ") if _is_correct(same_form(value, other, decide)) else decision
 
 
 def _relations(reference: Relation, found: Relation, decide: Decide) -> Decision:
@@ -210,20 +239,13 @@ def _relation_and_other(reference: Form, found: Form, decide: Decide) -> Decisio
     return incorrect("no relation expected")
 
 
-_YES_OR_NO = frozenset({"yes", "no"})
-
-
 def _words(reference: Form, found: Form) -> Decision:
     left, right = _spoken(reference), _spoken(found)
     if left is not None and right is not None:
-        if left == right:
-            return correct("same words")
-        said = _YES_OR_NO.intersection(right.split())
-        if left in _YES_OR_NO and len(said) == 1 and right.split()[0] in said:
-            return correct("same words") if left in said else incorrect("words differ")
-        if " " in left or " " in right or sorted(left) == sorted(right):
+        same = same_meaning(left, right)
+        if same is None:
             return undecided("words differ")
-        return incorrect("words differ")
+        return correct("same words") if same else incorrect("words differ")
     words, other = (left, found) if left is not None else (right, reference)
     number = _number_in_words(words or "")
     value = _value(other) if number is not None else None
@@ -250,8 +272,12 @@ def _number_in_words(words: str) -> Fraction | None:
 def _spoken(form: Form) -> str | None:
     if isinstance(form, Words):
         return form.text
+    if isinstance(form, Many) and form.kind == "set" and not form.items:
+        return "emptyset"
     if not isinstance(form, Quantity):
         return None
+    if isinstance(form.node, Name) and form.node.text in ("emptyset", "infinity"):
+        return form.node.text
     letters = form.node.operands if isinstance(form.node, Operation) and form.node.name == "*" else (form.node,)
     if all(isinstance(letter, Name) and len(letter.text) == 1 for letter in letters):
         return "".join(letter.text for letter in letters if isinstance(letter, Name)).casefold()
@@ -268,6 +294,7 @@ def _intervals(reference: Form, found: Form, decide: Decide) -> Decision:
 
 
 _UNORDERED = frozenset({"list", "set"})
+_MAX_NAMED = 4
 
 
 def _many(reference: Form, found: Form, decide: Decide) -> Decision:
@@ -291,9 +318,15 @@ def _many(reference: Form, found: Form, decide: Decide) -> Decision:
         return undecided("forms differ")
     if "matrix" in kinds:
         return _ordered(_vector(first), _vector(second), decide)
+    totals = compound_total(first), compound_total(second)
+    if totals[0] is not None and totals[1] is not None:
+        return same_quantity(totals[0], totals[1], decide)
     labels = _labels(first), _labels(second)
     if labels[0] and labels[1]:
         return _by_label(first, second, decide)
+    for named, other, its_labels in ((first, second, labels[0]), (second, first, labels[1])):
+        if 1 < len(named.items) == len(set(its_labels)) == len(other.items):
+            return _by_order_of_names(named, other, named is first, decide)
     if kinds <= _UNORDERED and not any(len(set(names)) > 1 for names in labels):
         return _unordered(_values(first), _values(second), decide, is_set="set" in kinds)
     decision = _ordered(_values(first), _values(second), decide)
@@ -303,6 +336,28 @@ def _many(reference: Form, found: Form, decide: Decide) -> Decision:
     if kinds == {"bracket", "list"} and _is_correct(decision):
         return undecided("brackets differ")
     return decision
+
+
+def _by_order_of_names(named: Many, other: Many, named_first: bool, decide: Decide) -> Decision:
+    """Decides `y = 4, x = 3` against `(3, 4)`, which lists the values in the order of their names."""
+
+    def compared(items: Sequence[Form]) -> Decision:
+        values = [item.value if isinstance(item, Labelled) else item for item in items]
+        return _ordered(values, other.items, decide) if named_first else _ordered(other.items, values, decide)
+
+    in_order = sorted(named.items, key=_label_of)
+    labels = [_label_of(item) for item in in_order]
+    if all(len(label) == 1 for label in labels) and ord(labels[-1]) - ord(labels[0]) == len(labels) - 1:
+        decision, others = compared(in_order), [tuple(named.items)]
+    else:
+        decision, others = compared(named.items), list(permutations(in_order[:_MAX_NAMED]))
+    if decision.verdict is Verdict.INCORRECT and any(_is_correct(compared(items)) for items in others):
+        return undecided("order of the names")
+    return decision
+
+
+def _label_of(item: Form) -> str:
+    return item.label.casefold() if isinstance(item, Labelled) else ""
 
 
 def _on_24_hours(time: Many) -> tuple[Form, ...]:
@@ -338,11 +393,64 @@ def _one_and_many(reference: Form, found: Form, decide: Decide) -> Decision:
     ):
         return undecided("several values")
     if many.kind == "ratio" and isinstance(other, Quantity):
-        return undecided("ratio and number")
+        return _times(many, other)
+    total = compound_total(many)
+    if total is not None and isinstance(other, Quantity) and other.unit:
+        return same_quantity(*((total, other) if many is reference else (other, total)), decide)
     if len({item.unit for item in many.items if isinstance(item, Quantity) and item.unit}) > 1:
         # "2 hours and 30 minutes" is one quantity.
         return undecided("compound quantity")
-    return incorrect("number of items differs")
+    return _in_several_forms(many, other, many is reference, decide) or incorrect("number of items differs")
+
+
+_MAX_RESTATED = 4
+
+
+def _in_several_forms(many: Many, other: Form, is_reference: bool, decide: Decide) -> Decision | None:
+    """Decides `\\frac34 \\text{ or } 0.75` against one value: is it given in several forms? `None` if not."""
+    if many.kind != "list" or len(many.items) > _MAX_RESTATED:
+        return None
+    decisions = [same_form(*((item, other) if is_reference else (other, item)), decide) for item in many.items]
+    if any(decision.verdict is Verdict.INCORRECT for decision in decisions):
+        return None
+    pending = next((decision for decision in decisions if decision.pending), None)
+    if pending is not None:
+        return pending
+    if len(set(many.items)) < len(many.items):
+        return undecided("an item is repeated")
+    if any(map(_is_correct, decisions)) and all(_is_correct(d) or d.reason == "rounded" for d in decisions):
+        return correct("one value in several forms")
+    return undecided("several forms of a value")
+
+
+def _times(ratio: Many, other: Quantity) -> Decision:
+    """Decides `3:00 pm` against `3 pm`."""
+    times = _minutes(ratio), _minutes(Many("ratio", (other,)))
+    if times[0] is None or times[1] is None or other.unit is None:
+        return undecided("ratio and number")
+    (first, half), (second, other_half) = times[0], times[1]
+    if half and other_half and half != other_half:
+        return incorrect("times differ")
+    return correct("same time") if (first - second) % (12 * 60) == 0 else incorrect("times differ")
+
+
+def _minutes(time: Many) -> tuple[Fraction, str | None] | None:
+    """The minutes since midnight or noon of `3:00 pm` or `3 pm`, and which half of the day if it says so."""
+    minutes, half = Fraction(0), None
+    for item, factor in zip(time.items, (Fraction(60), Fraction(1), Fraction(1, 60)), strict=False):
+        if (
+            not isinstance(item, Quantity)
+            or not isinstance(item.node, Number)
+            or item.unit not in _HALVES
+            or item.percent
+        ):
+            return None
+        minutes += item.node.value * factor
+        half = item.unit if item.unit in ("am", "pm") else half
+    return (minutes % (12 * 60), half) if minutes < 24 * 60 else None
+
+
+_HALVES = frozenset({None, "am", "pm", "oclock"})
 
 
 def _vector(many: Many) -> tuple[Form, ...]:
@@ -383,3 +491,26 @@ def _proportional(reference: Many, found: Many) -> bool:
     if len(values[0]) != len(values[1]) or len(values[0]) != len(reference.items) or not all(map(all, values)):
         return False
     return len({left / right for left, right in zip(*values, strict=True)}) == 1
+
+
+def compound_total(many: Many) -> Quantity | None:
+    """The sum of `2 hours and 30 minutes` in its last unit; `None` if the items are not parts of one quantity."""
+    items = [item for item in many.items if isinstance(item, Quantity) and item.unit and not item.percent]
+    if many.kind != "list" or len(items) < max(2, len(many.items)):
+        return None
+    units = [item.unit or "" for item in items]
+    if len(set(units)) < len(units):
+        return None
+    terms: list[Node] = []
+    for item, unit in zip(items, units, strict=True):
+        conversions = factors(unit, units[-1])
+        if len(conversions) != 1 or (item is not items[-1] and conversions[0] <= 1):
+            return None
+        terms.append(Operation("*", (item.node, Number(conversions[0] * item.scale, 0))))
+    return Quantity(Operation("+", tuple(terms)), unit=units[-1])
+
+
+def _renamed_form(form: Form, names: Mapping[str, str]) -> Form:
+    return (
+        Quantity(renamed(form.node, names), form.percent, form.unit, form.scale) if isinstance(form, Quantity) else form
+    )

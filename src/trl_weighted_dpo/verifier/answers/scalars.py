@@ -3,9 +3,10 @@
 import hashlib
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from trl_weighted_dpo.verifier.answers.units import factors, factors_to_others
 from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operation, TooCostlyError
@@ -40,9 +41,12 @@ Decide = Callable[[Node, Node], Decision]
 
 _POINTS = 3
 _UNIT_LETTERS = frozenset("mgshlLVNJWCKF")
+_UNIT_POWERS: dict[Node, str] = {Number(Fraction(power), 0): str(power) for power in (2, 3)}
 _PI = Fraction("3.14159265358979323846264338327950288419716939937510582097494459")
+_DEGREE = Operation("/", (Name("pi"), Number(Fraction(180), 0)))
 _COARSE_PI = (Fraction(314, 100), Fraction(22, 7), Fraction(31416, 10_000))
 _CHANGES_UNIT = frozenset({"per", "square", "cubic", "sq", "cu", "a", "an", "and"})
+_RATIONAL = frozenset({"+", "*", "/", "neg", "%"})
 _SPECIAL = frozenset({"infinity", "emptyset"})
 
 
@@ -54,6 +58,29 @@ def names(node: Node) -> Iterator[str]:
             yield node.name
         for operand in node.operands:
             yield from names(operand)
+
+
+def is_rational(node: Node) -> bool:
+    """Whether a tree is a rational function of its names, with whole exponents and with numbers of any other form.
+
+    Random evaluation decides these only: an absolute value or a root of a square agrees with a polynomial on one side
+    of a point, however many points are drawn there.
+    """
+    if not isinstance(node, Operation):
+        return True
+    if node.name in _RATIONAL:
+        return all(map(is_rational, node.operands))
+    if node.name == "^":
+        base, exponent = node.operands
+        return is_rational(base) and (_is_whole(exponent) or not any(names(node)))
+    return not any(names(node))
+
+
+def _is_whole(node: Node) -> bool:
+    try:
+        return exact(node).denominator == 1
+    except (NotExactError, TooCostlyError):
+        return False
 
 
 def points(*nodes: Node) -> Iterator[dict[str, Fraction]]:
@@ -68,6 +95,8 @@ def points(*nodes: Node) -> Iterator[dict[str, Fraction]]:
 
 def evaluations(nodes: tuple[Node, ...], count: int = _POINTS) -> list[list[Fraction]] | None:
     """The values of `nodes` at `count` random points, or `None` if they are not rational functions."""
+    if not all(map(is_rational, nodes)):
+        return None
     found: list[list[Fraction]] = []
     for _, values in zip(range(3 * count), points(*nodes), strict=False):
         try:
@@ -206,6 +235,10 @@ def same_quantity(reference: Quantity, found: Quantity, decide: Decide) -> Decis
     that only one side gives may be left out (`20` for `20%`) or worked out (`0.2` for `20%`); below 1 % both readings
     compete, and nothing is decided. Nor is it for `5` and `5 million`, though `5,000,000` is the latter.
     """
+    if reference.unit and not found.unit:
+        found = _with_letter_unit(found)
+    elif found.unit and not reference.unit:
+        reference = _with_letter_unit(reference)
     decision = decide(reference.node, found.node)
     if decision.verdict is Verdict.INCORRECT:
         decision = same_decimal(reference, found) or decision
@@ -213,17 +246,90 @@ def same_quantity(reference: Quantity, found: Quantity, decide: Decide) -> Decis
         decision = _percent(reference, found, decision)
     if reference.scale != found.scale:
         decision = _scaled(reference, found, decision)
-    return _with_units(reference, found, decision)
+    return _with_units(reference, found, decision, decide)
 
 
-def _with_units(reference: Quantity, found: Quantity, decision: Decision) -> Decision:
+def _with_letter_unit(quantity: Quantity) -> Quantity:
+    """`500 g`, `2 m^3` and `25 m/s` beside a quantity with a unit: there, the letters are units."""
+    node, unit = quantity.node, ""
+    if isinstance(node, Operation) and node.name == "/" and isinstance(node.operands[1], Name):
+        unit = "/" + node.operands[1].text
+        node = node.operands[0]
+    if not isinstance(node, Operation) or node.name != "*" or len(node.operands) != 2:
+        return quantity
+    number, letter = node.operands
+    if isinstance(letter, Operation) and letter.name == "^" and letter.operands[1] in _UNIT_POWERS:
+        unit = f" {_UNIT_POWERS[letter.operands[1]]}{unit}"
+        letter = letter.operands[0]
+    if not isinstance(number, Number) or not isinstance(letter, Name) or letter.text not in _UNIT_LETTERS:
+        return quantity
+    return replace(quantity, node=number, unit=letter.text.lower() + unit)
+
+
+def _with_units(reference: Quantity, found: Quantity, decision: Decision, decide: Decide) -> Decision:
     first, second = reference.unit, found.unit
+    if first is None and second is None:
+        return decision
     if first is None or second is None:
-        based = found if first is None else reference
-        return _based(based, reference if first is None else found, decision) if first or second else decision
+        pair = (found, reference) if first is None else (reference, found)
+        return decision if decision.verdict is Verdict.CORRECT else _with_one_unit(*pair, decision, decide)
     if first == second or _is_part(first, second) or _is_part(second, first):
         return decision
-    return incorrect("times differ") if {first, second} == {"am", "pm"} else undecided("units differ")
+    if {first, second} == {"am", "pm"}:
+        return incorrect("times differ")
+    if decision.verdict is Verdict.CORRECT:
+        # The same number in another unit: which of both is a slip, nobody can tell.
+        return undecided("units differ")
+    decisions = [_converted(reference, found, factor, decide) for factor in factors(second, first)]
+    return next((other for other in decisions if other.verdict is Verdict.CORRECT), None) or (
+        decisions[0] if len(decisions) == 1 else undecided("units differ")
+    )
+
+
+def _converted(reference: Quantity, found: Quantity, factor: Fraction, decide: Decide) -> Decision:
+    """Decides two quantities in units of one dimension; `factor` of the reference's unit is one of the other."""
+    if reference.percent or found.percent:
+        return undecided("percent of a unit")
+    scaled = [Operation("*", (item.node, Number(Fraction(item.scale), 0))) for item in (reference, found)]
+    if decide(scaled[0], Operation("*", (scaled[1], Number(factor, 0)))).verdict is Verdict.CORRECT:
+        return correct("same quantity")
+    try:
+        values = [exact(node) for node in scaled]
+    except (NotExactError, TooCostlyError):
+        return undecided("units differ")
+    for item, value in ((reference, values[1] * factor), (found, values[0] / factor)):
+        # A whole number may be rounded to its last digit, too: 5 km for 3.1 miles.
+        if isinstance(item.node, Number) and _significant(item.node) > 1 and _rounded(value, item.node):
+            return undecided("rounded")
+    return incorrect("quantities differ")
+
+
+def _with_one_unit(named: Quantity, bare: Quantity, decision: Decision, decide: Decide) -> Decision:
+    """Decides a quantity with a unit against a number without one, which differ as numbers: the number may be meant in
+    another unit."""
+    if decision.verdict is not Verdict.INCORRECT or named.unit is None:
+        return decision
+    if named.unit == "degree" and "pi" in names(bare.node):
+        in_radians = decide(Operation("*", (named.node, _DEGREE)), bare.node)
+        return in_radians if in_radians.verdict is not Verdict.INCORRECT or in_radians.pending else decision
+    try:
+        values = [exact(item.node) * item.scale for item in (named, bare)]
+    except (NotExactError, TooCostlyError):
+        return decision
+    for factor in factors_to_others(named.unit):
+        if (
+            values[0] * factor == values[1]
+            or _stands_for(bare, values[0] * factor)
+            or _stands_for(named, values[1] / factor)
+        ):
+            return undecided("unit of one side only")
+    return _based(named, bare, decision)
+
+
+def _stands_for(written: Quantity, value: Fraction) -> bool:
+    """Whether a decimal is a value, rounded."""
+    node = written.node
+    return isinstance(node, Number) and bool(node.places) and _significant(node) > 1 and _rounded(value, node)
 
 
 def _is_part(unit: str, longer: str) -> bool:
@@ -262,6 +368,13 @@ def _percent(reference: Quantity, found: Quantity, plain_reading: Decision) -> D
         return undecided("percent of an expression")
     if percents == 100 * value:
         return correct("same number")
+    rounded = _rounding(with_sign.node, Operation("*", (without.node, Number(Fraction(100), 0)))) or _rounding(
+        without.node, Operation("/", (with_sign.node, Number(Fraction(100), 0)))
+    )
+    if rounded is None and isinstance(with_sign.node, Number) and _significant(with_sign.node) > 1:
+        rounded = undecided("rounded") if _rounded(100 * value, with_sign.node) else None
+    if rounded is not None and plain_reading.verdict is Verdict.INCORRECT:
+        return rounded
     if plain_reading.verdict is Verdict.CORRECT and abs(percents) < 1:
         return undecided("percent or not")
     return plain_reading

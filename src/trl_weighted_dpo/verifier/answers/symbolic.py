@@ -5,8 +5,10 @@ and math-verify. The numerical check alone can say that they differ. math-verify
 our own tree, never text that a model wrote, so nothing of that text reaches the `eval` inside sympy's number parser.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from fractions import Fraction
+from itertools import islice, product
 from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
@@ -17,6 +19,7 @@ from trl_weighted_dpo.verifier.answers.scalars import (
     Decision,
     correct,
     incorrect,
+    is_rational,
     names,
     points,
     rounding,
@@ -30,6 +33,10 @@ from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Number, Operat
 DIGITS = 80
 MAX_EXPONENT = 1_000
 _POINTS = 4
+_ROUNDS = 2
+_MAX_PATTERNS = 16
+_MAX_TOLERANCE = mpmath.mpf(10) ** -20
+_OF_POSITIVE = frozenset({"sqrt", "root", "ln", "log"})
 _LETTERS = "abcfghjklmnopqrstuvwxyz"
 
 
@@ -51,7 +58,9 @@ def same_symbolically(reference: Node, found: Node) -> Decision:
     close = _numerically_close(first, second)
     if close is None:
         return undecided("no numerical value")
-    if not close:
+    if close is Agreement.POSITIVE:
+        return undecided("equal for positive values only")
+    if close is Agreement.NOWHERE:
         return _as_decimal(reference, found) or _as_decimal(found, reference) or incorrect("expressions differ")
     if _math_verify_agrees(first, second):
         return correct("same expression")
@@ -64,7 +73,7 @@ def _as_decimal(written: Node, other: Node) -> Decision | None:
         return None
     with mpmath.workdps(DIGITS):
         try:
-            value = _number(other, {})
+            value = _Evaluation({}, is_complex=False).number(other)
         except (ZeroDivisionError, ValueError, OverflowError):
             return None
         if not isinstance(value, mpmath.mpf) or not mpmath.isfinite(value) or abs(value) > MAX_EXPONENT**3:
@@ -132,62 +141,158 @@ def _is_admissible(node: Node) -> bool:
                 exact(part)
             except (NotExactError, TooCostlyError):
                 return False
+        elif part.name == "root":
+            try:
+                if not 2 <= exact(part.operands[1]) <= MAX_EXPONENT:
+                    return False
+            except (NotExactError, TooCostlyError):
+                return False
     return True
 
 
-def _numerically_close(first: Node, second: Node) -> bool | None:
-    """Whether both trees agree to `DIGITS` - 20 digits at every point; `None` if too few points have a value."""
+class Agreement(Enum):
+    """Where two expressions have the same value."""
+
+    EVERYWHERE = "everywhere"
+    POSITIVE = "positive"
+    NOWHERE = "nowhere"
+
+
+def _numerically_close(first: Node, second: Node) -> Agreement | None:
+    """Whether both trees agree to `DIGITS` - 20 digits at every point where both have a value, a real one unless `i` is
+    in one of them; `None` if there are too few such points.
+
+    They agree for positive values only if they differ elsewhere and hold roots or logarithms of names and no absolute
+    value, so that the problem may have said that its names are positive.
+    """
     with mpmath.workdps(DIGITS):
-        tolerance = mpmath.mpf(10) ** (20 - DIGITS)
-        compared = 0
-        for _, values in zip(range(4 * _POINTS), points(first, second), strict=False):
-            # Small positive points first: there, roots and logarithms are real.
-            small = {name: abs(value) % 7 + mpmath.mpf(1) / 3 for name, value in values.items()}
-            try:
-                left, right = _number(first, small), _number(second, small)
-            except (ZeroDivisionError, ValueError, OverflowError):
+        mentioned = {*names(first), *names(second)}
+        positive = signed = 0
+        for values, is_positive in _samples(first, second):
+            same = _same_at(first, second, values, "i" in mentioned)
+            if same is None:
                 continue
-            if not (mpmath.isfinite(left) and mpmath.isfinite(right)):
-                continue
-            if abs(left - right) > tolerance * max(abs(left), abs(right)):
-                return False
-            compared += 1
-            if compared == _POINTS:
-                return True
-    return None
+            if not same:
+                assumed = positive >= _POINTS and not is_positive and _assumes_positive(first, second)
+                return Agreement.POSITIVE if assumed else Agreement.NOWHERE
+            positive += is_positive
+            signed += not is_positive
+    return Agreement.EVERYWHERE if positive + signed >= _POINTS else None
 
 
-def _number(node: Node, values: dict[str, Any]) -> Any:
-    if isinstance(node, Number):
-        return mpmath.mpf(node.value.numerator) / node.value.denominator
-    if isinstance(node, Name):
-        constants = {"pi": mpmath.pi, "e": mpmath.e, "i": mpmath.mpc(0, 1)}
-        return +constants[node.text] if node.text in constants else +mpmath.mpf(values[node.text])
-    operands = [_number(operand, values) for operand in node.operands]
-    simple: dict[str, Callable[..., Any]] = {
-        "+": lambda *terms: mpmath.fsum(terms),
-        "*": lambda *factors: mpmath.fprod(factors),
-        "/": lambda top, bottom: top / bottom,
-        "neg": lambda value: -value,
-        "%": lambda value: value / 100,
-        "abs": abs,
-        "^": _power,
-        "sqrt": mpmath.sqrt,
-        "!": mpmath.factorial,
-        "binom": mpmath.binomial,
-        "ln": mpmath.log,
-        "log": lambda value, base=10: mpmath.log(value, base),
-        "arcsin": mpmath.asin,
-        "arccos": mpmath.acos,
-        "arctan": mpmath.atan,
-    }
-    return simple[node.name](*operands) if node.name in simple else getattr(mpmath, node.name)(*operands)
+def _samples(first: Node, second: Node) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Points with whether all their values are positive: small positive ones, where roots and logarithms are real,
+    large positive ones, then every pattern of signs."""
+    drawn = points(first, second)
+    every = sorted(set(names(first)) | set(names(second)))
+    third = mpmath.mpf(1) / 3
+
+    def point(limit: int, signs: Sequence[int]) -> dict[str, Any]:
+        values = next(drawn)
+        return {name: sign * (abs(values[name]) % limit + third) for name, sign in zip(every, signs, strict=True)}
+
+    ones = [1] * len(every)
+    for limit in (1, *[7] * (2 * _POINTS), 100, 10_000):
+        yield point(limit, ones), True
+    for _ in range(_ROUNDS):
+        for signs in islice(product((-1, 1), repeat=len(every)), _MAX_PATTERNS):
+            if -1 in signs:
+                yield point(7, signs), False
+    if every:
+        yield point(10_000, [-1] * len(every)), False
+
+
+def _same_at(first: Node, second: Node, values: dict[str, Any], is_complex: bool) -> bool | None:
+    evaluation = _Evaluation(values, is_complex)
+    try:
+        left, right = evaluation.number(first), evaluation.number(second)
+    except (ZeroDivisionError, ValueError, OverflowError):
+        return None
+    if not (mpmath.isfinite(left) and mpmath.isfinite(right)):
+        return None
+    tolerance = mpmath.mpf(10) ** (20 - DIGITS) * max(1, abs(left), abs(right), evaluation.peak)
+    if abs(left - right) > tolerance:
+        return False
+    # Where large terms cancel, too few digits are left to say that two values are equal.
+    return True if tolerance < _MAX_TOLERANCE else None
+
+
+def _assumes_positive(*nodes: Node) -> bool:
+    parts = [part for node in nodes for part in _walk(node) if isinstance(part, Operation)]
+    if any(part.name == "abs" for part in parts):
+        return False
+    return any(
+        (part.name in _OF_POSITIVE or (part.name == "^" and not is_rational(part))) and any(names(part))
+        for part in parts
+    )
+
+
+class _Evaluation:
+    """Values of trees at one point. `peak` is the largest term of any sum on the way: what cancels loses its digits."""
+
+    def __init__(self, values: dict[str, Any], is_complex: bool) -> None:
+        self.values = values
+        self.is_complex = is_complex
+        self.peak = mpmath.mpf(0)
+
+    def number(self, node: Node) -> Any:
+        if isinstance(node, Number):
+            return mpmath.mpf(node.value.numerator) / node.value.denominator
+        if isinstance(node, Name):
+            constants = {"pi": mpmath.pi, "e": mpmath.e, "i": mpmath.mpc(0, 1)}
+            return +constants[node.text] if node.text in constants else +mpmath.mpf(self.values[node.text])
+        operands = [self.number(operand) for operand in node.operands]
+        if node.name == "+":
+            self.peak = max(self.peak, *map(abs, operands))
+        value = self.applied(node.name, operands)
+        if isinstance(value, mpmath.mpc) and not self.is_complex:
+            if value.imag:
+                raise ValueError("no real value")
+            return value.real
+        return value
+
+    def applied(self, name: str, operands: list[Any]) -> Any:
+        if name in ("floor", "ceil"):
+            # Next to a whole number, a rounding error decides.
+            nearest = mpmath.nint(operands[0])
+            if 0 < abs(operands[0] - nearest) < _MAX_TOLERANCE:
+                raise ValueError("too near to a whole number")
+        if name == "root":
+            return self.root(*operands)
+        return _OPERATIONS[name](*operands) if name in _OPERATIONS else getattr(mpmath, name)(*operands)
+
+    def root(self, base: Any, degree: Any) -> Any:
+        """The real root: a negative number has one of an odd degree."""
+        if degree == 0 or (self.is_complex and (isinstance(base, mpmath.mpc) or base < 0)):
+            raise ValueError("no root or several")
+        if base < 0 and degree == int(degree) and int(degree) % 2:
+            return -((-base) ** (1 / degree))
+        return base ** (1 / degree)
 
 
 def _power(base: Any, exponent: Any) -> Any:
     if abs(exponent) > 10**6:
         raise OverflowError("exponent too large")
     return base**exponent
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "+": lambda *terms: mpmath.fsum(terms),
+    "*": lambda *factors: mpmath.fprod(factors),
+    "/": lambda top, bottom: top / bottom,
+    "neg": lambda value: -value,
+    "%": lambda value: value / 100,
+    "abs": abs,
+    "^": _power,
+    "sqrt": mpmath.sqrt,
+    "!": mpmath.factorial,
+    "binom": mpmath.binomial,
+    "ln": mpmath.log,
+    "log": lambda value, base=10: mpmath.log(value, base),
+    "arcsin": mpmath.asin,
+    "arccos": mpmath.acos,
+    "arctan": mpmath.atan,
+}
 
 
 def _math_verify_agrees(first: Node, second: Node) -> bool:
@@ -233,6 +338,10 @@ def _latex(node: Node) -> str:
             return f"({parts[0]})!"
         case "sqrt":
             return f"\\sqrt{{{parts[0]}}}"
+        case "root":
+            return f"({parts[0]})^{{\\frac{{1}}{{{parts[1]}}}}}"
+        case "floor" | "ceil":
+            return f"\\l{node.name} {parts[0]} \\r{node.name}"
         case "binom":
             return f"\\binom{{{parts[0]}}}{{{parts[1]}}}"
         case "log" if len(parts) == 2:

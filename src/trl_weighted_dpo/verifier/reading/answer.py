@@ -3,9 +3,12 @@
 import re
 from dataclasses import dataclass
 
-from trl_weighted_dpo.verifier.reading.characters import plain
+from trl_weighted_dpo.verifier.reading.characters import COMBINING, plain
+from trl_weighted_dpo.verifier.reading.continuation import asks_again, find_heading, first_turn, headings
 from trl_weighted_dpo.verifier.reading.cut_off import is_cut_off
+from trl_weighted_dpo.verifier.reading.languages import ANSWER, ASCII_CUES, leaves
 from trl_weighted_dpo.verifier.reading.mentions import read_mentions
+from trl_weighted_dpo.verifier.reading.retraction import is_denied, is_taken_back
 from trl_weighted_dpo.verifier.reading.values import (
     COMPOUND,
     CONTINUES,
@@ -34,7 +37,11 @@ class Answer:
         span (`tuple[int, int]`): Start and end of it in the text that was read.
         is_weak (`bool`): Whether it was guessed: no answer line gives it.
         is_cut_off (`bool`): Whether the text that was read seems to end early; only told of a weak answer.
-        alternatives (`tuple[str, ...]`): Other values that a weak answer might be.
+        alternatives (`tuple[str, ...]`): Other values that the answer might be.
+        parts (`tuple[str, ...]`): The answers to the parts of a problem, which `text` joins and each of which may be
+            all that is asked.
+        doubt (`str`, *optional*): Why nothing can be decided by it, as a fixed phrase: the text denies it or takes it
+            back.
     """
 
     text: str | None
@@ -42,17 +49,25 @@ class Answer:
     is_weak: bool
     is_cut_off: bool
     alternatives: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    doubt: str | None = None
 
 
-CUE = re.compile(
+_ENGLISH_CUES = (
     r"(?P<marker>(?<!\#)\#{4}(?!\#)|^[ ]{0,8}\**A\**[ ]?:)"
     r"|(?P<box>\\{1,2}(?:boxed|fbox)[ ]?(?=\{))"
+    r"|(?P<tag><(?:final[_ -]?)?answers?>)"
     r"|(?P<prose>\bfinal[ ]answer\b(?:[ ]is\b|[ ]?[:=])?"
-    r"|\banswers?\b(?:[ ]to[ ][^.:\n=]{1,60})?[ ]?(?:(?:is|are)\b|\**[:=]))",
-    re.IGNORECASE | re.MULTILINE,
+    r"|\banswers?\b(?:[ ]to[ ][^.:\n=]{1,60})?[ ]?(?:(?:is|are)\b|\**[:=])"
+    r"|\b(?:correct|right|best)[ ](?:choice|option|letter)\b[ ]?(?:is\b|\**[:=])"
 )
-_END_OF_TURN = re.compile(r"<\|[a-z_]{1,20}\|>")
-_SENTENCE_END = re.compile(r"[.!?](?=\s+[A-Z<\[(]|\s*$)|\n\s*\n|\n(?=\S)")
+CUE = re.compile(_ENGLISH_CUES + ")", re.IGNORECASE | re.MULTILINE)
+_ANY_CUE = re.compile(_ENGLISH_CUES + rf")|(?P<foreign>{ANSWER})", re.IGNORECASE | re.MULTILINE)
+# Letters that may begin a sentence: capitals, and those of scripts that have none.
+_CAPITALS = r"A-Z\u00c0-\u00de\u0391-\u03a9\u0400-\u042f\u0590-\u0eff\u3040-\ud7a3"
+_SENTENCE_END = re.compile(rf"[.!?](?=\s+[{_CAPITALS}<\[(]|\s*$)|[\u3002\uff01\uff1f\u0964\u061f]|\n\s*\n|\n(?=\S)")
+_TAG_END = re.compile(r"</|\n\s*\n")
+_FOREIGN_WORDS = re.compile(rf"(?:[^\W\d_\u0000-\u024f\u0370-\u03ff][{COMBINING}]*)+")
 _AFTER_BOX = re.compile(rf"[ ]*(?:\$\$|\$|\\\)|\\\])?[ ]*(?P<percent>{PERCENT})", re.IGNORECASE)
 _PROSE = re.compile(
     r"(?<![\\A-Za-z\d])(?:[A-Za-z]{3,}|(?:so|is|we|it|he|to|of|in|at|by|as|be|my|if|do|an|me|us)(?![A-Za-z]))",
@@ -80,8 +95,16 @@ _NOT_PROSE = frozenset(
     ]
 )
 _RESULT = re.compile(r"=|\b(?:is|are|equals|or)\b|\u2248")
-_LEADING_MARKUP = " \t*_:=\"'`\u2192"
+_LEADING_MARKUP = " \t*_:=\"'`\u2192\u2705\u2714\u2713\u2611\ufe0f\U0001f449\U0001f389"
+_TRAILING_MARKUP = ' \t\n*_"`\u2705\u2714\u2713\u2611\ufe0f\U0001f389'
+_CHOICE_LINE = re.compile(
+    r"[\s*_]*(?:(?:[*_]{2}|\()+(?P<letter>[A-H])[)*_.]+"
+    r"|(?:the[ ])?(?:option|choice|answer)[ ]\(?\**(?P<named>[A-H])\**\)?"
+    r"(?:[ ]is[ ](?:the[ ])?(?:correct|right|best|answer)(?:[ ](?:answer|choice|option|one))?)?)[\s.*_]*",
+    re.IGNORECASE,
+)
 _MAX_UNIT_WORDS = 4
+_CHOICE_LABEL = re.compile(r"\(?[A-H][).][ ]+")
 _UNIT_POWER = re.compile(r"(?<=[A-Za-z])(?:\^?[23\u00b2\u00b3]|\^\{[23]\})(?!\w)")
 _ENDS_LIKE_A_WORD = re.compile(r"(?:\d in|\bA)$")
 
@@ -94,46 +117,98 @@ def read_answer(text: str) -> Answer | None:
     answer, else the value that it ends in, marked weak.
     """
     offset = max(0, len(text) - MAX_TEXT_LENGTH)
-    readable = plain(text[offset:])
-    readable = _first_turn(readable).rstrip()
-    marked = _marked(readable)
-    found = (*marked, ()) if marked is not None else _unmarked(readable)
+    readable = first_turn(plain(text[offset:])).rstrip()
+    cues = _cues(readable)
+    marked = _marked(readable, cues)
+    if marked is not None:
+        readable, marked, alternatives = _before_next_question(readable, cues, marked)
+        found: _Guess | None = (*marked, alternatives)
+    else:
+        found = _unmarked(readable)
     if found is None:
         return None
     answer, (start, end), weak, alternatives = found
     cut_off = weak and is_cut_off(readable) and not (answer == readable and _ENDS_LIKE_A_WORD.search(readable))
-    return Answer(answer, (start + offset, end + offset), weak, cut_off, alternatives)
+    return Answer(
+        answer,
+        (start + offset, end + offset),
+        weak,
+        cut_off,
+        alternatives,
+        _parts(readable, start, answer),
+        _doubt(readable, cues, start, end),
+    )
 
 
-def _first_turn(text: str) -> str:
-    """The text up to the first mark of a chat template that has something before it."""
-    start = 0
-    for turn in _END_OF_TURN.finditer(text):
-        if text[start : turn.start()].strip():
-            return text[: turn.start()]
-        start = turn.end()
-    return text
+def _cues(text: str) -> list[re.Match[str]]:
+    lowered = text.lower()
+    is_english = text.isascii() and not any(cue in lowered for cue in ASCII_CUES)
+    return list((CUE if is_english else _ANY_CUE).finditer(text))
 
 
+def _before_next_question(
+    text: str, cues: list[re.Match[str]], last: "_Found"
+) -> tuple[str, "_Found", tuple[str, ...]]:
+    """The text up to the next question or turn that it goes on with after its first answer, its answer, and what else
+    may be meant."""
+    for heading in headings(text, cues[0].end()):
+        before = text[: heading.start()].rstrip()
+        found = _marked(before, [cue for cue in cues if cue.end() <= len(before)])
+        if found is not None and found[0] is not None:
+            return before, found, ()
+    unmarked = find_heading(text, 0, cues[0].start())
+    if unmarked is not None and unmarked["phrase"] is None and _COMPUTED.search(text, 0, unmarked.start()):
+        before = text[: unmarked.start()].rstrip()
+        guess = _unmarked(before)
+        if guess is not None and guess[0] and last[0]:
+            return before, (guess[0], guess[1], True), (*guess[3], last[0])
+    again = asks_again(text, cues[0].end(), last[1][0]) if len(cues) > 1 else None
+    if again is not None:
+        before = text[:again].rstrip()
+        found = _marked(before, [cue for cue in cues if cue.end() <= len(before)])
+        if found is not None and found[0] is not None and last[0] not in (None, found[0]):
+            return before, found, (last[0] or "",)
+    return text, last, ()
+
+
+def _doubt(text: str, cues: list[re.Match[str]], start: int, end: int) -> str | None:
+    opening = _BOX_OPENING.search(text[:start]) if text[start - 2 : start].strip(" $").endswith("{") else None
+    begin = opening.start() if opening else start
+    announced = [cue for cue in cues if cue.lastgroup in ("prose", "foreign") and cue.end() <= start]
+    is_near = bool(announced) and _SENTENCE_END.search(text, announced[-1].end(), begin) is None
+    if is_denied(text, begin, announced[-1].span() if is_near else None):
+        return "answer denied"
+    closing = _BOX_CLOSING.match(text, end) if opening else None
+    return "answer taken back" if is_taken_back(text, start, closing.end() if closing else end) else None
+
+
+_COMPUTED = re.compile(r"\d[ ]?[-+*/][ ]?\$?[\d.]+[^=\n]{0,20}=")
+_BOX_OPENING = re.compile(r"(?:\\{1,2}(?:boxed|fbox)[ ]?\{[ $]*)+$")
+_BOX_CLOSING = re.compile(r"[ $]*(?:\}[ $]*)+")
 _Found = tuple[str | None, tuple[int, int], bool]
 _Guess = tuple[str | None, tuple[int, int], bool, tuple[str, ...]]
 
 
-def _marked(text: str) -> _Found | None:
-    cues = list(CUE.finditer(text))[-_MAX_CUES:]
+def _marked(text: str, cues: list[re.Match[str]]) -> _Found | None:
+    cues = cues[-_MAX_CUES:]
     verbal: _Found | None = None
     unreadable: _Found | None = None
     for index in range(len(cues) - 1, -1, -1):
         cue = cues[index]
         if cue["box"] is not None:
             return _boxes(text, [c for c in cues[: index + 1] if c["box"] is not None])
+        if cue["tag"] is not None:
+            tagged = _tagged(text, cue.end())
+            if tagged is not None:
+                return tagged
+            continue
         if cue["marker"] is not None:
             start, end = _line(text, cue.end())
             if _is_answer(text[start:end]):
                 return text[start:end], (start, end), False
             if not any(map(str.isalnum, text[start:end])):
                 return None, cue.span(), False
-        found = _after_prose(text, cue.end())
+        found = _after_prose(text, cue.end(), cue.lastgroup == "foreign")
         if found is not None and has_value(found[0] or ""):
             return found
         # "The answer is wanted in meters" is no answer if the computing goes on after it.
@@ -141,6 +216,19 @@ def _marked(text: str) -> _Found | None:
             verbal = verbal or found
             unreadable = unreadable or (None, cue.span(), False)
     return verbal or unreadable
+
+
+def _tagged(text: str, start: int) -> _Found | None:
+    """The answer in `<answer>...</answer>`: all of it, or the value that a sentence in it ends in."""
+    closing = _TAG_END.search(text, start)
+    start, end = _trimmed(text, start, closing.start() if closing else len(text))
+    if not any(map(str.isalnum, text[start:end])):
+        return None, (start, end), False
+    words = len(text[start:end].split())
+    if _is_answer(text[start:end]) or (words <= _MAX_VERBAL and not any(map(str.isdigit, text[start:end]))):
+        return text[start:end], (start, end), False
+    last = last_value(text, start, end, is_answer=True)
+    return (text[slice(*last)] or None, last, True) if last is not None else (None, (start, end), False)
 
 
 def has_value(text: str) -> bool:
@@ -157,9 +245,12 @@ def _line(text: str, start: int) -> tuple[int, int]:
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    begin = start
     while start < end and text[start] in _LEADING_MARKUP + "\n":
         start += 1
-    while end > start and text[end - 1] in " \t\n*_\"'`":
+    # A quotation mark at the end may be a prime.
+    closing = _TRAILING_MARKUP + ("'" if "'" in text[begin:start] else "")
+    while end > start and text[end - 1] in closing:
         end -= 1
     return start, end
 
@@ -180,6 +271,18 @@ _BEFORE_BOX = re.compile(rf"(?:^|[$,;:]|\\\\[(\[]|\b(?:and|or))\s*({_LABEL})$")
 # Boxes with nothing but signs between them belong together; dots stand for text that was left out.
 _SYMBOLS = re.compile(r"\s*[+&|/~-]+\s*")
 _BLANKS = re.compile(r"(?:[ $]|\\[,;:! ]|\\q?quad)*")
+# What stands between the boxes of two parts: `(b)`, `Part 2:`, on a line of its own or at the start of one.
+_PART_LABEL = (
+    r"(?:\**(?:\(?(?:[a-h]|[1-9]|i{1,3}|iv|v)\)|[a-h][.:]"
+    r"|(?:parts?|questions?|problems?)[ ]?\(?(?:[a-h]|[1-9]|i{1,3})\)?|for[ ]part[ ]\w)\**)"
+)
+_NEXT_PART = re.compile(
+    rf"[\s$.,;)\]\\]{{0,12}}\n\s*(?:{_PART_LABEL}[ ]?[:.,)]?(?:[^\n\\]{{0,80}})?|[1-9]\.)[\s$(\[\\]{{0,6}}$",
+    re.IGNORECASE,
+)
+_PART_START = re.compile(rf"^\s*(?:{_PART_LABEL}|[1-9]\.)", re.IGNORECASE | re.MULTILINE)
+_INNER_BOX = re.compile(r"[ $]*\\{1,2}(?:boxed|fbox)[ ]?\{(?P<content>.*)\}[ $]*", re.DOTALL)
+_MAX_NESTED = 4
 _SEPARATORS = r"[\s$.,;]|\\[()\[\],;:! ]|\\q?quad"
 _BETWEEN = re.compile(
     rf"(?:{_SEPARATORS})*"
@@ -189,20 +292,27 @@ _BETWEEN = re.compile(
 
 def _boxes(text: str, cues: list[re.Match[str]]) -> _Found:
     """The last box, with those before it that a list joins to it: by a comma, `and` or `or`, within one sentence."""
+    for outer in cues[-2 : -_MAX_NESTED - 2 : -1]:
+        # `\\boxed{\\fbox{6}}` is one box.
+        around = _group_end(text, outer.end())
+        if around is not None and around > cues[-1].end():
+            cues = [cue for cue in cues if cue.start() <= outer.start()]
     opening = cues[-1].end()
     closing = _group_end(text, opening)
     if closing is None:
         line = _line(text, opening + 1)
         return text[slice(*line)], line, True
     start, end = _trimmed(text, opening + 1, closing)
-    contents = [_labelled(text, cues[-1], text[start:end])]
+    contents = [_labelled(text, cues[-1], _unboxed(text[start:end]))]
     following = cues[-1]
     for cue in reversed(cues[:-1]):
         before = _group_end(text, cue.end())
+        if before is not None and before > following.start():
+            continue
         if before is None or not _joined(text[before + 1 : following.start()][:120]):
             break
         start, content_end = _trimmed(text, cue.end() + 1, before)
-        contents.append(_labelled(text, cue, text[start:content_end]))
+        contents.append(_labelled(text, cue, _unboxed(text[start:content_end])))
         following = cue
     if not any(character.isalnum() or character == "\\" for content in contents for character in content):
         return None, (start, closing + 1), False
@@ -212,12 +322,35 @@ def _boxes(text: str, cues: list[re.Match[str]]) -> _Found:
     return answer, (start, end), False
 
 
+def _unboxed(content: str) -> str:
+    """The content of a box without boxes around all of it."""
+    for _ in range(_MAX_NESTED):
+        inner = _INNER_BOX.fullmatch(content)
+        if inner is None or _group_end(content, inner.start("content") - 1) != inner.end("content"):
+            break
+        content = inner["content"].strip(" $")
+    return content
+
+
 def _joined(between: str) -> bool:
+    if _NEXT_PART.match(between):
+        return True
     if re.search(r"\.\s", between):
         return False
     if _SYMBOLS.fullmatch(between) or _BLANKS.fullmatch(between):
         return True
     return _BETWEEN.fullmatch(between) is not None and re.search(r",|;|\band\b|\bor\b", between) is not None
+
+
+def _parts(text: str, start: int, answer: str | None) -> tuple[str, ...]:
+    """The boxes of a list of parts, from the one at `start` on: `(a) \\boxed{1}`, and `(b) \\boxed{2}` on the next
+    line."""
+    if answer is None or "," not in answer or "\\boxed" not in text[max(0, start - 12) : start]:
+        return ()
+    if _PART_START.search(text, start) is None:
+        return ()
+    boxes = (_group_end(text, cue.end()) for cue in CUE.finditer(text, start - 10) if cue["box"] is not None)
+    return tuple(text[text.rindex("{", 0, end) + 1 : end] for end in boxes if end is not None)
 
 
 def _labelled(text: str, cue: re.Match[str], content: str) -> str:
@@ -227,20 +360,42 @@ def _labelled(text: str, cue: re.Match[str], content: str) -> str:
 
 def _is_answer(text: str) -> bool:
     """Whether `text` is nothing but an answer: a formula, or a number with a few words for its unit."""
+    if not text.isascii() and not _is_foreign_answer(text):
+        return False
     bare = re.sub(r"\\(?:text|mbox|textbf|mathrm|textit|operatorname|begin|end)\s?\{[^{}]*\}", " ", text)
     prose = [word for word in _PROSE.findall(bare) if word.lower() not in _NOT_PROSE]
     if not any(character.isalnum() for character in text) or len(prose) > _MAX_UNIT_WORDS:
         return False
     if not prose:
         return True
-    value = VALUE.match(text)
+    label = _CHOICE_LABEL.match(text)
+    value = VALUE.match(text, label.end() if label else 0)
     if value is None or "\n" in text:
         return False
     return not any(map(str.isdigit, _UNIT_POWER.sub("", text[value.end() :])))
 
 
-def _after_prose(text: str, position: int) -> _Found | None:
-    """The answer in the sentence after "the answer is"."""
+def _is_foreign_answer(text: str) -> bool:
+    """Whether words of other scripts in a text leave it an answer: few of them, and before a number only ones that do
+    not change it."""
+    first = next((index for index, character in enumerate(text) if character.isdigit() or character == "\\"), None)
+    words = [match.group() for match in _FOREIGN_WORDS.finditer(text)]
+    if first is None:
+        return len(words) <= _MAX_VERBAL and sum(map(len, words)) <= _MAX_FOREIGN
+    before = [match.group() for match in _FOREIGN_WORDS.finditer(text, 0, first)]
+    explained = _EXPLAINED.search(text, first)
+    if explained is not None and any(map(str.isdigit, text[explained.end() :])):
+        return False
+    return all(map(leaves, before)) and len(words) <= _MAX_UNIT_WORDS and sum(map(len, words)) <= _MAX_FOREIGN
+
+
+_MAX_FOREIGN = 40
+_EXPLAINED = re.compile(r"(?:[ ]?[^\W\d_]{1,20})?,[ ]?[^\W\d_]{2}")
+
+
+def _after_prose(text: str, position: int, is_foreign: bool) -> _Found | None:
+    """The answer in the sentence after "the answer is". In other languages than English, several numbers in it leave it
+    unreadable."""
     start, end = _sentence(text, position)
     if text[start : start + 4].lower() == "not " or start == end:
         return None
@@ -254,13 +409,17 @@ def _after_prose(text: str, position: int) -> _Found | None:
     if value is not None and COMPOUND.match(text, value.end(), end):
         return text[start:end], (start, end), False
     if value is not None:
+        if is_foreign and any(map(str.isdigit, text[value.end() : end])):
+            # "19, because 20 - 1 = 19"
+            explained = _EXPLAINED.match(text, value.end(), end) is not None
+            return (value.group() if explained else None), value.span(), False
         if not CONTINUES.match(text, value.end(), end):
             return value.group(), value.span(), False
         if not _RESULT.search(text, value.end(), end):
             # "The answer is 5 times 3" leaves the computing to the reader.
             is_short = len(text[start:end].split()) <= _MAX_VERBAL
             return (text[start:end] if is_short else None), (start, end), False
-    last = last_value(text, start, end)
+    last = last_value(text, start, end, is_answer=True)
     if last is not None and last[0] < last[1]:
         return text[slice(*last)], last, True
     if len(text[start:end].split()) <= _MAX_VERBAL:
@@ -278,6 +437,12 @@ def _sentence(text: str, position: int) -> tuple[int, int]:
 
 def _unmarked(text: str) -> _Guess | None:
     start, end = _trimmed(text, 0, len(text))
+    last_line = text.rfind("\n", start, end) + 1
+    sentence = text.rfind(". ", start, end)
+    choice = _CHOICE_LINE.fullmatch(text, max(last_line, sentence + 2 if sentence >= 0 else 0))
+    if choice is not None:
+        span = choice.span("letter" if choice["letter"] else "named")
+        return text[slice(*span)], span, True, ()
     if end - start <= _MAX_SENTENCE:
         verbal = len(text.split()) <= _MAX_VERBAL and not any(c.isdigit() or c in "$\\" for c in text)
         if _is_answer(text[start:end]) or (verbal and any(map(str.isalnum, text))):

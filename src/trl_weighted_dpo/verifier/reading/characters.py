@@ -27,6 +27,9 @@ _SAME = {
     "\uff08": "(",
     "\uff09": ")",
     "\uff03": "#",
+    "\u066b": ".",
+    "\u066c": ",",
+    "\u066a": "%",
     # A mark that cannot be seen still separates: dropping it would glue two numbers into one. Marks that reorder what
     # is seen stay as they are, and make an answer unreadable.
     **dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff", "\x1f"),
@@ -99,3 +102,26 @@ class Squeezed:
     def _place(self, position: int) -> int:
         index = bisect_right(self._places, position)
         return position + (self._shifts[index - 1] if index else 0)
+
+
+COMBINING = "".join(chr(code) for code in range(0x300, 0x1000) if unicodedata.category(chr(code)) in ("Mn", "Mc"))
+"""Marks that are part of the letter before them, as vowels are in Indian scripts; to be used in a character class."""
+
+
+def words_of(text: str) -> str:
+    """Returns the letters and digits of a text with one blank for whatever is between them."""
+    return " ".join("".join(c if c.isalnum() or c in COMBINING else " " for c in text).split())
+
+
+def is_of_another_script(word: str) -> bool:
+    """Whether a word has letters that are neither Latin nor Greek."""
+    return not word.isascii() and any(character > "\u024f" and not _is_greek(character) for character in word)
+
+
+def is_ideographic(character: str) -> bool:
+    """Whether a letter is Chinese, Japanese or Korean, none of which is a variable."""
+    return "\u3040" <= character <= "\u9fff" or "\uac00" <= character <= "\ud7a3"
+
+
+def _is_greek(character: str) -> bool:
+    return "\u0370" <= character <= "\u03ff" or "\u1f00" <= character <= "\u1fff" or not character.isalpha()

@@ -11,6 +11,7 @@ from trl_weighted_dpo.verifier.answers.equivalence import compare_texts
 from trl_weighted_dpo.verifier.findings import Finding, finding
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.answer import CUE, has_value, read_answer
+from trl_weighted_dpo.verifier.reading.continuation import SPECIAL, find_heading, headings
 
 _finding = partial(finding, "structural_integrity")
 
@@ -290,14 +291,6 @@ _LETTER_CUE = re.compile(r"^[ ]{0,8}(?P<marker>\**A\**[ ]?:)", re.IGNORECASE | r
 _MAX_BOX = 2_000
 _MAX_SEGMENT = 600
 
-_QUESTION = re.compile(
-    r"^[ ]{0,20}[#*_>\[(]{0,8}[ ]{0,4}(?:New[ ]{1,4}|Next[ ]{1,4})?"
-    r"(?:Questions?|Problems?|Exercise|Q|Human|User|Instructions?)[ ]{0,4}\#?\d{0,4}[*_\])]{0,3}[ ]{0,4}:",
-    re.MULTILINE,
-)
-_SPECIAL = re.compile(
-    r"<(?:[|\uff5c][A-Za-z_\u2581]{1,30}[|\uff5c]>|/?s>|</?SYS>>|(?:start|end)_of_turn>|(?:eos|bos|pad|unk)>)|\[/?INST\]"
-)
 _ITEM = re.compile(r"\W{0,6}(?:steps?\b|\d{1,3}[.):]\s+\S)", re.IGNORECASE)
 _PART = re.compile(r"\bparts?\b|\([a-d]\)|\b(?:first|second|third|other|sub)[ -]?(?:question|answer)", re.IGNORECASE)
 
@@ -380,12 +373,12 @@ def ending_faults(plain: str, answers: Sequence[Given]) -> Iterator[Finding]:
         yield from _special_tokens(plain)
     if not answers:
         return
-    question = _QUESTION.search(plain, answers[0].span[1])
+    question = find_heading(plain, answers[0].span[1], len(plain))
     if question is not None:
-        # A solution that asks itself questions and answers each has one before its first answer, too.
-        if _QUESTION.search(plain, 0, answers[0].span[1]) is None:
+        asked = next(headings(plain, answers[0].span[1]), None)
+        if asked is not None:
             message = "After its answer, the text goes on with another question."
-            yield _finding("new_question", question.span(), message, found=excerpt(question.group()))
+            yield _finding("new_question", asked.span(), message, found=excerpt(asked.group()))
         answers = [answer for answer in answers if answer.span[1] <= question.start()]
     yield from _changes(plain, answers)
 
@@ -393,7 +386,7 @@ def ending_faults(plain: str, answers: Sequence[Given]) -> Iterator[Finding]:
 def _special_tokens(plain: str) -> Iterator[Finding]:
     ended: re.Match[str] | None = None
     reached = 0
-    for token in _SPECIAL.finditer(plain):
+    for token in SPECIAL.finditer(plain):
         # One at either end of the text is what a chat template leaves.
         if any(map(str.isalnum, plain[reached : token.start()])):
             if ended is not None:

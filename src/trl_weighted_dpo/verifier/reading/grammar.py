@@ -40,7 +40,8 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation: `+ * / ^ neg abs ! %`, a function of `FUNCTIONS`, or `apply f` of an unknown function `f`."""
+    """An operation: `+ * / ^ neg abs ! % floor ceil`, `root` with its degree, a function of `FUNCTIONS`, or `apply f`
+    of an unknown function `f`."""
 
     name: str
     operands: tuple["Node", ...]
@@ -70,6 +71,8 @@ _APPLIED = frozenset("fghFGHPQW")
 _INVERTIBLE = frozenset({"sin", "cos", "tan"})
 _OF_ANGLES = _INVERTIBLE | {"cot", "sec", "csc"}
 _OPENERS = {"(": ")", "{": "}", "[": "]"}
+_ROUNDED = {"floor(": "floor", "ceil(": "ceil"}
+_NOT_CALLED = frozenset({"frac", "binom", "sqrt"})
 
 
 class _Parser:
@@ -197,8 +200,19 @@ class _Parser:
         if token is None:
             return False
         if token.kind == "mark":
-            return token.text in _OPENERS or (token.text.startswith("\\") and token.text != "\\\\")
+            return (
+                token.text in _OPENERS
+                or token.text in _ROUNDED
+                or (token.text.startswith("\\") and token.text != "\\\\")
+            )
         return token.kind in ("number", "name", "word", "function")
+
+    def infix_command(self, above: Node) -> Node:
+        """`1 \\over 2` and `n \\choose k` take all of their group."""
+        name = self.mark("over", "choose")
+        if name is None:
+            return above
+        return Operation("/" if name == "over" else "binom", (above, self.sum()))
 
     def power(self) -> Node:
         self.split_word()
@@ -208,6 +222,8 @@ class _Parser:
                 node = Operation("!", (node,))
             elif self.link("%"):
                 node = Operation("%", (node,))
+            elif self.link("'"):
+                node = Operation("apply '", (node,))
             elif self.takes_angle and self.degrees():
                 node = Operation("*", (node, Operation("/", (Name("pi"), Number(Fraction(180), 0)))))
             elif self.mark("^"):
@@ -258,9 +274,13 @@ class _Parser:
         if token.kind == "function":
             return self.function(token.text)
         if token.kind == "mark" and token.text in _OPENERS:
-            node = self.sum()
+            node = self.infix_command(self.sum())
             self.expect(_OPENERS[token.text])
             return node
+        if token.kind == "mark" and token.text in _ROUNDED:
+            node = self.sum()
+            self.expect(token.text.replace("(", ")"))
+            return Operation(_ROUNDED[token.text], (node,))
         if token.kind == "mark" and token.text == "|":
             node = self.sum()
             self.expect("|")
@@ -274,7 +294,7 @@ class _Parser:
         if self.mark("_") is not None:
             text = f"{text}_{self.subscript()}"
         following = self.peek()
-        if text[0] in _APPLIED and following == Token("mark", "("):
+        if (text[0] in _APPLIED or text.endswith("'")) and following == Token("mark", "("):
             self.position += 1
             operands = [self.sum()]
             while self.mark(","):
@@ -320,7 +340,7 @@ class _Parser:
             if self.mark("[") is not None:
                 root = self.sum()
                 self.expect("]")
-                return Operation("^", (self.argument(), Operation("/", (Number(Fraction(1), 0), root))))
+                return Operation("root", (self.argument(), root))
             token = self.peek()
             if token is not None and token.kind == "number":
                 return Operation("sqrt", (self.atom(),))
@@ -338,13 +358,38 @@ class _Parser:
         self.takes_angle += name in _OF_ANGLES
         if (token := self.peek()) is not None and token.kind == "mark" and token.text in _OPENERS:
             operand = self.atom()
-            if self.starts_factor():
-                raise UnreadableError("ambiguous function argument")
         else:
-            operand, _ = self.implicit_product()
+            operand = self.bare_argument()
         self.takes_angle -= name in _OF_ANGLES
         call = Operation(name, (operand,) if base is None else (operand, base))
         return call if power is None else Operation("^", (call, power))
+
+    def bare_argument(self) -> Node:
+        """The argument of a function without brackets: an implicit product that ends before the next function, as
+        textbooks write `\\sin x\\cos x`.
+
+        After a letter, a root, a fraction, a bracket or the constant e is as often a factor of the whole as of the
+        argument.
+        """
+        mixed = self.mixed_number()
+        if mixed is not None:
+            return mixed
+        factors = [self.power()]
+        while self.starts_factor():
+            token = self.peek()
+            assert token is not None
+            if token.kind == "number":
+                raise UnreadableError("two numbers side by side")
+            if token.kind == "function" and token.text not in _NOT_CALLED:
+                break
+            if (
+                not isinstance(factors[-1], Number)
+                and factors[-1] != Name("pi")
+                and (token.kind not in ("name", "word") or token.text == "e")
+            ):
+                raise UnreadableError("ambiguous function argument")
+            factors.append(self.power())
+        return factors[0] if len(factors) == 1 else Operation("*", tuple(factors))
 
 
 def parse(tokens: Sequence[Token]) -> Node:
@@ -355,7 +400,7 @@ def parse(tokens: Sequence[Token]) -> Node:
         `TooCostlyError`: If they pass `MAX_TOKENS`, `MAX_DEPTH` or `MAX_DIGITS`.
     """
     parser = _Parser(tokens)
-    node = parser.sum()
+    node = parser.infix_command(parser.sum())
     if parser.peek() is not None:
         raise UnreadableError("text after the expression")
     return node

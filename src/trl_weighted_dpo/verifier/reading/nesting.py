@@ -7,8 +7,9 @@ from trl_weighted_dpo.verifier.reading.tokens import Token
 MAX_GROUPS = 8
 """TeX groups around everything that are taken off."""
 
-OPENING = frozenset({"(", "[", "{", "{set"})
-CLOSING = frozenset({")", "]", "}", "set}"})
+BRACKETS = frozenset({"(", "[", "{", "{set"})
+OPENING = BRACKETS | {"floor(", "ceil("}
+CLOSING = frozenset({")", "]", "}", "set}", "floor)", "ceil)"})
 
 
 def is_mark(token: Token, *texts: str) -> bool:

@@ -4,7 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, Operation, parse
-from trl_weighted_dpo.verifier.reading.nesting import CLOSING, OPENING, encloses, is_mark, split, strip, top_level
+from trl_weighted_dpo.verifier.reading.nesting import (
+    BRACKETS,
+    CLOSING,
+    OPENING,
+    encloses,
+    is_mark,
+    split,
+    strip,
+    top_level,
+)
 from trl_weighted_dpo.verifier.reading.quantities import read_quantity
 from trl_weighted_dpo.verifier.reading.tokens import Token, UnreadableError, tidy, tokenize
 
@@ -56,13 +65,15 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A value with the name it was given: `x = 5`, `(x, y) = (1, 2)`, or `x \\in [0, 1]`, then `member` is set.
-    `equation` is the same as an equation of two expressions, where it is one."""
+    """A value with the name it was given: `x = 5`, or `x \\in [0, 1]`, then `member` is set. `equation` is the same as
+    an equation of two expressions, where it is one, and `argument` the bound name of a function: the `t` of
+    `f(t) = t^2`."""
 
     label: str
     value: "Form"
     member: bool = False
     equation: "Relation | None" = None
+    argument: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,12 @@ _MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix",
 _CHOICES = frozenset("ABCDEFGH")
 _CHOICE_WORDS = frozenset({"option", "choice", "answer"})
 _ARTICLES = frozenset({"a", "an", "the"})
+# `42 or more`
+_OPEN_ENDED = frozenset({
+    "more", "less", "fewer", "greater", "higher", "lower", "larger", "smaller", "above", "below", "under", "over",
+    "older", "younger", "later", "earlier", "so", "better", "worse", "longer", "shorter",
+})  # fmt: skip
+_SUCH_THAT = frozenset({"|", ":"})
 _RELATIONS = frozenset({"=", "<", "<=", ">", ">=", "!=", "approx", "in", "equiv"})
 
 
@@ -99,7 +116,12 @@ def read_form(text: str) -> Form:
     Raises:
         `UnreadableError`: If the text is no answer that can be read, or ambiguous, or passes a limit.
     """
-    return _form(tokenize(tidy(text)))
+    return form_of(tokenize(tidy(text)))
+
+
+def form_of(tokens: Sequence[Token]) -> Form:
+    """Returns the form of an answer's tokens; raises as [`read_form`]."""
+    return _form(tokens)
 
 
 def _form(tokens: Sequence[Token], depth: int = 0) -> Form:
@@ -108,7 +130,8 @@ def _form(tokens: Sequence[Token], depth: int = 0) -> Form:
         raise UnreadableError("empty answer")
     if depth > 8:
         raise UnreadableError("nested too deeply")
-    words = _words(tokens)
+    choice = _choice(tokens) if depth == 0 else None
+    words = _words(tokens) if choice is None else None
     if words is not None:
         return _EVERY_NUMBER if words.text in _EVERY_NUMBER_IN_WORDS else words
     if is_mark(tokens[0], "\\mathbb") and [token.text for token in tokens[1:] if not is_mark(token, "{", "}")] == ["R"]:
@@ -117,7 +140,6 @@ def _form(tokens: Sequence[Token], depth: int = 0) -> Form:
     def inner(piece: Sequence[Token]) -> Form:
         return _form(piece, depth + 1)
 
-    choice = _choice(tokens) if depth == 0 else None
     if choice is not None:
         return Choice(choice[0], inner(choice[1]))
     for separators in (frozenset({";"}), frozenset({",", "and"})):
@@ -134,11 +156,26 @@ def _form(tokens: Sequence[Token], depth: int = 0) -> Form:
     if top_level(tokens, frozenset({"pm"})):
         both = [[Token("mark", sign) if is_mark(t, "pm") else t for t in tokens] for sign in "+-"]
         return Many("list", tuple(inner(piece) for piece in both))
-    if tokens[0].kind == "mark" and tokens[0].text in OPENING and encloses(tokens):
+    if tokens[0].kind == "mark" and tokens[0].text in BRACKETS and encloses(tokens):
         bracketed = _bracketed(tokens, inner)
         if bracketed is not None:
             return bracketed
+    compound = _compound(tokens)
+    if compound is not None:
+        return Many("list", tuple(map(inner, compound)))
     return Quantity(*read_quantity(tokens))
+
+
+def _compound(tokens: Sequence[Token]) -> list[Sequence[Token]] | None:
+    """The parts of `1 hour 30 minutes` and `5'10"`: two or three numbers with a unit each."""
+    starts = [index for index, token in enumerate(tokens) if token.kind == "number"]
+    if not 2 <= len(starts) <= 3 or starts[0] != 0 or len(tokens) > 3 * len(starts):
+        return None
+    parts = [tokens[start:end] for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True)]
+    has_units = all(
+        len(part) > 1 and all(token.kind in ("text", "word", "name") for token in part[1:]) for part in parts
+    )
+    return parts if has_units else None
 
 
 def _words(tokens: Sequence[Token]) -> Words | None:
@@ -164,13 +201,16 @@ def _choice(tokens: Sequence[Token]) -> tuple[str, Sequence[Token]] | None:
     start = 1 if is_mark(tokens[0], "(") else 0
     letter = tokens[start] if start < len(tokens) else tokens[0]
     if letter.kind == "text":
-        is_closed, rest = letter.text.endswith(")"), tokens[start + 1 :]
+        is_closed, rest = letter.text.endswith((")", ".")), tokens[start + 1 :]
     else:
         closing = (")",) if start else (")", ".")
         is_closed, rest = len(tokens) > start + 2 and is_mark(tokens[start + 1], *closing), tokens[start + 2 :]
-    name = letter.text.strip("()")
+    name = letter.text.strip("(). ")
     if not is_closed or letter.kind not in ("name", "text") or name not in _CHOICES or not rest:
         return None
+    if letter.kind == "name" and not is_mark(tokens[start + 1], ")") and rest[0].kind in ("text", "word"):
+        # `D. none of these`, but not the initial in `A. B. Smith`.
+        return (name.casefold(), rest) if not any(is_mark(token, ".") for token in rest) else None
     starts_value = rest[0].kind != "mark" or is_mark(rest[0], "$", "\\")
     return (name.casefold(), rest) if starts_value else None
 
@@ -192,6 +232,8 @@ def _listed(pieces: list[Sequence[Token]], inner: Callable[[Sequence[Token]], Fo
     if len(pieces) == 1:
         return inner(pieces[0])
     items = [inner(piece) for piece in pieces]
+    if any(isinstance(item, Words) and item.text in _OPEN_ENDED for item in items):
+        raise UnreadableError("words that change a value")
     first = items[0]
     if isinstance(first, Labelled) and not any(isinstance(item, Labelled | Relation) for item in items[1:]):
         # `n = 1, 2, 3` names the whole list.
@@ -217,8 +259,7 @@ def _related(tokens: Sequence[Token], inner: Callable[[Sequence[Token]], Form]) 
     if set(signs) <= {"=", "approx"}:
         label = _label(sides[0])
         if label is not None and not _mentions(sides[-1], sides[0]):
-            value = inner(sides[-1])
-            return Labelled(label, value, equation=_equation(sides[0], value))
+            return _named(label, sides[0], inner(sides[-1]))
         if not sides[0] or len(sides) > 2 or not any(map(_has_names, sides)):
             return inner(sides[-1])
     if signs == ["in"]:
@@ -228,6 +269,39 @@ def _related(tokens: Sequence[Token], inner: Callable[[Sequence[Token]], Form]) 
     if "in" in signs or "approx" in signs:
         raise UnreadableError("unusual relation")
     return Relation(tuple(inner(side) for side in sides), tuple(signs))
+
+
+def _named(label: str, tokens: Sequence[Token], value: Form) -> Form:
+    """A value with its name; `(x, y) = (1, 2)` names each item."""
+    if isinstance(value, Many) and value.kind == "tuple" and is_mark(tokens[0], "(") and encloses(tokens):
+        names = [_label(strip(piece)) for piece in split(tokens[1:-1], frozenset({","}))]
+        if len(names) == len(value.items) and None not in names:
+            return Many("list", tuple(map(Labelled, [name or "" for name in names], value.items)))
+    index = _index(tokens)
+    if index is not None and isinstance(value, Quantity) and index in _names(value.node):
+        return Labelled(tokens[0].text, value, argument=index)
+    return Labelled(label, value, equation=_equation(tokens, value), argument=_argument(tokens))
+
+
+def _index(tokens: Sequence[Token]) -> str | None:
+    """The `n` of `a_n` and `a_{n}`."""
+    bare = [token for token in tokens if not is_mark(token, "{", "}")]
+    if len(bare) != 3 or not is_mark(bare[1], "_") or bare[0].kind != "name" or bare[2].kind != "name":
+        return None
+    return bare[2].text
+
+
+def _names(node: Node) -> set[str]:
+    if isinstance(node, Name):
+        return {node.text}
+    return set().union(*map(_names, node.operands)) if isinstance(node, Operation) else set()
+
+
+def _argument(tokens: Sequence[Token]) -> str | None:
+    """The name that a function is applied to: the `t` of `f(t)`."""
+    if len(tokens) != 4 or tokens[0].kind != "name" or not is_mark(tokens[1], "(") or tokens[2].kind != "name":
+        return None
+    return tokens[2].text if is_mark(tokens[3], ")") and tokens[2].text.islower() else None
 
 
 def _mentions(value: Sequence[Token], label: Sequence[Token]) -> bool:
@@ -272,8 +346,7 @@ def _label(tokens: Sequence[Token]) -> str | None:
     if names == 0:
         return None
     # A variable that a function is applied to is a bound name: W(n) and W(x) are the same label, P(A) and P(B) are not.
-    applied = len(tokens) == 4 and tokens[0].kind == "name" and is_mark(tokens[1], "(") and tokens[2].text.islower()
-    kept = tokens[:1] if applied else tokens
+    kept = tokens[:1] if _argument(tokens) is not None else tokens
     return "".join(token.text for token in kept if not is_mark(token, "{", "}", "_", "|"))
 
 
@@ -306,8 +379,30 @@ def _bracketed(tokens: Sequence[Token], inner: Callable[[Sequence[Token]], Form]
             raise UnreadableError("unbalanced brackets")
         if not content:
             return Many("set", ())
+        condition = _condition(content)
+        if condition is not None:
+            return inner(condition)
         form = inner(content)
         return Many("set", form.items if isinstance(form, Many) and form.kind == "list" else (form,))
+    return _separated(tokens, content, inner)
+
+
+def _condition(content: Sequence[Token]) -> Sequence[Token] | None:
+    """What `\\{x \\mid x < 3\\}` and `\\{x \\in \\mathbb{R} : x < 3\\}` say of x."""
+    first = next((i for i in top_level(content, _SUCH_THAT)), None)
+    if first is None:
+        return None
+    element = [token.text for token in content[:first] if not is_mark(token, "{", "}")]
+    is_real = element[1:] in ([], ["in", "\\mathbb", "R"], ["in", "R"])
+    if not is_real or content[0].kind != "name" or not top_level(content[first + 1 :], _RELATIONS):
+        return None
+    return content[first + 1 :]
+
+
+def _separated(
+    tokens: Sequence[Token], content: Sequence[Token], inner: Callable[[Sequence[Token]], Form]
+) -> Form | None:
+    opening, closing = tokens[0].text, tokens[-1].text
     separated = [piece for piece in split(content, frozenset({",", ";"})) if piece]
     if len(separated) < 2:
         if (opening, closing) not in {("(", ")"), ("[", "]"), ("{", "}")}:

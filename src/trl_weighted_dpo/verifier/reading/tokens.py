@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from trl_weighted_dpo.verifier.reading.characters import plain
+from trl_weighted_dpo.verifier.reading.characters import COMBINING, is_ideographic, is_of_another_script, plain
+from trl_weighted_dpo.verifier.reading.languages import PERCENT_WORDS, without_verb
 
 MAX_ANSWER_LENGTH = 2_000
 """Characters of an answer that are read at most; a longer one cannot be read."""
@@ -37,6 +38,29 @@ class Token:
 
 _THOUSANDS = re.compile(r"(?<=\d)\s*(?:\{\s*,\s*\}|,\s*\\!)\s*(?=\d)")
 _HALF_OF_DAY = re.compile(r"\b([ap])\. ?m\b\.?", re.IGNORECASE)
+_OCLOCK = re.compile(r"\bo'clock\b", re.IGNORECASE)
+# `1.234,50`, `1.234.567`, `1'234.50` and `1 234,50` can be read in one way only.
+_LOCALE_NUMBER = re.compile(
+    r"(?<![\w.,'])(?P<whole>\d{1,3}(?:\.\d{3})+(?=,\d)|\d{1,3}(?:\.\d{3}){2,}|\d{1,3}(?:'\d{3})+"
+    r"|\d{1,3}(?: \d{3})+(?=,\d))"
+    r"(?:[.,](?P<decimals>\d{1,20}))?(?![.,']?\d)"
+)
+_PRIMES = re.compile(
+    r"\s*\^\s?(?:\{\s?(?P<group>(?:\\prime\s?|'){1,4})\}|(?P<one>\\prime(?![a-z])))|\s?[\u2032\u2033\u2034]"
+)
+_PRIME_SIGNS = {"\u2032": "'", "\u2033": "''", "\u2034": "'''"}
+_PERCENT_WORDS = re.compile(r"\b(?:per|pour|por) (?:cent|ciento|cento)\b", re.IGNORECASE)
+_PERCENT_BEFORE = re.compile(r"\u767e\u5206\u4e4b\s?(\d+(?:\.\d+)?)")
+_NEGATIVE = re.compile(
+    r"\\(?:text|mbox|textrm|mathrm)\s?\{\s?(?:negative|minus)\s?\}"
+    r"|\b(?:negative|minus)(?= ?(?:\\?\$ ?)?(?:\d|\\[dt]?frac|\\sqrt))",
+    re.IGNORECASE,
+)
+# What models put beside an answer to say that it is done. A cross says that it is wrong, and stays unreadable.
+_DONE = re.compile(
+    r"\\(?:checkmark|blacksquare|qed)(?![a-z])"
+    r"|[\u2705\u2714\u2713\u2611\ufe0f\u25a0\u25a1\u220e\u2b50\u2728\U0001f300-\U0001f64f\U0001f680-\U0001faff]"
+)
 _THIN_SPACES = re.compile(r"(?<=\d)\\[,;: ](?=\d)")
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=[a-zA-Z()\[\]{}%$,;!])")
 _SPACING = re.compile(
@@ -54,6 +78,11 @@ def tidy(text: str) -> str:
     if len(text) > MAX_ANSWER_LENGTH:
         raise UnreadableError("answer too long")
     text = _HALF_OF_DAY.sub(r"\1m", plain(text).replace("\n", " "))
+    text = _NEGATIVE.sub("-", _DONE.sub(" ", text))
+    if "'" in text or "prime" in text or not text.isascii():
+        text = _PRIMES.sub(_prime_signs, _OCLOCK.sub("oclock", text))
+        text = _PERCENT_BEFORE.sub(r"\1%", text)
+    text = _PERCENT_WORDS.sub("percent", _LOCALE_NUMBER.sub(_locale_number, text))
     if "\\" in text:
         if "matrix" not in text and "array" not in text:
             text = _DOUBLED_BACKSLASH.sub(r"\\", text)
@@ -62,6 +91,18 @@ def tidy(text: str) -> str:
     elif "{" in text:
         text = _THOUSANDS.sub(",", text)
     return text.strip()
+
+
+def _prime_signs(match: re.Match[str]) -> str:
+    group = match["group"] or match["one"]
+    if group is None:
+        return _PRIME_SIGNS[match.group().strip()]
+    return "'" * (group.count("prime") or group.count("'"))
+
+
+def _locale_number(match: re.Match[str]) -> str:
+    whole = re.sub(r"[.' ]", "", match["whole"])
+    return f"{whole}.{match['decimals']}" if match["decimals"] else whole
 
 
 _MARKS = {
@@ -75,13 +116,17 @@ _MARKS = {
     "\\langle": "(", "\\rangle": ")", "\\lvert": "|", "\\rvert": "|", "\\vert": "|", "\\colon": ":",
     "\\%": "%", "\\$": "$", "\\euro": "\u20ac", "\\pounds": "\u00a3",
     "\\circ": "degree", "\\degree": "degree", "\u00b0": "degree", "\\lbrack": "[", "\\rbrack": "]",
+    "\\mid": "|", "\\over": "over", "\\choose": "choose", "\\lfloor": "floor(", "\u230a": "floor(",
+    "\\rfloor": "floor)", "\u230b": "floor)", "\\lceil": "ceil(", "\u2308": "ceil(", "\\rceil": "ceil)",
+    "\u2309": "ceil)",
+    "\u3001": ",", "\u060c": ",", "\uff1b": ";", "\u3002": ".", "\u0964": ".", "\uff01": "!",
 }  # fmt: skip
 _WORDS = {
     "and": ("mark", "and"), "or": ("mark", "and"),
-    "percent": ("mark", "%"), "pct": ("mark", "%"), "percentage": ("mark", "%"),
+    **dict.fromkeys(PERCENT_WORDS, ("mark", "%")),
     "dollar": ("mark", "$"), "dollars": ("mark", "$"), "usd": ("mark", "$"),
     "euro": ("mark", "\u20ac"), "euros": ("mark", "\u20ac"),
-    "degree": ("mark", "degree"), "degrees": ("mark", "degree"),
+    "degree": ("mark", "degree"), "degrees": ("mark", "degree"), "\u00b0": ("mark", "degree"),
     "pi": ("name", "pi"), "infinity": ("name", "infinity"), "inf": ("name", "infinity"),
 }  # fmt: skip
 _NAMES = {"\\pi": "pi", "\u03c0": "pi", "\\infty": "infinity", "\u221e": "infinity", "\\emptyset": "emptyset",
@@ -143,10 +188,16 @@ FUNCTIONS = frozenset(
         "cosh",
         "tanh",
         "log",
+        "lg",
         "ln",
         "exp",
     ]
 )
+_NAMED_FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|lg|exp"
+_GLUED_FUNCTIONS = re.compile(rf"[a-zA-Z]?(?:(?:{_NAMED_FUNCTIONS})[a-zA-Z])+")
+_GLUED_PIECE = re.compile(rf"(?P<function>{_NAMED_FUNCTIONS})|[a-zA-Z]")
+_LOOK_LIKE_NAMES = frozenset("\u0445\u0443\u0425\u0423")
+_RUNS = re.compile(r"[\u0000-\u024f\u0370-\u03ff\u1f00-\u1fff]+|[^\u0000-\u024f\u0370-\u03ff\u1f00-\u1fff]+")
 _FRACTIONS = frozenset({"dfrac", "tfrac", "cfrac"})
 _LETTER_LIST = re.compile(r"\s*[A-Za-z](?:\s*,\s*[A-Za-z])+\s*")
 _UNIT_LETTERS = frozenset("mgshlLNJWVK")
@@ -169,7 +220,7 @@ _ROMAN = frozenset(
 _DECORATIONS = frozenset(["angle", "triangle", "overline", "vec", "bar", "widehat", "hat", "mathbb", "mathcal"])
 
 _TOKEN = re.compile(
-    rf"(?P<number>{NUMBER})|(?P<command>\\(?:[a-zA-Z]+|.))|(?P<word>[^\W\d_]+)"
+    rf"(?P<number>{NUMBER})|(?P<command>\\(?:[a-zA-Z]+|.))|(?P<word>(?:[^\W\d_][{COMBINING}]*)+)"
     r"|(?P<mark>\*\*|<=|>=|=<|==|!=|~=|\+-|[^\w\s]|_)|(?P<space>\s+)|(?P<other>.)",
     re.DOTALL,
 )
@@ -177,9 +228,14 @@ _LISTS = frozenset({Token("mark", "("), Token("mark", "["), Token("mark", "{set"
 _BEFORE_LISTS = frozenset({",", ";", "=", "in", "cup", "and", "(", "[", "{set", ":"})
 _LIST_END = re.compile(r"\s*(?:[)\]]|\\\}|\\rbrace)")
 _REPEATING = re.compile(r"(\d{0,30})\.(\d{0,30})\s?\\(?:overline|bar|dot)\s?(?:\{\s?(\d{1,30})\s?\}|(\d))")
-_SUPERSCRIPTS = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "0123456789")
-_SUPERSCRIPT = re.compile("[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
-_VULGAR = {"\u00bd": "1/2", "\u2153": "1/3", "\u2154": "2/3", "\u00bc": "1/4", "\u00be": "3/4", "\u215b": "1/8"}
+_RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁱⁿˣʸᵏᵐᵗ", "0123456789+-()inxykmt", strict=True))
+_LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ᵢⱼₖₘₙₓₜ", "0123456789+-()ijkmnxt", strict=True))
+_SCRIPTS = re.compile(f"(?P<raised>[{''.join(_RAISED)}]+)|(?P<lowered>[{''.join(_LOWERED)}]+)")
+_VULGAR = {
+    "\u00bd": "1/2", "\u2153": "1/3", "\u2154": "2/3", "\u00bc": "1/4", "\u00be": "3/4", "\u215b": "1/8",
+    "\u215c": "3/8", "\u215d": "5/8", "\u215e": "7/8", "\u2155": "1/5", "\u2156": "2/5", "\u2157": "3/5",
+    "\u2158": "4/5", "\u2159": "1/6", "\u215a": "5/6",
+}  # fmt: skip
 
 
 def _without_fancy_digits(text: str) -> str:
@@ -187,7 +243,13 @@ def _without_fancy_digits(text: str) -> str:
         return text
     for character, fraction in _VULGAR.items():
         text = text.replace(character, f" {fraction} ")
-    return _SUPERSCRIPT.sub(lambda match: "^{" + match.group().translate(_SUPERSCRIPTS) + "}", text)
+    return _SCRIPTS.sub(_ascii_scripts, text)
+
+
+def _ascii_scripts(match: re.Match[str]) -> str:
+    if match["raised"]:
+        return "^{" + "".join(map(_RAISED.__getitem__, match["raised"])) + "}"
+    return "_{" + "".join(map(_LOWERED.__getitem__, match["lowered"])) + "}"
 
 
 def _repeating_decimal(match: re.Match[str]) -> str:
@@ -222,9 +284,16 @@ def _roman(content: str, after_value: bool) -> list[Token]:
         return []
     if len(words) == 1 and words[0].lower() in _WORDS:
         return [Token(*_WORDS[words[0].lower()])]
+    if len(words) == 1 and words[0] in FUNCTIONS - {"frac", "binom"}:
+        return [Token("function", words[0])]
     if [word for word in words if word != ","] in (["and"], ["or"]):
         return [Token("mark", "and")]
-    if len(words) == 1 and len(words[0]) == 1 and words[0].isalpha():
+    if words[0] in ("and", "or") and after_value:
+        # `5 \\text{ or five}`
+        return [Token("mark", "and"), *_roman(" ".join(words[1:]), False)]
+    if words[-1] in ("and", "or") and after_value and len(words) > 1:
+        return [Token("text", " ".join(content.split()[:-1])), Token("mark", "and")]
+    if len(words) == 1 and len(words[0]) == 1 and words[0].isalpha() and not is_ideographic(words[0]):
         return [Token("text" if after_value and words[0] in _UNIT_LETTERS else "name", words[0])]
     if words == [","] or words == [";"]:
         return [Token("mark", words[0])]
@@ -236,15 +305,33 @@ def _word(word: str, after_number: bool) -> list[Token]:
     if lowered in _WORDS:
         return [Token(*_WORDS[lowered])]
     if word in FUNCTIONS - {"frac", "binom"}:
-        return [Token("function", word)]
+        return [Token("function", "log" if word == "lg" else word)]
+    if is_of_another_script(word):
+        return _foreign(word, after_number)
     if len(word) == 1:
         return [Token("name", _NAMES.get(word, word))]
+    if _GLUED_FUNCTIONS.fullmatch(word):
+        # `sinx`, `sinxcosx`
+        pieces = (match for match in _GLUED_PIECE.finditer(word))
+        return [Token("function" if match["function"] else "name", match.group()) for match in pieces]
     if after_number:
         for conjunction in ("and", "or"):
             # `x=1orx=2`: the conjunction is glued to the number before it.
             if word.startswith(conjunction):
                 return [Token("mark", "and"), *_word(word[len(conjunction) :], False)]
     return [Token("word", word)]
+
+
+def _foreign(word: str, after_number: bool) -> list[Token]:
+    """A word with letters of other scripts: in roman, as a unit or an answer in words is. One letter that stands alone
+    may be a variable, as Cyrillic ones that look like Latin ones are after a number, too."""
+    if len(word) == 1 and (word in _LOOK_LIKE_NAMES or not after_number) and not is_ideographic(word):
+        return [Token("name", word)]
+    tokens: list[Token] = []
+    for run in _RUNS.finditer(without_verb(word)):
+        foreign = is_of_another_script(run.group())
+        tokens += [Token("text", run.group())] if foreign else _word(run.group(), after_number)
+    return tokens
 
 
 def tokenize(text: str) -> list[Token]:
@@ -256,7 +343,7 @@ def tokenize(text: str) -> list[Token]:
     text = _REPEATING.sub(_repeating_decimal, _without_fancy_digits(text))
     tokens: list[Token] = []
     position = 0
-    after_number = False
+    after_number = quoted = False
     while position < len(text):
         match = _TOKEN.match(text, position)
         assert match is not None
@@ -281,12 +368,37 @@ def tokenize(text: str) -> list[Token]:
                 tokens += [Token("mark", "\\mathbb"), Token("name", "R")]
             elif piece == "$" and not _is_currency(text, match.start()):
                 pass
-            elif piece not in "~'\"`":
+            elif piece in "'\"":
+                quoted = _quote(text, piece, position, tokens, quoted)
+            elif piece not in "~`":
                 tokens.append(Token("mark", _MARKS.get(piece, piece)))
         elif kind == "other":
             raise UnreadableError("unknown character")
         after_number = kind == "number"
     return tokens
+
+
+def _quote(text: str, sign: str, position: int, tokens: list[Token], quoted: bool) -> bool:
+    """Adds what a quotation mark before `position` says to `tokens`: a prime is part of the name before it, and the
+    minutes or feet of a number. Returns whether a quotation is open."""
+    before, following = text[position - 2 : position - 1], text[position : position + 1]
+    last = tokens[-1] if tokens else None
+    if (
+        quoted
+        or last is None
+        or not (before.isalnum() or before in (")", "}", "'"))
+        or (following.isalpha() and before.isalpha() and (last.kind != "name" or following.islower()))
+    ):
+        return not quoted and not before.isalnum()
+    if last.kind == "number" or (last.kind == "text" and last.text[:1] in "\u2032\u2033"):
+        tokens.append(Token("text", "\u2032" if sign == "'" else "\u2033"))
+        if sign == "'" and last == tokens[-1]:
+            tokens[-2:] = [Token("text", "\u2033")]
+    elif sign == "'" and last.kind == "name":
+        tokens[-1] = Token("name", last.text + sign)
+    elif sign == "'" and last.kind == "mark":
+        tokens.append(Token("mark", sign))
+    return False
 
 
 def _numbers(text: str, match: re.Match[str], before: list[Token]) -> list[Token]:
@@ -317,7 +429,7 @@ def _command(text: str, command: str, position: int, after_value: bool) -> tuple
     if command in _NAMES:
         return [Token("name", _NAMES[command])], position
     if name in FUNCTIONS:
-        return [Token("function", name)], position
+        return [Token("function", "log" if name == "lg" else name)], position
     if name in _FRACTIONS:
         return [Token("function", "frac")], position
     if name in GREEK:

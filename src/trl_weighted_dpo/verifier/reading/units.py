@@ -29,11 +29,12 @@ _SPELLINGS = {
 }
 
 
+_SIGNS = frozenset("$/\u20ac\u00a3\u00a5\u20b9\u2032\u2033\u00a2\u20bd")
+
+
 def unit_name(tokens: Sequence[Token]) -> str:
     """Returns the unit that `tokens` write, lower-cased, in the singular and in one spelling; "" for none."""
-    words = " ".join(
-        "".join(c if c.isalnum() or c in "$/\u20ac\u00a3\u00a5\u20b9" else " " for c in token.text) for token in tokens
-    ).split()
+    words = " ".join("".join(c if c.isalnum() or c in _SIGNS else " " for c in token.text) for token in tokens).split()
     spelled = []
     for word in words:
         spelled.append(singular(word.casefold()))

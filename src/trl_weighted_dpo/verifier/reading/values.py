@@ -2,6 +2,7 @@
 
 import re
 
+from trl_weighted_dpo.verifier.reading.languages import CHANGES, alternatives
 from trl_weighted_dpo.verifier.reading.tokens import NUMBER
 
 _TAIL = 4_000
@@ -14,25 +15,38 @@ MATH = re.compile(
 PERCENT = r"(?:\\?%|percent\b|pct\b|percentage\b)"
 _SIGN = r"(?:(?<![\w)\]}])[-+])?"
 VALUE = re.compile(
-    rf"(?<![\w.^]){_SIGN}(?:(?:\\?\$|[\u20ac\u00a3])[ ]?)?{_SIGN}(?:{NUMBER})"
+    rf"(?<![A-Za-z0-9_\u00aa-\u03ff\u0400-\u052f.^]){_SIGN}(?:(?:\\?\$|[\u20ac\u00a3])[ ]?)?{_SIGN}(?:{NUMBER})"
     rf"(?:[ ]\d+(?=[ ]?/))?(?:(?:[ ]?/[ ]?|,|:)\d+)*(?:\.\d+)?(?:[ ]?{PERCENT})?",
     re.IGNORECASE,
 )
 # What follows a value that is only the beginning of something longer.
 CONTINUES = re.compile(
-    r"[\w^!(]|[ ]?[+*^=<>][ ]?[\w(\\$]|[ ]?/[ ]?(?:[\d_(\\$]|[A-Za-z](?![A-Za-z]))"
+    r"[A-Za-z0-9_\u00aa-\u03ff\u2070-\u209c^!(]|[ ]?[+*^=<>][ ]?[\w(\\$]|[ ]?/[ ]?(?:[\d_(\\$]|[A-Za-z](?![A-Za-z]))"
     r"|[ ]?-[ ]?(?:[\d(\\$]|[a-zA-Z]\b)|[ ]?\\"
     r"|[ ](?:times|plus|minus|x|over|to|divided[ ]by|of)[ ][\d$\\(]|[.,:]\d"
     r"|[ ](?:more|less|fewer)[ ](?:[a-z]{1,20}[ ])?than[ ]\$?\d|[ ](?:squared|cubed)\b"
+    r"|[ ](?:or|and)[ ](?:more|less|fewer|above|below|greater|higher|lower|over|under|up)\b|[ ]at[ ](?:least|most)\b"
     r"|[ ](?:degrees[ ])?below[ ]zero|[ ](?:out[ ]of|in)[ ]\d"
 )
 # What stands before a value that is not meant itself.
 _NOT_ITSELF = re.compile(
     r"(?:(?<!\w)1[ ]in|\d[ ]out[ ]of|\b(?:not|negative|times|plus|minus|(?:divided|multiplied)[ ]by|half(?:[ ]of)?"
-    r"|twice|double|triple|between|(?:less|more|fewer|greater|smaller|larger|higher|lower|other|rather)[ ]than))"
-    r"[ ]\\?\$?$",
+    r"|twice|double|triple|between|(?:less|more|fewer|greater|smaller|larger|higher|lower|other|rather)[ ]than"
+    r"|at[ ](?:least|most)|up[ ]to|divisible[ ]by|\w+n't"
+    r"|(?:increased|decreased|reduced|raised)[ ](?:by|to[ ]the[ ]power[ ]of)|exceeds|(?<!equal[ ])(?<!equals[ ])unlike"
+    r"|(?:squares?|cubes?|roots?|powers?|factors?|divisors?|multiples?|reciprocals?|inverses?|opposites?|negatives?|halves"
+    r"|thirds?|quarters?|fourths?|fifths?|sixths?|eighths?|tenths?|percent|fractions?|parts?|portions?|logarithms?|logs?"
+    r"|factorials?|remainders?|digits|complements?|squared|value)[ ]of)(?:[ ](?:the|a|an|number|exactly|about))*)"
+    r"[ ]\**\\?\$?$",
     re.IGNORECASE,
 )
+# The same where a sentence has said that it gives the answer.
+_BOUNDS = re.compile(
+    r"\b(?:over|under|above|below|beyond|past|within|until|except|without)(?:[ ](?:the|a|an|number))*[ ]\**\\?\$?$",
+    re.IGNORECASE,
+)
+_NOT_ITSELF_ABROAD = re.compile(rf"(?<![A-Za-z\u00c0-\u052f]){alternatives(CHANGES)}[ ]?\**\\?\$?$", re.IGNORECASE)
+_LAST_WORDS_ABROAD = frozenset(phrase.rpartition(" ")[2] for phrase in CHANGES)
 _HYPHENATED = re.compile(r"-[A-Za-z]{2}")
 _GLUED_UNIT = re.compile(
     r"(?:[ck]?m|mm|[km]?g|lbs?|oz|m?[lL]|ft|in|mi|mph|h|hrs?|mins?|s|secs?|[ap]m|th|st|nd|rd)"
@@ -52,9 +66,10 @@ _VERB_BEFORE = re.compile(r"(?:\b(?:is|are|equals)|[=:])[ ]*(?:\\\(|\\?\$)?[ ]*$
 _SENTENCE_START = re.compile(r"[.!?]\s+(?=[A-Z])|\n")
 
 
-def last_value(text: str, start: int, end: int) -> tuple[int, int] | None:
+def last_value(text: str, start: int, end: int, is_answer: bool = False) -> tuple[int, int] | None:
     """The span of the last formula or number, whichever ends later; empty if it or a number after it is part of
-    something longer, which is no value of its own."""
+    something longer, which is no value of its own. `is_answer` says that the text has announced an answer, of which
+    "over 42" is none."""
     last: tuple[int, int] | None = None
     for pattern in (MATH, VALUE):
         for match in pattern.finditer(text, start, end):
@@ -65,13 +80,24 @@ def last_value(text: str, start: int, end: int) -> tuple[int, int] | None:
     tail = tail[glued.end() :] if glued else tail
     if any(map(str.isdigit, tail)) or (last is not None and CONTINUES.match(tail)):
         return end, end
+    before = text[max(start, last[0] - 40) : last[0]] if last is not None else ""
     if last is not None and (
-        _NOT_ITSELF.search(text, max(start, last[0] - 24), last[0])
+        _is_changed(before)
+        or (is_answer and _BOUNDS.search(before))
         # The name in "no $y$-intercept".
         or (_HYPHENATED.match(tail) and not any(map(str.isdigit, text[slice(*last)])))
     ):
         return end, end
     return _whole(text, last, start, end) if last is not None else None
+
+
+def _is_changed(before: str) -> bool:
+    """Whether the words before a value make it another one, or none."""
+    if _NOT_ITSELF.search(before):
+        return True
+    last_word = before.rstrip(" *\\$").rpartition(" ")[2].lower()
+    is_abroad = last_word in _LAST_WORDS_ABROAD or not last_word.isascii()
+    return is_abroad and _NOT_ITSELF_ABROAD.search(before) is not None
 
 
 def _whole(text: str, last: tuple[int, int], start: int, end: int) -> tuple[int, int]:

@@ -88,7 +88,7 @@ def new_label(text: str) -> re.Match[str] | None:
 
 def is_name(word: str) -> bool:
     """Whether a word is the name of a quantity: one letter, with digits or a subscript or without, or a Greek one."""
-    return len(word) == 1 or word[1] == "_" or word in _LETTERS or word[1:].isdigit()
+    return len(word) == 1 or word[1:2] == "_" or word in _LETTERS or word[1:].isdigit()
 
 
 def is_operand_name(word: str) -> bool:

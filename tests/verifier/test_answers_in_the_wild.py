@@ -1,0 +1,30 @@
+import pytest
+
+from tests.verifier.answers_in_the_wild import KINDS, PARAPHRASED
+from trl_weighted_dpo.verifier import MathVerifier
+
+VERDICTS = {"C": "correct", "I": "incorrect", "U": "undecided"}
+ROWS = [
+    pytest.param(*row, id=f"{kind}: {row[1][-40:]!r}")
+    for table in (KINDS, PARAPHRASED)
+    for kind, rows in table.items()
+    for row in rows
+]
+
+
+@pytest.fixture(scope="module")
+def verifier():
+    with MathVerifier(timeout=60) as verifier:
+        yield verifier
+
+
+@pytest.mark.parametrize(("reference", "solution", "verdicts"), ROWS)
+def test_verdicts(verifier: MathVerifier, reference: str, solution: str, verdicts: str) -> None:
+    profile = verifier.verify("", solution, reference)
+
+    assert profile.verdict.value in [VERDICTS[letter] for letter in verdicts], (profile.reason, profile.answer)
+
+
+def test_both_tables_have_every_kind() -> None:
+    assert KINDS.keys() == PARAPHRASED.keys()
+    assert all(len(rows) >= 10 for table in (KINDS, PARAPHRASED) for rows in table.values())
