@@ -36,7 +36,7 @@ def test_a_solution_is_flagged_from_a_score_of_one_half_on(value, flagged):
     pool_row = row(RIGHT, NEAR_MISS)
     pool_row["candidates"][0]["profile"] = profile
 
-    assert [one.flagged for one in assess_row(pool_row, VERIFIER, AssessmentConfig())][0] is flagged
+    assert assess_row(pool_row, VERIFIER, AssessmentConfig())[0].flagged is flagged
 
 
 def test_terciles_of_the_pool_are_the_bands():

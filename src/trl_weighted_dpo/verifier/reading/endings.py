@@ -20,14 +20,14 @@ _MAX_SEGMENT = 600
 
 _QUESTION = re.compile(
     r"^[ ]{0,20}[#*_>\[(]{0,8}[ ]{0,4}(?:New[ ]{1,4}|Next[ ]{1,4})?"
-    r"(?:Questions?|Problems?|Exercise|Q|Human|User|Instructions?)[ ]{0,4}\#?\d{0,4}[*_\])]{0,3}[ ]{0,4}:",
+    r"(?:Questions?|Problems?|Q|Human|User)[ ]{0,4}\#?\d{0,4}[*_\])]{0,3}[ ]{0,4}:",
     re.MULTILINE,
 )
 _SPECIAL = re.compile(
     r"<(?:[|\uff5c][A-Za-z_\u2581]{1,30}[|\uff5c]>|/?s>|</?SYS>>|(?:start|end)_of_turn>|(?:eos|bos|pad|unk)>)|\[/?INST\]"
 )
 _ITEM = re.compile(r"\W{0,6}(?:steps?\b|\d{1,3}[.):]\s+\S)", re.IGNORECASE)
-_PART = re.compile(r"\bparts?\b|\([a-d]\)|\b(?:first|second|third|other|sub)[ -]?(?:question|answer)", re.IGNORECASE)
+_PART = re.compile(r"\bparts?\b|\([a-d]\)|\b(?:first|second|other)[ -]?(?:question|answer)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
