@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.mutations import Row, mutated
+from benchmarks.text_mutations import Row, mutated
 from tests.verifier.true_arithmetic import NOTATIONS
 from tests.verifier.worked import any_worked
 

@@ -81,6 +81,41 @@ def test_weights_at_their_bounds_come_from_the_summary():
     assert "45% of the normalised raw weights sit at weight_clip_min and 10% at" in findings["weights_at_bounds"].seen
 
 
+FALLING = {"loss": lambda place: 1.0 if place < 0.5 else 0.9, "displacement__chosen_delta": -0.2}
+# Changes of a healthy history with which a sign is just seen, and just not.
+EDGES = {
+    "the loss falls 5 %": ("displacement", dict(FALLING, count=6), "loss",
+                           lambda place: 1.0 if place < 0.5 else 0.949, lambda place: 1.0 if place < 0.5 else 0.951),
+    "0.05 nats a token": ("displacement", dict(FALLING, count=6), "displacement__chosen_delta", -0.0501, -0.0499),
+    "half of the pairs": ("displacement", dict(FALLING, count=6), "displacement__frac_below_ref", 0.5, 0.499),
+    "six logs": ("displacement", FALLING, "count", 6, 5),
+    "an effective sample size of a quarter": ("ess_collapse", {}, "weights__ess_run", 0.2499, 0.25),
+    "64 pairs": ("ess_collapse", {"weights__ess_run": 0.1, "every": 1}, "count", 8, 7),
+    "ten steps": ("saturated_start", {"rewards__accuracies": 1.0, "rewards__margins": 0.5}, "every", 10, 11),
+    "95 % accurate": ("saturated_start", {"rewards__margins": 0.5}, "rewards__accuracies", 0.95, 0.949),
+    "a margin of 0.1": ("saturated_start", {"rewards__accuracies": 1.0}, "rewards__margins", 0.1, 0.099),
+    "a reward of 20": ("rewards_exploding", {"count": 3, "rewards__rejected": 0.0}, "rewards__chosen", -20.0, -19.9),
+    "a margin of 20": ("rewards_exploding", {"count": 3, "rewards__rejected": 10.0}, "rewards__chosen", -10.0, -9.9),
+    "three logs": ("rewards_exploding", {"rewards__chosen": 30.0}, "count", 3, 2),
+    "lengths move 30 %": ("length_drift", {}, "lengths__chosen",
+                          lambda place: 100 if place < 0.5 else 130, lambda place: 100 if place < 0.5 else 129),
+    "256 pairs in three logs": ("length_drift", {"count": 6, "lengths__chosen": lambda place: 100 + 60 * (place > 0.5)},
+                                "every", 11, 10),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_a_sign_is_seen_from_its_documented_limit_on(name):
+    signature, changes, edge, seen, silent = EDGES[name]
+    assert list(found(history(**{**changes, edge: seen}))) == [signature]
+    assert found(history(**{**changes, edge: silent})) == {}
+
+
+def test_half_of_the_weights_at_their_bounds_are_told():
+    assert list(found(history(3), record=weighting(0.3, 0.2))) == ["weights_at_bounds"]
+    assert found(history(3), record=weighting(0.3, 0.199)) == {}
+
+
 HEALTHY_RUNS = {
     "as it should be": history(),
     "chosen falls little": history(displacement__chosen_delta=lambda place: -0.045 * place),

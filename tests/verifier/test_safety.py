@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.fuzz_verifier import Tally, check, made_up
-from benchmarks.mutations import mutated
+from benchmarks.text_mutations import mutated
 
 import trl_weighted_dpo.verifier
 from tests.verifier.hostile import COSTLY, LONG_TEXT, STRANGE, executed

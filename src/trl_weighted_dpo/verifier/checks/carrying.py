@@ -24,18 +24,15 @@ _MAX_VALUES = 7
 _MAX_MENTIONS = 600
 _OPERANDS = 12
 _NEAR = 5
-_CHANGING = re.compile(
-    r"\b(?:remaining|remainder|left|rest|new|now|current|balance|so far|after|next|updated|running|per|each|average)\b"
-)
+_CHANGING = re.compile(r"\b(?:remaining|left|new|now|after|per|each|average)\b")
 _NEARBY = 40
 ROUNDING = re.compile(
-    r"\b(?:round|approx|about|nearest|whole|full|complete|can't|cannot|can not|only|at most|at least|maximum|partial|"
-    r"fraction|roughly|less than|integer)|\u2248|\\approx|\\l?floor|\\l?ceil",
+    r"\b(?:round|approx|about|nearest|whole|only|at most|at least|integer)|\u2248|\\approx",
     re.IGNORECASE,
 )
 _IS_RESULT = re.compile(r"[=>~\u2248][ $\\]{0,3}$")
 _THEREFORE = re.compile(
-    r"[\s\w.,;:)$\\]{0,30}\b(?:so|therefore|thus|hence|means|meaning|giving|leaving|which is)\b[^\n]{0,40}",
+    r"[\s\w.,;:)$\\]{0,30}\b(?:so|therefore|thus|hence|means|which is)\b[^\n]{0,40}",
     re.IGNORECASE,
 )
 

@@ -9,9 +9,8 @@ _FAMILIES: tuple[dict[str, Fraction], ...] = tuple(
     {unit: Fraction(size) for unit, size in family.items()}
     for family in (
         {
-            "second": "1", "minute": "60", "hour": "3600", "day": "86400", "night": "86400", "week": "604800",
-            "fortnight": "1209600", "month": "2592000", "year": "31536000", "decade": "315360000",
-            "century": "3153600000", "quarter": "900",
+            "second": "1", "minute": "60", "hour": "3600", "day": "86400", "week": "604800", "month": "2592000",
+            "year": "31536000", "quarter": "900",
         },
         {
             "mm": "0.1", "cm": "1", "inch": "2.54", "foot": "30.48", "yard": "91.44", "m": "100", "km": "100000",
@@ -19,16 +18,15 @@ _FAMILIES: tuple[dict[str, Fraction], ...] = tuple(
         },
         {
             "mg": "0.001", "g": "1", "ounce": "28.35", "oz": "28.35", "lb": "453.6", "kg": "1000", "ton": "1000000",
-            "tonne": "1000000", "stone": "6350",
         },
         {
             "ml": "1", "milliliter": "1", "teaspoon": "5", "tablespoon": "15", "cup": "240", "pint": "480",
             "quart": "960", "l": "1000", "liter": "1000", "gallon": "3840",
         },
-        {"penny": "1", "pennie": "1", "cent": "1", "nickel": "5", "dime": "10", "quarter": "25", "dollar": "100"},
+        {"penny": "1", "cent": "1", "nickel": "5", "dime": "10", "quarter": "25", "dollar": "100"},
         {"watt": "1", "w": "1", "kw": "1000", "kilowatt": "1000"},
         {"byte": "1", "kb": "1000", "mb": "1000000", "gb": "1000000000", "tb": "1000000000000"},
-        {"piece": "1", "item": "1", "egg": "1", "pair": "2", "dozen": "12", "score": "20", "gross": "144"},
+        {"egg": "1", "pair": "2", "dozen": "12"},
     )
 )  # fmt: skip
 _OTHER_RATIOS: dict[str, tuple[int, ...]] = {
@@ -37,7 +35,7 @@ _OTHER_RATIOS: dict[str, tuple[int, ...]] = {
     "day": (5, 7, 12, 24, 28, 29, 30, 31, 52, 360, 364, 365, 366), "hour": (12, 24, 60), "minute": (60,),
     "lb": (16, 2_000), "ton": (2_000, 2_240), "gallon": (4, 8, 16, 128), "quart": (2, 4, 32), "cup": (8, 16),
     "pint": (2, 8, 16), "byte": (1_024,), "kb": (1_024,), "mb": (1_024,), "gb": (1_024,), "tb": (1_024,),
-    "decade": (10,), "century": (100,), "dozen": (12,), "tablespoon": (3, 16), "teaspoon": (3, 6, 48),
+    "dozen": (12,), "tablespoon": (3, 16), "teaspoon": (3, 6, 48),
 }  # fmt: skip
 _COMMON = frozenset({
     "second", "minute", "hour", "day", "week", "year", "mm", "cm", "inch", "foot", "yard", "m", "km", "mile", "mg",

@@ -16,37 +16,29 @@ from trl_weighted_dpo.verifier.reading.units import singular
 
 # All but `_MANY` are searched in lower case, which takes half the time of searching in either case.
 _AMOUNT_ASKED = re.compile(
-    r"\bhow (?:many|much|old|long|far|tall|heavy|big)\b"
-    r"|\b(?:what|calculate|find|determine)\b[^.?,]{0,20}"
-    r"\b(?:total|number|amount|cost|price|age|weight|length|distance|time)\b",
+    r"\bhow (?:many|much|old|long|far)\b|\b(?:what|calculate|find|determine)\b[^.?,]{0,20}"
+    r"\b(?:total|number|amount|cost|price|age|distance|time)\b",
 )
 # Where less than nothing has a meaning, or the numbers count nothing.
 _SIGNED = re.compile(
-    r"\b(?:profits?|loss|loses? money|temperatures?|degrees|celsius|fahrenheit|below|differences?|net|balance|debts?"
-    r"|owes?|negative|coordinates?|elevation|altitude|sea level|integers?|real|variable|equation)\b"
+    r"\b(?:profits?|loss|temperatures?|degrees|below|differences?|net|owes?|negative|coordinates?|integers?|equation)\b"
     r"|[=\\^]|(?<![\w-])-\d",
 )
 _MANY = re.compile(
-    r"\bhow many (?:more |fewer |less |total |other |of (?:the |these |those )?|new |different |extra |additional )?"
-    r"(?:[a-z]+ )?([a-z]+)\b",
+    r"\bhow many (?:more |total |other |of (?:the |these |those )?)?(?:[a-z]+ )?([a-z]+)\b",
     re.IGNORECASE,
 )
-_ON_AVERAGE = re.compile(r"\b(?:average|mean|expected|per|rate|estimat\w*|approx\w*|ratio|round\w*|nearest)\b")
+_ON_AVERAGE = re.compile(r"\b(?:average|mean|expected|per|rate|round\w*)\b")
 _WHOLE = frozenset([
     "people", "person", "child", "children", "kid", "student", "pupil", "boy", "girl", "man", "men", "woman", "women",
-    "friend", "guest", "player", "customer", "employee", "worker", "teacher", "passenger", "member", "participant",
-    "visitor", "classmate", "adult", "baby", "parent", "sister", "brother", "sibling", "doctor", "nurse", "soldier",
-    "actor", "dancer", "singer", "runner", "car", "bus", "truck", "bike", "bicycle", "train", "plane", "dog", "cat",
-    "cow", "horse", "pig", "sheep", "goat", "bird", "chicken", "duck", "hen", "rabbit", "fish", "puppy", "kitten",
-    "animal", "pet", "egg", "coin", "ticket", "stamp", "sticker", "marble", "button", "doll", "toy", "card",
-    "balloon", "email", "letter", "gun", "pencil", "pen", "crayon", "shirt", "chair", "trophy", "medal", "key",
-    "spider", "ant", "bee", "butterfly",
+    "friend", "guest", "player", "customer", "worker", "car", "bus", "dog", "cat", "bird", "animal", "egg", "coin",
+    "ticket", "email", "gun",
 ])  # fmt: skip
 _SHARE_ASKED = re.compile(
-    r"\bwhat (?:percent(?:age)?|fraction|share) of (?:the|his|her|their|its|all|these|those|students|people)\b",
+    r"\bwhat (?:percent(?:age)?|fraction) of (?:the|his|her|their|all|people)\b",
 )
 _GROWTH = re.compile(
-    r"\b(?:increas\w*|more|greater|growth|grow\w*|profit|gain\w*|mark\w*|original\w*|larger|higher|rise|rose|compar\w*)\b",
+    r"\b(?:increas\w*|more|greater|profit|gain\w*|original\w*|compar\w*)\b",
 )
 _PROBABILITY = re.compile(r"\bprobab|\bchances?\b|\blikelihood\b")
 

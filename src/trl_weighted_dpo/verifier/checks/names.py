@@ -23,15 +23,14 @@ _ROUNDED = Fraction(1, 50)
 
 # What makes an equation a trial, a case, a choice or a point and no lasting fact.
 _PASSING = re.compile(
-    r"\b(?:if|when|whenever|where|cases?|suppose|assum\w*|tr(?:y|ies|ying)|test\w*|at|or|plug\w*|set(?! up\b)|setting"
-    r"|consider|guess|either|possib\w*|contradict\w*|mod(?:ulo)?|let(?!'?s\b| us\b)|check\w*|verif\w*|example|new"
+    r"\b(?:if|when|where|cases?|suppose|assum\w*|tr(?:y|ies|ying)|test\w*|at|or|set(?! up\b)|setting"
+    r"|mod(?:ulo)?|let(?!'?s\b| us\b)|check\w*|verif\w*|new"
     r"|(?<!solve )(?<!solving )(?<!equation )(?<!expression )(?<!formula )for)\b|\\[pb]mod",
     re.IGNORECASE,
 )
 # Where a name may begin to stand for something else.
 _ANEW = re.compile(
-    r"\blet(?!'?s (?!denote|say|call|define|assume|use))"
-    r"|\b(?:denote|define|case|scenario|method|approach|option|alternatively|similarly|another|part \(?[a-e1-9]"
+    r"\blet(?!'?s (?!denote|say|call|define|assume|use))|\b(?:denote|define|case|method|another|part \(?[a-e1-9]"
     r"|ago|later|in \w{1,8} (?:years|months|weeks|days|hours))\b",
     re.IGNORECASE,
 )

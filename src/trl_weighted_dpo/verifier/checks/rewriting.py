@@ -17,11 +17,9 @@ _GAP = re.compile(
     r"[$\\\])]{0,3}(?:(?: ?/ ?| )[a-z]{1,20}){0,5}[\s.*$\\()\[\]\u2022-]{0,12}"
     r"(?:(?:[Ss]o|[Tt]hus|[Tt]herefore|[Hh]ence),? )?"
 )
-_STOPS = re.compile(
-    r"\b(?:or|and|if|when|after|but|new|now|then|remaining|where|let|for|plus|minus|times|with)\b", re.I
-)
+_STOPS = re.compile(r"\b(?:or|and|if|when|after|but|now|then|for|plus|minus|times|with)\b", re.I)
 _SOLVING = re.compile(
-    r"subtract|add|divid|multipl|isolat|solv|simplif|both sides|combin|distribut|expand|rearrang|we get|gives|becomes"
+    r"subtract|add|divid|multipl|solv|simplif|both sides|combin|we get"
     r"|so\b|thus|therefore|hence|which means|\A[\s.$\\()\[\],;*\u2022-]{1,20}\Z",
     re.IGNORECASE,
 )

@@ -26,8 +26,8 @@ _PLACES = 2
 _NEARLY = Fraction(1, 100)
 _CALCULATOR = re.compile(r"<<[^<>]{0,400}>>")
 _TAKEN_BACK = re.compile(
-    r"[\s.,;:!?*$\\)\]-]{0,6}(?:but |no,? |oh,? )?(?:wait|hmm|oops|actually|sorry|(?:that|this|which)(?:'s| is| was) "
-    r"(?:wrong|not right|not correct|incorrect|false|a mistake|an error)|let me (?:re|correct|check))\b",
+    r"[\s.,;:!?*$\\)\]-]{0,6}(?:but |no,? )?(?:wait|hmm|actually|(?:that|this|which)(?:'s| is| was) "
+    r"(?:wrong|false)|let me (?:re|correct|check))\b",
     re.IGNORECASE,
 )
 _EQUAL = frozenset({"=", "is", "approx", "<=", ">="})

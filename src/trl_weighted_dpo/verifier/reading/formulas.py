@@ -86,9 +86,7 @@ _EQUALS = re.compile("=")
 _DIGIT = re.compile(r"\d")
 _SYMBOLS = frozenset("gmlhsL")
 _ARTICLES = re.compile(r"\b(?:the|a|an)\b")
-_LEADING = re.compile(
-    r"^(?:so|then|thus|hence|therefore|and|now|we get|we have|that is|this means(?: that)?|first|next|finally)\b[ ,]*"
-)
+_LEADING = re.compile(r"^(?:so|then|thus|hence|therefore|and|now|we get|first|next)\b[ ,]*")
 _NEXT_LABEL = re.compile(r" (?=[A-Z][a-z])")
 _NOT_IN_LABELS = re.compile(r"[+*/<>(){}\\]|\s-|-\s")
 # A list within a line: `- Rate: $10 per hour - Hours = 40`. There a dash takes nothing away.

@@ -112,7 +112,7 @@ _RELATIONS = {
     "==": "=", ":=": "=", "=<": "<=", "\u2264": "<=", "\u2265": ">=", "\u2260": "!=",
     **dict.fromkeys(("=~", "~=", "\u2248", "\u2245", "\u2243"), "approx"),
 }  # fmt: skip
-_LAYOUT = frozenset({"align", "aligned", "alignat", "equation", "gather", "gathered", "split", "multline", "center"})
+_LAYOUT = frozenset({"align", "aligned", "equation", "gather", "gathered", "split"})
 _MAX_ENVIRONMENT = 4_000
 _MATH_DOLLARS = re.compile(r"\$(?<!\\\$)(?=[^\s$])([^$\n]{1,400}+)(?<=[^\s$])\$(?!\d)")
 _FORMULA = re.compile(r"[\\^_={]|[A-Za-z]\Z|[\d\s+*/().,%A-Za-z-]{1,20}\Z")

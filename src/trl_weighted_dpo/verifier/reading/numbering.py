@@ -39,8 +39,8 @@ _AT_HEAD = re.compile(
 _INSIDE = re.compile(rf"(?<=[.!?:][ ])[ ]{{0,4}}[*_]{{0,3}}{_STEP}", re.MULTILINE)
 _HEAD_NUMBER = re.compile(r"^[^A-Za-z\n]{0,12}?(?:Steps?[ ]{0,4})?[^\w\n]{0,4}(\d{1,3})(?!\d)", re.I | re.M)
 _NEW_PART = re.compile(
-    r"\b(?:case|part|method|option|approach|scenario|attempt|way|solution|check|verif\w{1,9}|alternative\w{0,2}"
-    r"|another|again|similarly|likewise|now)\b|:[ *_]{0,8}(?:\n|$)",
+    r"\b(?:case|part|method|option|approach|check|verif\w{1,9}|alternative\w{0,2}"
+    r"|another|again|similarly)\b|:[ *_]{0,8}(?:\n|$)",
     re.IGNORECASE,
 )
 

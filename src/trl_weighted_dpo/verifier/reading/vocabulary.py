@@ -23,9 +23,8 @@ _BOUND_BEFORE = frozenset({
     "twice", "thrice", "double", "triple", "quadruple", "half", "third", "quarter", "square", "squared", "cube",
     "cubed", "root", "factorial", "log", "ln", "mod", "modulo", "sin", "cos", "tan", "sqrt", "minus", "plus", "times",
     "by", "over", "than", "choose", "dozen", "hundred", "thousand", "million", "billion", "negative", "gcd", "lcm",
-    "step", "day", "week", "month", "year", "question", "problem", "equation", "test", "quiz", "part", "case",
-    "example", "option", "number", "team", "group", "room", "grade", "chapter", "page", "line", "row", "column",
-    "bag", "box", "item", "house", "stage", "phase", "round", "level", "figure", "method", "set",
+    "step", "day", "week", "month", "year", "question", "problem", "equation", "test", "part", "case", "example",
+    "option", "number",
 })  # fmt: skip
 # After these a number belongs to the one before: `8 packs of 5 bags`, `24 eggs in 1 tray`.
 _GROUPING = frozenset({
@@ -42,9 +41,8 @@ _QUALIFIERS = frozenset({
 })  # fmt: skip
 # Words that begin what is more of the value before them.
 _BOUND_AFTER = frozenset({
-    "remainder", "r", "mod", "modulo", "million", "millions", "billion", "billions", "trillion", "thousand",
-    "thousands", "hundred", "hundreds", "squared", "cubed", "factorial", "choose", "base", "plus", "minus", "divided",
-    "multiplied", "percentage",
+    "remainder", "r", "mod", "modulo", "million", "billion", "thousand", "thousands", "hundred", "squared", "cubed",
+    "factorial", "base", "plus", "minus", "divided", "multiplied", "percentage",
 })  # fmt: skip
 _BETWEEN_NUMBERS = frozenset(("times", "or", "to", "out of", "over"))
 _NOT_IN_UNITS = frozenset({
@@ -59,17 +57,16 @@ _COMPOUND = frozenset({
     "quart", "cup",
 })  # fmt: skip
 _SHORT_UNITS = frozenset({
-    "cm", "mm", "km", "kg", "mg", "ml", "cl", "dl", "l", "g", "m", "s", "h", "hr", "hrs", "min", "sec", "mph", "kph",
-    "oz", "lb", "lbs", "ft", "in", "yd", "mi", "gb", "mb", "tb", "kb", "w", "kw", "kwh", "v", "am", "pm", "c", "f",
-    "k", "th", "st", "nd", "rd", "d",
+    "cm", "mm", "km", "kg", "mg", "ml", "l", "g", "m", "s", "h", "hr", "hrs", "min", "sec", "mph", "oz", "lb", "lbs",
+    "ft", "in", "yd", "gb", "mb", "kb", "w", "am", "pm", "c", "f", "k", "th", "st", "nd", "rd", "d",
 })  # fmt: skip
 _MAX_UNIT_WORDS = 4
 _LETTERS = GREEK | {"pi"}
 
 FREE_BEFORE = frozenset({
     "so", "is", "are", "was", "were", "has", "have", "had", "since", "that", "means", "because", "then", "thus",
-    "therefore", "hence", "get", "gets", "know", "if", "equals", "where", "spends", "earns", "pays", "costs", "makes",
-    "gives", "requires", "needs", "takes", "now", "remember", "only", "about", "approximately",
+    "therefore", "hence", "get", "gets", "if", "equals", "where", "costs", "makes", "gives", "now", "only", "about",
+    "approximately",
 })  # fmt: skip
 """Only after these, or at the start of a clause, is a lone number before a sign a value and no number of something."""
 

@@ -13,7 +13,7 @@ from trl_weighted_dpo.verifier.reading.passage import MAX_READ, Mention, Passage
 from trl_weighted_dpo.verifier.routes.known import Route, approximate, computations, constants, evaluate, key, subtrees
 
 _NUMBERING = re.compile(r"(?:^|\n|[.:;)][ ])[ \t>*#-]{0,8}(?:step[ ]?|\()?$", re.IGNORECASE)
-_REFERRED = re.compile(r"\b(?:steps?|equations?|eq\.?|parts?|cases?|lines?|conditions?|method)[ ]?\(?$", re.IGNORECASE)
+_REFERRED = re.compile(r"\b(?:steps?|equations?|parts?|cases?)[ ]?\(?$", re.IGNORECASE)
 _MAX_EVENTS = 600
 _RECENT = 12
 MAX_COMPARED = 300
