@@ -21,7 +21,7 @@ _TASK = r"(?:questions?|problems?|examples?|exercises?|tasks?|puzzles?|challenge
 _HEADING = re.compile(
     # `Question: ...`, `## Problem 2`, `**Exercise 3.**`
     rf"{_MARKUP}(?:(?:new|next|another|follow-?up|practice|bonus|similar)[ -]{{1,4}})?"
-    rf"(?:(?P<head>{_ASKS})(?!\w)(?:{_END}:|[ ]{{1,4}}\#?\d{{1,4}}(?=[.)*_ ]{{0,6}}$))"
+    rf"(?:(?P<head>{_ASKS})(?![^\W\d])(?:{_END}:|[ ]{{0,4}}\#?\d{{1,4}}(?=[.)*_ ]{{0,6}}$|[.)][ ]))"
     rf"|(?P<marked>{_ASKS})[ ]{{0,4}}\d{{0,4}}[*_]{{0,3}}[ ]{{0,4}}$(?<=[*\w]))"
     # `Now solve: ...`, `Here is another problem`, `Let's try a similar question.`
     rf"|{_MARKUP}(?P<phrase>(?:(?:now|ok(?:ay)?|great|next|then)[,!.]?[ ])?(?:"
