@@ -43,7 +43,7 @@ from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ
 from trl_weighted_dpo.verifier.routes.tracing import read_trace
 
-VERIFIER_VERSION = "3"
+VERIFIER_VERSION = "4"
 """Names the verifier's behaviour in caches; it changes whenever a profile may."""
 
 DimensionCheck = Callable[[Facts], DimensionResult]
