@@ -277,13 +277,12 @@ def _with_units(reference: Quantity, found: Quantity, decision: Decision, decide
         return decision
     if {first, second} == {"am", "pm"}:
         return incorrect("times differ")
-    if decision.verdict is Verdict.CORRECT:
+    decisions = [_converted(reference, found, factor, decide) for factor in factors(second, first)]
+    right = next((other for other in decisions if other.verdict is Verdict.CORRECT), None)
+    if right is None and (decision.verdict is Verdict.CORRECT or len(decisions) != 1):
         # The same number in another unit: which of both is a slip, nobody can tell.
         return undecided("units differ")
-    decisions = [_converted(reference, found, factor, decide) for factor in factors(second, first)]
-    return next((other for other in decisions if other.verdict is Verdict.CORRECT), None) or (
-        decisions[0] if len(decisions) == 1 else undecided("units differ")
-    )
+    return right or decisions[0]
 
 
 def _converted(reference: Quantity, found: Quantity, factor: Fraction, decide: Decide) -> Decision:
@@ -299,7 +298,11 @@ def _converted(reference: Quantity, found: Quantity, factor: Fraction, decide: D
         return undecided("units differ")
     for item, value in ((reference, values[1] * factor), (found, values[0] / factor)):
         # A whole number may be rounded to its last digit, too: 5 km for 3.1 miles.
-        if isinstance(item.node, Number) and _significant(item.node) > 1 and _rounded(value, item.node):
+        if (
+            isinstance(item.node, Number)
+            and _rounded(value, item.node)
+            and (_significant(item.node) > 1 or abs(value - item.node.value) * 50 < abs(value))
+        ):
             return undecided("rounded")
     return incorrect("quantities differ")
 

@@ -169,7 +169,8 @@ def _numerically_close(first: Node, second: Node) -> Agreement | None:
         mentioned = {*names(first), *names(second)}
         positive = signed = 0
         for values, is_positive in _samples(first, second):
-            same = _same_at(first, second, values, "i" in mentioned)
+            # A number may be complex without i, as √(-3) is; among functions, only real values count.
+            same = _same_at(first, second, values, "i" in mentioned or not mentioned - {"pi", "e"})
             if same is None:
                 continue
             if not same:
@@ -259,11 +260,13 @@ class _Evaluation:
                 raise ValueError("too near to a whole number")
         if name == "root":
             return self.root(*operands)
+        if name == "^" and not self.values and operands[0].real < 0 and operands[1] != mpmath.nint(operands[1].real):
+            raise ValueError("a fractional power of a negative number is real or complex")
         return _OPERATIONS[name](*operands) if name in _OPERATIONS else getattr(mpmath, name)(*operands)
 
     def root(self, base: Any, degree: Any) -> Any:
         """The real root: a negative number has one of an odd degree."""
-        if degree == 0 or (self.is_complex and (isinstance(base, mpmath.mpc) or base < 0)):
+        if degree == 0 or isinstance(base, mpmath.mpc):
             raise ValueError("no root or several")
         if base < 0 and degree == int(degree) and int(degree) % 2:
             return -((-base) ** (1 / degree))

@@ -65,8 +65,9 @@ _UNITS: dict[str, dict[str, str]] = {
     "rupees": {"paisa": "paise paisa", "rupee": "₹ rupee"},
     "rubles": {"kopeck": "копеек копейки", "ruble": "₽ рубль рубля рублей руб"},
 }
-# pint knows no money.
-_MONEY = {
+# pint knows no money, and a decade as a logarithmic unit.
+_FIXED = {
+    "month": Fraction(1, 12), "year": Fraction(1), "decade": Fraction(10), "century": Fraction(100),
     "cent": Fraction(1, 100), "dollar": Fraction(1), "euro cent": Fraction(1, 100), "euro": Fraction(1),
     "penny": Fraction(1, 100), "pound sterling": Fraction(1), "fen": Fraction(1, 100), "jiao": Fraction(1, 10),
     "yuan": Fraction(1), "paisa": Fraction(1, 100), "rupee": Fraction(1), "kopeck": Fraction(1, 100),
@@ -154,12 +155,10 @@ def _candidates(unit: Unit) -> list[Unit]:
 @lru_cache(maxsize=4_096)
 def _factor(first: Unit, second: Unit) -> Fraction | None:
     kinds = [frozenset((kind, power) for kind, _, power in unit) for unit in (first, second)]
-    if len(first) == len(second) == 1 and first[0][1] in _MONEY and second[0][1] in _MONEY:
-        return _MONEY[first[0][1]] / _MONEY[second[0][1]] if kinds[0] == kinds[1] else None
-    if any(name in _MONEY for unit in (first, second) for _, name, _ in unit):
-        return None
+    if len(first) == len(second) == 1 and first[0][1] in _FIXED and second[0][1] in _FIXED:
+        return _FIXED[first[0][1]] / _FIXED[second[0][1]] if kinds[0] == kinds[1] and first[0][2] == 1 else None
     # A year has 365 days in one problem, and 52 weeks or 365.25 days in another.
-    if ("calendar" in dict(kinds[0])) != ("calendar" in dict(kinds[1])):
+    if any(name in _FIXED for unit in (first, second) for _, name, _ in unit):
         return None
     registry, container, mismatch = _pint()
     try:

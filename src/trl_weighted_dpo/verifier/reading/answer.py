@@ -65,7 +65,10 @@ CUE = re.compile(_ENGLISH_CUES + ")", re.IGNORECASE | re.MULTILINE)
 _ANY_CUE = re.compile(_ENGLISH_CUES + rf")|(?P<foreign>{ANSWER})", re.IGNORECASE | re.MULTILINE)
 # Letters that may begin a sentence: capitals, and those of scripts that have none.
 _CAPITALS = r"A-Z\u00c0-\u00de\u0391-\u03a9\u0400-\u042f\u0590-\u0eff\u3040-\ud7a3"
-_SENTENCE_END = re.compile(rf"[.!?](?=\s+[{_CAPITALS}<\[(]|\s*$)|[\u3002\uff01\uff1f\u0964\u061f]|\n\s*\n|\n(?=\S)")
+_CLOSING_TAG = r"</(?:final[_ -]?)?answers?>"
+_SENTENCE_END = re.compile(
+    rf"[.!?](?=\s+[{_CAPITALS}<\[(]|\s*$)|[\u3002\uff01\uff1f\u0964\u061f]|\n\s*\n|\n(?=\S)|{_CLOSING_TAG}"
+)
 _TAG_END = re.compile(r"</|\n\s*\n")
 _FOREIGN_WORDS = re.compile(rf"(?:[^\W\d_\u0000-\u024f\u0370-\u03ff][{COMBINING}]*)+")
 _AFTER_BOX = re.compile(rf"[ ]*(?:\$\$|\$|\\\)|\\\])?[ ]*(?P<percent>{PERCENT})", re.IGNORECASE)
@@ -136,7 +139,7 @@ def read_answer(text: str) -> Answer | None:
         cut_off,
         alternatives,
         _parts(readable, start, answer),
-        _doubt(readable, cues, start, end),
+        _doubt(readable, cues, start, end, weak),
     )
 
 
@@ -171,13 +174,20 @@ def _before_next_question(
     return text, last, ()
 
 
-def _doubt(text: str, cues: list[re.Match[str]], start: int, end: int) -> str | None:
+def _doubt(text: str, cues: list[re.Match[str]], start: int, end: int, weak: bool) -> str | None:
     opening = _BOX_OPENING.search(text[:start]) if text[start - 2 : start].strip(" $").endswith("{") else None
     begin = opening.start() if opening else start
     announced = [cue for cue in cues if cue.lastgroup in ("prose", "foreign") and cue.end() <= start]
     is_near = bool(announced) and _SENTENCE_END.search(text, announced[-1].end(), begin) is None
     if is_denied(text, begin, announced[-1].span() if is_near else None):
         return "answer denied"
+    if (
+        weak
+        and is_near
+        and announced[-1].lastgroup == "prose"
+        and not _leads_to_value(text[announced[-1].end() : begin])
+    ):
+        return "words before a value"
     closing = _BOX_CLOSING.match(text, end) if opening else None
     return "answer taken back" if is_taken_back(text, start, closing.end() if closing else end) else None
 
@@ -241,7 +251,9 @@ def _line(text: str, start: int) -> tuple[int, int]:
     while start < len(text) and text[start] in " *:\n":
         start += 1
     end = text.find("\n", start)
-    return _trimmed(text, start, len(text) if end < 0 else end)
+    end = len(text) if end < 0 else end
+    tag = re.compile(_CLOSING_TAG).search(text, start, end)
+    return _trimmed(text, start, tag.start() if tag else end)
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
@@ -277,7 +289,8 @@ _PART_LABEL = (
     r"|(?:parts?|questions?|problems?)[ ]?\(?(?:[a-h]|[1-9]|i{1,3})\)?|for[ ]part[ ]\w)\**)"
 )
 _NEXT_PART = re.compile(
-    rf"[\s$.,;)\]\\]{{0,12}}\n\s*(?:{_PART_LABEL}[ ]?[:.,)]?(?:[^\n\\]{{0,80}})?|[1-9]\.)[\s$(\[\\]{{0,6}}$",
+    rf"[\s$.,;)\]\\]{{0,12}}\n\s*(?:{_PART_LABEL}[ ]?[:.,)]?[^\n\\]{{0,80}}(?:\n[^\n\\]{{0,80}})?|[1-9]\.)"
+    r"[\s$(\[\\]{0,6}$",
     re.IGNORECASE,
 )
 _PART_START = re.compile(rf"^\s*(?:{_PART_LABEL}|[1-9]\.)", re.IGNORECASE | re.MULTILINE)
@@ -421,10 +434,53 @@ def _after_prose(text: str, position: int, is_foreign: bool) -> _Found | None:
             return (text[start:end] if is_short else None), (start, end), False
     last = last_value(text, start, end, is_answer=True)
     if last is not None and last[0] < last[1]:
+        if not is_foreign and not _leads_to_value(text[start : last[0]]):
+            return None, last, True
         return text[slice(*last)], last, True
     if len(text[start:end].split()) <= _MAX_VERBAL:
         return text[start:end], (start, end), False
     return None
+
+
+# Words right before the value in "the answer is that she has 42": after others, it may be another value that is meant.
+_BEFORE_VALUE = frozenset({
+    "has", "have", "had", "is", "are", "was", "were", "be", "been", "get", "gets", "got", "makes", "made", "make",
+    "earns", "earned", "earn", "pays", "paid", "pay", "spends", "spent", "spend", "costs", "cost", "needs", "need",
+    "needed", "takes", "took", "take", "ate", "eats", "eat", "sold", "sells", "sell", "bought", "buys", "buy", "equals",
+    "equal", "gave", "gives", "give", "receives", "received", "receive", "travels", "traveled", "weighs", "contains",
+    "holds", "saves", "saved", "save", "charges", "charged", "owes", "reads", "read", "collected", "produces",
+    "produced", "used", "uses", "use", "left", "exactly", "about", "approximately", "only", "total", "roughly",
+    "around", "to", "for", "by", "at", "but", "another", "an", "a", "the", "all", "other", "drives", "drove", "runs",
+    "ran", "walks", "walked", "worth",
+})  # fmt: skip
+_JOINS = frozenset({"and", "or", "of", "with", "if", "where", "when", "base", "number", "sum"})
+_MEASURES = re.compile(
+    r"\b(?:total|amount|sum|cost|price|profit|distance|area|volume|speed|average|value|answer|result|savings|length|weight"
+    r"|age|score|number|income|maximum|minimum|perimeter|height|width|mean|rate|balance|bill|loss|change) of$",
+    re.IGNORECASE,
+)
+_CHANGES_MORE = re.compile(
+    r"\b(?:not|never|no|without|half|twice|double|triple|less|more|fewer|least|most|difference|product|ratio|multiple"
+    r"|square|cube|root|\w+n't)\b",
+    re.IGNORECASE,
+)
+
+
+def _leads_to_value(before: str) -> bool:
+    """Whether the words between "the answer is" and a value leave it what it is."""
+    words = before.rstrip(" $\\*_([")
+    word = re.search(r"[\w']+$", words)
+    if word is None or before.rstrip(" $\\*").endswith("("):
+        # "Forty-two (42)"
+        return True
+    last = word.group().lower()
+    is_known = (
+        word.group()[0].isupper()
+        or last in _BEFORE_VALUE
+        or (leaves(last) and last not in _JOINS)
+        or _MEASURES.search(words) is not None
+    )
+    return is_known and _CHANGES_MORE.search(before) is None
 
 
 def _sentence(text: str, position: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@ after its answer."""
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from trl_weighted_dpo.verifier.reading.languages import ASKS, TURNS, alternatives
 
@@ -11,6 +12,9 @@ SPECIAL = re.compile(
     r"|\[/?INST\]|\[(?:EOS|BOS|SEP)\]"
 )
 """Tokens of chat templates, which end or begin a turn."""
+
+MAX_HEADINGS = 8
+"""Headings after an answer that are tried for the end of its solution."""
 
 _THOUGHT = re.compile(r"thought|think|solution", re.IGNORECASE)
 _MARKUP = r"[ ]{0,20}[#*_>\[(]{0,8}[ ]{0,4}"
@@ -21,7 +25,7 @@ _TASK = r"(?:questions?|problems?|examples?|exercises?|tasks?|puzzles?|challenge
 _HEADING = re.compile(
     # `Question: ...`, `## Problem 2`, `**Exercise 3.**`
     rf"{_MARKUP}(?:(?:new|next|another|follow-?up|practice|bonus|similar)[ -]{{1,4}})?"
-    rf"(?:(?P<head>{_ASKS})(?!\w)(?:{_END}:|[ ]{{1,4}}\#?\d{{1,4}}(?=[.)*_ ]{{0,6}}$))"
+    rf"(?:(?P<head>{_ASKS})(?![^\W\d])(?:{_END}:|[ ]{{0,4}}\#?\d{{1,4}}(?=[.)*_ ]{{0,6}}$|[.)][ ]))"
     rf"|(?P<marked>{_ASKS})[ ]{{0,4}}\d{{0,4}}[*_]{{0,3}}[ ]{{0,4}}$(?<=[*\w]))"
     # `Now solve: ...`, `Here is another problem`, `Let's try a similar question.`
     rf"|{_MARKUP}(?P<phrase>(?:(?:now|ok(?:ay)?|great|next|then)[,!.]?[ ])?(?:"
@@ -85,9 +89,12 @@ def headings(text: str, answered: int) -> Iterator[re.Match[str]]:
     None if the text has one of a question before that, too: then it asks itself questions and answers each. Roles of
     another turn count either way.
     """
-    for heading in _headings(text, answered, len(text)):
+    asks_itself: bool | None = None
+    for heading in islice(_headings(text, answered, len(text)), MAX_HEADINGS):
         is_role = (heading["head"] or heading["marked"] or "").lower() in TURNS
-        if is_role or find_heading(text, 0, answered) is None:
+        if asks_itself is None:
+            asks_itself = find_heading(text, 0, answered) is not None
+        if is_role or not asks_itself:
             yield heading
 
 

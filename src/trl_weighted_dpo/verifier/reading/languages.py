@@ -24,6 +24,7 @@ class Language:
         scales (`dict[str, int]`): Words after a number that multiply it.
         leaves (`tuple[str, ...]`): Words before a number that leave it what it is: "about", "in total".
         changes (`tuple[str, ...]`): Words right before a number that make it another one, or none: "at least", "not".
+        bounds (`tuple[str, ...]`): Words right after a number that do so: "or more".
         retracts (`tuple[str, ...]`): What takes an answer back.
     """
 
@@ -36,12 +37,13 @@ class Language:
     scales: dict[str, int] | None = None
     leaves: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    bounds: tuple[str, ...] = ()
     retracts: tuple[str, ...] = ()
 
 
 LANGUAGES = {
     "English": Language(
-        asks=("question", "problem", "exercise", "example", "q"),
+        asks=("question", "problem", "exercise", "example", "task", "input", "q"),
         turns=("human", "user", "instruction", "instructions"),
         percent=("percent", "pct", "percentage"),
         scales={
@@ -219,6 +221,7 @@ LANGUAGES = {
             "低于",
             "高于",
         ),
+        bounds=("以上", "以下", "以内", "多", "余", "倍", "次方", "的倍数"),
         retracts=("不对", "不對", "错了", "錯了", "等等", "等一下", "更正", "有误", "算错", "应该是", "應該是"),
     ),
     "Japanese": Language(
@@ -230,6 +233,7 @@ LANGUAGES = {
         percent=("パーセント",),
         leaves=("およそ", "合計", "全部で", "ちょうど", "合わせて"),
         changes=("少なくとも", "せいぜい", "最大", "最低", "マイナス"),
+        bounds=("未満", "以上", "以下", "以内", "超", "倍"),
         retracts=("間違い", "違います", "訂正", "待って", "いや"),
     ),
     "Korean": Language(
@@ -242,6 +246,7 @@ LANGUAGES = {
         scales={"백": 100, "천": 10**3, "만": 10**4, "억": 10**8},
         leaves=("약", "총", "모두", "정확히", "대략"),
         changes=("최소", "최대", "적어도", "마이너스", "아닌"),
+        bounds=("이상", "이하", "미만", "초과", "배"),
         retracts=("잠깐", "아니", "틀렸", "정정", "잘못"),
     ),
     "Russian": Language(
@@ -288,16 +293,17 @@ LANGUAGES = {
             "максимум",
             "до",
         ),
+        bounds=("или больше", "или меньше", "и более", "и менее", "раз", "раза"),
         retracts=("неверно", "неправильно", "ошибка", "ошибся", "ошиблась", "подождите", "стоп", "исправление"),
     ),
     "Ukrainian": Language(headings=("відповідь",), asks=("питання", "задача"), percent=("відсотків", "відсотка")),
     "German": Language(
         announces=(
-            "die antwort ist",
-            "die antwort lautet",
+            "antwort ist",
             "antwort lautet",
-            "die endgültige antwort ist",
-            "die lösung ist",
+            "antwort lautet",
+            "endgültige antwort",
+            "lösung ist",
         ),
         headings=("antwort", "endergebnis", "lösung", "ergebnis"),
         asks=("frage", "aufgabe", "beispiel"),
@@ -323,10 +329,11 @@ LANGUAGES = {
             "kein",
             "keine",
         ),
+        bounds=("oder mehr", "oder weniger", "mal"),
         retracts=("moment", "halt", "falsch", "korrektur", "nein", "fehler", "doch nicht"),
     ),
     "French": Language(
-        announces=("la réponse est", "la réponse finale est", "la bonne réponse est", "réponse finale"),
+        announces=("réponse est", "réponse finale est", "réponse correcte est", "réponse finale"),
         headings=("réponse", "réponses", "résultat"),
         asks=("question", "problème", "exercice", "exemple"),
         turns=("utilisateur", "consigne"),
@@ -347,10 +354,11 @@ LANGUAGES = {
             "inférieur à",
             "supérieur à",
         ),
+        bounds=("ou plus", "ou moins", "fois"),
         retracts=("attendez", "attends", "faux", "erreur", "non", "correction", "plutôt"),
     ),
     "Spanish": Language(
-        announces=("la respuesta es", "la respuesta final es", "la respuesta correcta es", "respuesta final"),
+        announces=("respuesta es", "respuesta final es", "respuesta correcta es", "respuesta final"),
         headings=("respuesta", "resultado"),
         asks=("pregunta", "problema", "ejercicio", "ejemplo"),
         turns=("usuario", "instrucción"),
@@ -374,10 +382,11 @@ LANGUAGES = {
             "mínimo",
             "máximo",
         ),
+        bounds=("o más", "o menos", "veces"),
         retracts=("espera", "espere", "incorrecto", "error", "corrección", "equivoqué"),
     ),
     "Portuguese": Language(
-        announces=("a resposta é", "a resposta final é", "a resposta correta é", "resposta final"),
+        announces=("resposta é", "resposta final é", "resposta correta é", "resposta final"),
         headings=("resposta", "resultado"),
         asks=("pergunta", "problema", "exercício", "exemplo", "questão"),
         turns=("usuário",),
@@ -398,10 +407,11 @@ LANGUAGES = {
             "menor que",
             "maior que",
         ),
+        bounds=("ou mais", "ou menos", "vezes"),
         retracts=("espere", "incorreto", "erro", "errado", "correção", "enganei"),
     ),
     "Italian": Language(
-        announces=("la risposta è", "la risposta finale è"),
+        announces=("risposta è", "risposta finale è"),
         headings=("risposta", "risultato"),
         asks=("domanda", "problema", "esercizio"),
         percent=("percento",),
@@ -463,6 +473,7 @@ LEAVES = frozenset(_all("leaves"))
 ASKS = _all("asks")
 TURNS = _all("turns")
 CHANGES = _all("changes")
+BOUNDS = _all("bounds")
 RETRACTS = tuple(phrase for name, language in LANGUAGES.items() if name != "English" for phrase in language.retracts)
 
 _VERBS = _all("verbs")
@@ -514,3 +525,8 @@ def split_scale(word: str) -> tuple[int, str]:
         return 1, word
     scale = next((scale for scale in _JOINED_SCALES if word.startswith(scale)), "")
     return SCALES.get(scale, 1), word[len(scale) :]
+
+
+def is_bounded(unit: str) -> bool:
+    """Whether words after an amount make it another one, or a bound: `19以上`."""
+    return any(f" {bound} " in f" {unit} " or (bound[0] > "\u3000" and unit.endswith(bound)) for bound in BOUNDS)

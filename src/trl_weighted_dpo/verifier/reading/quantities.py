@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from trl_weighted_dpo.verifier.reading.grammar import Name, Node, parse
-from trl_weighted_dpo.verifier.reading.languages import leaves, split_scale
+from trl_weighted_dpo.verifier.reading.languages import is_bounded, leaves, split_scale
 from trl_weighted_dpo.verifier.reading.nesting import is_mark
 from trl_weighted_dpo.verifier.reading.tokens import Token, UnreadableError
 from trl_weighted_dpo.verifier.reading.units import unit_name
@@ -92,7 +92,7 @@ def _scale(unit: list[str]) -> tuple[int, str]:
     position = 1 if unit[:1] == ["dollar"] and len(unit) > 1 else 0
     if position < len(unit) and unit[position] in _POWERS:
         raise UnreadableError("a power in words")
-    if not _CHANGES.isdisjoint(unit):
+    if not _CHANGES.isdisjoint(unit) or is_bounded(" ".join(unit)):
         raise UnreadableError("words that change a value")
     scale = 1
     if position < len(unit):

@@ -43,6 +43,7 @@ _SOFT = re.compile(
 )
 _AT_ONCE = re.compile(
     r"[\s$*)\]}.\\]{0,8}(?:\?|\(?(?:is|are|was|would be|seems|looks) (?:\w+ )?(?:wrong|incorrect|false|not\b)|isn't\b"
+    r"|would (?:be|have been)\b"
     r"|\(?(?:wrong|incorrect)\b|[\u274c\u2717\u2718])",
     re.IGNORECASE,
 )
@@ -52,8 +53,9 @@ _CONFIRMS = re.compile(
     re.IGNORECASE,
 )
 _DENIED_BEFORE = re.compile(
-    r"(?:(?:not|cannot|never|except|neither|nor|(?:rather|other) than|instead of|anything but|different from"
-    r"|unequal to)|\w+n't)(?: (?:be|equal|equals|equal to|exactly|simply|just|the|going to be))*[\s$*:\\(\[]{0,6}$"
+    r"(?:(?:not|cannot|never|except|neither|nor|(?:rather|other) than|instead of|different from|unequal to"
+    r"|(?:anything|everything|nothing|all) but)|\w+n't)"
+    r"(?: (?:be|equal|equals|equal to|exactly|simply|just|the|going to be))*[\s$*:\\(\[]{0,6}$"
     r"|(?:(?:negative|minus|plus or minus|twice|double|triple|half(?: of)?|times|(?:divided|multiplied|divisible) by"
     r"|(?:the |a )?(?:squares?|cubes?|(?:square|cube) roots?|roots?|reciprocals?|inverse|opposite|factors?|multiples?"
     r"|thirds?|quarters?|fourths?|fifths?|tenths?|negative|logarithm|log|factorial|remainder) of))[\s$*:\\(\[]{0,6}$",
@@ -66,7 +68,7 @@ _WRONG_ANSWER = re.compile(
 )
 _DOUBTED_ANSWER = re.compile(
     r"\b(?:not (?:true|the case)|false|wrong|doubt|deny|(?:do|did|does|can)(?:n't| not|not) (?:think|believe|say|mean))"
-    r" (?:that )?(?:the )?(?:final )?$"
+    r" (?:to (?:say|think|claim|assume) )?(?:that )?(?:the )?(?:final )?$"
     r"|\b(?:might|may|could|would) (?:\w+ )?(?:think|guess|assume|expect|say) (?:that )?(?:the )?(?:final )?$",
     re.IGNORECASE,
 )
