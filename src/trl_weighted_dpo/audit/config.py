@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from trl_weighted_dpo.audit.report import OF_THE_SET, SEVERITIES, Tally
 from trl_weighted_dpo.core import schema
@@ -22,7 +23,8 @@ class AuditConfig:
         render (`bool`, *optional*, defaults to `False`):
             Whether the prompts are bare problems, which are put into the chat template or `prompt_template` before
             tokens are counted: see [`~core.rendering.render_pair`].
-        prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*):
+        prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*),
+        chat_template_kwargs (`Mapping[str, Any]`, *optional*):
             For `render`.
         eval_column (`str`, *optional*, defaults to `"problem"`):
             Column of the evaluation rows that holds the problem.
@@ -48,6 +50,7 @@ class AuditConfig:
     weighting: WeightingConfig = field(default_factory=WeightingConfig)
     tolerated: Mapping[str, float] = field(default_factory=dict)
     examples: int = 3
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.max_length is not None and self.max_length < 1:

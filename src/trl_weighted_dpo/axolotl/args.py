@@ -1,16 +1,16 @@
 """The `weighted_dpo:` block of an Axolotl YAML."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
+from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE, read_chat_template_kwargs
 from trl_weighted_dpo.mining.config import PairingConfig
 from trl_weighted_dpo.mining.hardness import HardnessConfig
 from trl_weighted_dpo.weighting import check_control_of, check_scheme
 
 PAIRING_FIELDS = tuple(PairingConfig.__dataclass_fields__)
-MINING_FIELDS = (*PAIRING_FIELDS, "prompt_template", "system_prompt")
+MINING_FIELDS = (*PAIRING_FIELDS, "prompt_template", "system_prompt", "chat_template_kwargs")
 """Settings that decide which pairs there are and how they read."""
 
 TRAINING_FIELDS = {
@@ -136,6 +136,10 @@ class WeightedDPOSettings(BaseModel):
     )
     system_prompt: str | None = Field(
         default=None, description="System message where the tokenizer has a chat template"
+    )
+    chat_template_kwargs: Annotated[dict[str, Any], BeforeValidator(read_chat_template_kwargs)] = Field(
+        default_factory=dict,
+        description="Variables of the chat template, such as `enable_thinking: false`; a mapping, or JSON",
     )
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.ji
 _TOKENIZER_OPTIONS = (
     "chat_template",
     "chat_template_jinja",
+    "chat_template_kwargs",
     "special_tokens",
     "added_tokens_overrides",
     "tokenizer_config",
@@ -65,7 +66,11 @@ def _mining(settings: Mapping[str, Any]) -> dict[str, Any]:
     except ValidationError:
         # Axolotl's own validation comes next and says what is wrong.
         return {name: settings.get(name) for name in MINING_FIELDS}
-    rendering = {"prompt_template": parsed.prompt_template, "system_prompt": parsed.system_prompt}
+    rendering = {
+        "prompt_template": parsed.prompt_template,
+        "system_prompt": parsed.system_prompt,
+        "chat_template_kwargs": parsed.chat_template_kwargs,
+    }
     return parsed.pairing.to_dict() | rendering
 
 

@@ -42,6 +42,9 @@ def audit(
         str | None, typer.Option(help="With --render, for tokenizers without a chat template.")
     ] = None,
     system_prompt: Annotated[str | None, typer.Option(help="With --render: system message in front.")] = None,
+    chat_template_kwargs: Annotated[
+        str | None, typer.Option(help="With --render: JSON with variables of the chat template.")
+    ] = None,
     scheme: Annotated[str, typer.Option(help="Weighting scheme whose weights are looked at.")] = "auto",
     tolerate: Annotated[
         list[str] | None, typer.Option(metavar="CHECK=SHARE", help="Share of rows a check may find; repeatable.")
@@ -72,7 +75,8 @@ def audit(
             check_suffix(drop_to)
         check_paths(inputs, drop_to)
         check_paths(inputs, journal)
-        config = _config(max_length, render, prompt_template, system_prompt, eval_column, scheme, tolerate, examples)
+        rendering = (prompt_template, system_prompt, chat_template_kwargs)
+        config = _config(max_length, render, rendering, eval_column, scheme, tolerate, examples)
         report = _audited(pairs, reference, evaluation or [], config, tokenizer, workers, journal)
         _show(report, as_json)
         if drop_to is not None:
@@ -88,19 +92,19 @@ def audit(
 def _config(
     max_length: int | None,
     render: bool,
-    prompt_template: str | None,
-    system_prompt: str | None,
+    rendering: tuple[str | None, str | None, str | None],
     eval_column: str,
     scheme: str,
     tolerate: list[str] | None,
     examples: int,
 ) -> "AuditConfig":
     from trl_weighted_dpo.audit import AuditConfig
-    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
+    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE, read_chat_template_kwargs
     from trl_weighted_dpo.weighting import WeightingConfig
 
-    if not render and (prompt_template is not None or system_prompt is not None):
-        raise ValueError("--prompt-template and --system-prompt need --render.")
+    prompt_template, system_prompt, chat_template_kwargs = rendering
+    if not render and any(given is not None for given in rendering):
+        raise ValueError("--prompt-template, --system-prompt and --chat-template-kwargs need --render.")
     return AuditConfig(
         max_length=max_length,
         render=render,
@@ -110,6 +114,7 @@ def _config(
         weighting=WeightingConfig(scheme=scheme),
         tolerated=dict(map(_tolerated, tolerate or ())),
         examples=examples,
+        chat_template_kwargs=read_chat_template_kwargs(chat_template_kwargs),
     )
 
 

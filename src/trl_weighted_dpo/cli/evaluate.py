@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _OF_SAMPLING = (
     "completions", "temperature", "top_p", "top_k", "max_new_tokens", "stop", "backend", "base_url", "tokenizer",
-    "dtype", "load_in_4bit", "option", "prompt_template", "system_prompt", "few_shot", "batch_tokens", "preset",
-    "column", "split", "limit",
+    "dtype", "load_in_4bit", "option", "prompt_template", "system_prompt", "chat_template_kwargs", "few_shot",
+    "batch_tokens", "preset", "column", "split", "limit",
 )  # fmt: skip
 """Parameters that mean nothing where no model is sampled."""
 
@@ -79,6 +79,9 @@ def evaluate(
         str | None, typer.Option(help="Prompt with {problem}, where the tokenizer has no chat template.")
     ] = None,
     system_prompt: Annotated[str | None, typer.Option(help="System message, with a chat template.")] = None,
+    chat_template_kwargs: Annotated[
+        str | None, typer.Option(help='JSON with variables of the chat template: {"enable_thinking": false}.')
+    ] = None,
     few_shot: Annotated[Path | None, typer.Option(help="JSONL: problem, solution; shown before each problem.")] = None,
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens of a batch, as for `sample`.")] = None,
     preset: Annotated[str | None, typer.Option(help="What the problems' columns mean, as for `sample`.")] = None,
@@ -123,13 +126,14 @@ def evaluate(
             if completions and temperature == 0:
                 raise ValueError("--temperature 0 is what the greedy candidate is made with: -k 0 leaves it alone.")
             samples = sampling_config(
-                completions or 1, stop, prompt_template, few_shot, temperature=temperature, top_p=top_p, top_k=top_k,
-                max_new_tokens=max_new_tokens, seed=seed, system_prompt=system_prompt, batch_tokens=batch_tokens,
+                completions or 1, stop, prompt_template, few_shot, chat_template_kwargs, temperature=temperature,
+                top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens, seed=seed, system_prompt=system_prompt,
+                batch_tokens=batch_tokens,
             )  # fmt: skip
             configs = {"greedy": replace(samples, completions=1, temperature=0.0, top_p=1.0, top_k=0, seed=0)}
             configs |= {"samples": samples} if completions else {}
             source = problem_source(preset, column, split, limit)
-            told = (prompt_template, system_prompt)
+            told = (prompt_template, system_prompt, chat_template_kwargs)
             made, is_main_process = _sample(output, problems, source, sampled, configs, backend, told)
             models += made
         if not is_main_process:
@@ -155,7 +159,7 @@ def _sample(
     models: "Sequence[SampledModel]",
     configs: "dict[str, SamplingConfig]",
     backend: str,
-    told: tuple[str | None, str | None],
+    told: tuple[str | None, str | None, str | None],
 ) -> "tuple[list[ModelFiles], bool]":
     """The pools of models, and whether this process is the first one, which goes on alone."""
     from trl_weighted_dpo import plugins

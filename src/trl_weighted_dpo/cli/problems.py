@@ -26,6 +26,9 @@ def problems(
         str | None, typer.Option(help="Prompt with {problem}, where the tokenizer has no chat template.")
     ] = None,
     system_prompt: Annotated[str | None, typer.Option(help="System message, with a chat template.")] = None,
+    chat_template_kwargs: Annotated[
+        str | None, typer.Option(help='JSON with variables of the chat template: {"enable_thinking": false}.')
+    ] = None,
 ) -> None:
     """Load problems, check them, and write them with the column names of this package.
 
@@ -36,12 +39,17 @@ def problems(
     from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
     from trl_weighted_dpo.cli.sampling import problem_source
     from trl_weighted_dpo.core.files import check_suffix, write_rows
-    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
+    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE, read_chat_template_kwargs
     from trl_weighted_dpo.problems import load_problems
 
     try:
         check_suffix(output)
-        for option, value in (("--prompt-template", prompt_template), ("--system-prompt", system_prompt)):
+        rendering = {
+            "--prompt-template": prompt_template,
+            "--system-prompt": system_prompt,
+            "--chat-template-kwargs": chat_template_kwargs,
+        }
+        for option, value in rendering.items():
             if completions_for is None and value is not None:
                 raise ValueError(f"{option} goes with --completions-for: problems are written as they are.")
         check_paths([Path(source)] if Path(source).is_file() else [], output)
@@ -50,9 +58,11 @@ def problems(
             from trl_weighted_dpo.core.models import load_tokenizer
 
             tokenizer = load_tokenizer(completions_for)
-            tell_what_is_not_used(bool(tokenizer.chat_template), prompt_template, system_prompt)
-            loaded = len(rows)
-            rows = completion_rows(rows, source, tokenizer, prompt_template or DEFAULT_PROMPT_TEMPLATE, system_prompt)
+            has_template = bool(tokenizer.chat_template)
+            tell_what_is_not_used(has_template, prompt_template, system_prompt, chat_template_kwargs)
+            loaded, variables = len(rows), read_chat_template_kwargs(chat_template_kwargs)
+            template = prompt_template or DEFAULT_PROMPT_TEMPLATE
+            rows = completion_rows(rows, source, tokenizer, template, system_prompt, variables)
             if len(rows) < loaded:
                 typer.echo(f"{loaded - len(rows)} problems without a reference solution are left out.", err=True)
         write_rows(output, rows)
@@ -68,6 +78,7 @@ def completion_rows(
     tokenizer: Any,
     prompt_template: str,
     system_prompt: str | None = None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """What SFT learns: of each problem with a reference solution, the rendered `prompt` and `completion`.
 
@@ -86,7 +97,7 @@ def completion_rows(
         if solution and solution.strip():
             texts = [without_calculator(solution).strip()]
             prompt, (completion,) = render_completions(
-                row[schema.PROBLEM], texts, tokenizer, prompt_template, system_prompt
+                row[schema.PROBLEM], texts, tokenizer, prompt_template, system_prompt, chat_template_kwargs
             )
             found.append({schema.ID: row[schema.ID], schema.PROMPT: prompt, schema.COMPLETION: completion})
     if not found:

@@ -36,6 +36,9 @@ def sample(
         str | None, typer.Option(help="Prompt with {problem}, where the tokenizer has no chat template.")
     ] = None,
     system_prompt: Annotated[str | None, typer.Option(help="System message, with a chat template.")] = None,
+    chat_template_kwargs: Annotated[
+        str | None, typer.Option(help='JSON with variables of the chat template: {"enable_thinking": false}.')
+    ] = None,
     few_shot: Annotated[Path | None, typer.Option(help="JSONL: problem, solution; shown before each problem.")] = None,
     batch_tokens: Annotated[
         int | None, typer.Option(help="Tokens of a batch, the new ones counted; 65536, on a CPU 32768.")
@@ -71,8 +74,8 @@ def sample(
         check_paths([*files, *([few_shot] if few_shot else [])], output)
         config = sampling_config(
             completions if completions is not None else 8 if temperature else 1, stop, prompt_template, few_shot,
-            temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens, seed=seed,
-            system_prompt=system_prompt, batch_tokens=batch_tokens,
+            chat_template_kwargs, temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens,
+            seed=seed, system_prompt=system_prompt, batch_tokens=batch_tokens,
         )  # fmt: skip
         given = backend_options(
             option, load_in_4bit, base_url=base_url, adapter=adapter, tokenizer=tokenizer, dtype=dtype
@@ -84,7 +87,7 @@ def sample(
         sampler = make(model, given)
         if state.is_main_process:
             has_template = bool(getattr(sampler.tokenizer, "chat_template", None))
-            tell_what_is_not_used(has_template, prompt_template, system_prompt)
+            tell_what_is_not_used(has_template, prompt_template, system_prompt, chat_template_kwargs)
         report = sample_file(rows, output, sampler, config, generator=generator, source=problems)
     except (ValueError, OSError, ImportError, MemoryError) as error:
         typer.echo(f"Error: {error}", err=True)

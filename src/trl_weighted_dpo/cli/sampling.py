@@ -22,10 +22,11 @@ def sampling_config(
     stop: Sequence[str] | None,
     prompt_template: str | None,
     few_shot: Path | None,
+    chat_template_kwargs: str | None,
     **settings: Any,
 ) -> "SamplingConfig":
     """The settings of sampling; `settings` are those that the options have the values of."""
-    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
+    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE, read_chat_template_kwargs
     from trl_weighted_dpo.sampling import SamplingConfig, read_few_shot
 
     return SamplingConfig(
@@ -33,6 +34,7 @@ def sampling_config(
         stop=stop or (),
         prompt_template=prompt_template or DEFAULT_PROMPT_TEMPLATE,
         few_shot=read_few_shot(few_shot) if few_shot else (),
+        chat_template_kwargs=read_chat_template_kwargs(chat_template_kwargs),
         **settings,
     )
 

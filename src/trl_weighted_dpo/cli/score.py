@@ -33,6 +33,9 @@ def score(
         str | None, typer.Option(help="Prompt with {problem}, where the tokenizer has no chat template.")
     ] = None,
     system_prompt: Annotated[str | None, typer.Option(help="System message, with a chat template.")] = None,
+    chat_template_kwargs: Annotated[
+        str | None, typer.Option(help='JSON with variables of the chat template: {"enable_thinking": false}.')
+    ] = None,
     batch_tokens: Annotated[
         int | None, typer.Option(min=1, help="Tokens of a forward pass, with padding; 4096, on a CPU 512.")
     ] = None,
@@ -53,7 +56,7 @@ def score(
     from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
     from trl_weighted_dpo.core.files import RowFile, check_rows, check_suffix, write_rows
     from trl_weighted_dpo.core.models import load_model, load_tokenizer
-    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
+    from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE, read_chat_template_kwargs
     from trl_weighted_dpo.report.scoring import scoring_table
     from trl_weighted_dpo.scoring.files import ScoredRows, journal_paths, remove_journals, score_into
     from trl_weighted_dpo.scoring.scoring import Scorer, ScoringConfig
@@ -69,6 +72,7 @@ def score(
             system_prompt,
             batch_tokens,
             autocast,
+            read_chat_template_kwargs(chat_template_kwargs),
         )
         rows = RowFile(pool)
         total = _checked(rows)
@@ -76,7 +80,8 @@ def score(
         state = start_processes()
         loaded_tokenizer = load_tokenizer(tokenizer or model)
         if state.is_main_process:
-            tell_what_is_not_used(bool(loaded_tokenizer.chat_template), prompt_template, system_prompt)
+            has_template = bool(loaded_tokenizer.chat_template)
+            tell_what_is_not_used(has_template, prompt_template, system_prompt, chat_template_kwargs)
         loaded: Any
         if backend == "transformers":
             loaded = load_model(model, dtype, adapter, load_in_4bit, double_quant, state.device)

@@ -122,7 +122,12 @@ def _settings(config: SamplingConfig) -> dict[str, Any]:
     return {
         "completions": config.completions,
         "distribution": config.distribution,
-        "prompt": [config.prompt_template, config.system_prompt, [list(shot) for shot in config.few_shot]],
+        "prompt": [
+            config.prompt_template,
+            config.system_prompt,
+            [list(shot) for shot in config.few_shot],
+            dict(config.chat_template_kwargs),
+        ],
     }
 
 

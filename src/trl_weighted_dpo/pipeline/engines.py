@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from trl_weighted_dpo.pipeline.recipe import Training
+from trl_weighted_dpo.pipeline.recipe import RENDERING, Training
 
 _PLUGIN = "trl_weighted_dpo.axolotl.WeightedDPOPlugin"
 _PAIRS = "trl_weighted_dpo.hard_negatives"
@@ -63,7 +63,7 @@ class _TRL:
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
-    _filled = ("model_name_or_path", "output_dir", "resume_from_checkpoint", "prompt_template", "system_prompt")
+    _filled = ("model_name_or_path", "output_dir", "resume_from_checkpoint", *sorted(RENDERING))
     _data = ("dataset_name", "datasets")
 
     def config(

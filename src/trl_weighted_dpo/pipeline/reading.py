@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trl_weighted_dpo.core.files import SUFFIXES
+from trl_weighted_dpo.core.rendering import read_chat_template_kwargs
 from trl_weighted_dpo.pipeline.options import Options
 from trl_weighted_dpo.pipeline.recipe import (
     DATA_STAGES,
@@ -26,8 +27,8 @@ from trl_weighted_dpo.pipeline.recipe import (
 )
 
 _TOP = (
-    "output_dir", "seed", "model", "format", "prompt_template", "system_prompt", "problems", "evaluation", "sft",
-    *DATA_STAGES, "weigh", "train", "rounds", "earlier_pool",
+    "output_dir", "seed", "model", "format", "prompt_template", "system_prompt", "chat_template_kwargs", "problems",
+    "evaluation", "sft", *DATA_STAGES, "weigh", "train", "rounds", "earlier_pool",
 )  # fmt: skip
 _LAUNCHED = ("sample", "score", "evaluation")
 
@@ -84,6 +85,7 @@ class _Reader:
             format=self._choice("format", content.get("format", "jsonl"), FORMATS),
             prompt_template=self._optional("prompt_template", content),
             system_prompt=self._optional("system_prompt", content),
+            chat_template_kwargs=self._variables("chat_template_kwargs", content.get("chat_template_kwargs")),
             problems=problems,
             evaluation_problems=evaluation_problems,
             evaluation=None if evaluation is None else self._block("evaluation", "evaluate", evaluation),
@@ -126,6 +128,12 @@ class _Reader:
         if not isinstance(skip, bool):
             raise self._error(f"{key}.skip", skip, "Give true or false.")
         return None if skip else value
+
+    def _variables(self, key: str, given: Any) -> dict[str, Any]:
+        try:
+            return read_chat_template_kwargs(given)
+        except ValueError as error:
+            raise self._error(key, given, str(error)) from error
 
     def _text(self, key: str, content: Mapping[str, Any], hint: str) -> str:
         value = content.get(key.rsplit(".", 1)[-1])
@@ -232,9 +240,13 @@ class _Reader:
 
     def _check_rendering(self, recipe: Recipe, train: Training) -> None:
         """Refuse prompts in training that are not those of sampling."""
-        own = train.settings if train.engine == "trl" else train.settings.get("weighted_dpo") or {}
+        own = train.settings
+        if train.engine == "axolotl":
+            own = {"chat_template_kwargs": own.get("chat_template_kwargs"), **(own.get("weighted_dpo") or {})}
         for name in sorted(RENDERING):
             given, here = own.get(name), getattr(recipe, name)
+            if given is not None and name == "chat_template_kwargs":
+                given = self._variables(f"train.{name}", given)
             if given is not None and given != here:
                 raise RecipeError(
                     f"{self.path}: `train`: its {name} is {given!r}, but that of the recipe is {here!r}, by which "

@@ -12,7 +12,7 @@ DATA_STAGES = ("sample", "verify", "score", "mine")
 """The stages from problems to pairs, in order; a file may stand in for each."""
 FORMATS = tuple(suffix.removeprefix(".") for suffix in SUFFIXES)
 
-RENDERING = frozenset({"prompt_template", "system_prompt"})
+RENDERING = frozenset({"prompt_template", "system_prompt", "chat_template_kwargs"})
 _MODEL = frozenset({"model", "adapter", "tokenizer"})
 _WRITTEN = frozenset({"output", "json"})
 _SOURCE = frozenset({"preset", "column", "split", "limit"})
@@ -85,7 +85,8 @@ class Recipe:
         seed (`int`, *optional*, defaults to `0`): Of sampling, mining, training and evaluation, unless a block has its
             own.
         format (`str`, *optional*, defaults to `"jsonl"`): Of pools and pairs: `"jsonl"` or `"parquet"`.
-        prompt_template, system_prompt (`str`, *optional*): How problems are rendered, everywhere.
+        prompt_template, system_prompt (`str`, *optional*), chat_template_kwargs (`Mapping[str, Any]`, *optional*): How
+            problems are rendered, everywhere.
         problems (`Source`, *optional*): What is sampled for and, with SFT, learnt from.
         evaluation_problems (`Source`, *optional*), evaluation (`Block`, *optional*): What models are compared on, and
             how.
@@ -103,6 +104,7 @@ class Recipe:
     format: str = "jsonl"
     prompt_template: str | None = None
     system_prompt: str | None = None
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     problems: Source | None = None
     evaluation_problems: Source | None = None
     evaluation: Block | None = None

@@ -1,5 +1,6 @@
 """A recipe → the stages that are run, each with the command line that does it."""
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ class _Planner:
         self.rendering = {
             "prompt_template": recipe.prompt_template,
             "system_prompt": recipe.system_prompt,
+            "chat_template_kwargs": json.dumps(recipe.chat_template_kwargs) if recipe.chat_template_kwargs else None,
         }
         self.problems = self.folder / "problems.jsonl"
         self.model = recipe.model

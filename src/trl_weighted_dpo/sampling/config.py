@@ -1,7 +1,7 @@
 """How solutions are sampled."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ class SamplingConfig:
             Texts that end a completion; they are cut from it.
         seed (`int`, *optional*, defaults to `0`):
             The noise of a token depends on it, on the problem's id, on the number of the sample and on the position.
-        prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*):
+        prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*),
+        chat_template_kwargs (`Mapping[str, Any]`, *optional*):
             How problems are rendered (see [`~core.rendering.render_completions`]).
         few_shot (`Sequence[tuple[str, str]]`, *optional*):
             Problems with solutions that come before, from [`read_few_shot`].
@@ -58,6 +59,7 @@ class SamplingConfig:
     system_prompt: str | None = None
     few_shot: Sequence[tuple[str, str]] = ()
     batch_tokens: int | None = None
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, least in (("completions", 1), ("max_new_tokens", 1), ("top_k", 0)):

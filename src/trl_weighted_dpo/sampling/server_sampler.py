@@ -4,12 +4,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 
 from trl_weighted_dpo.core.models import load_tokenizer
+from trl_weighted_dpo.core.rendering import turn_end
 from trl_weighted_dpo.sampling.config import SamplingConfig
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest
@@ -41,6 +42,9 @@ class ServerOptions:
             Seconds to wait for an answer.
         api_key_env (`str`, *optional*, defaults to `"OPENAI_API_KEY"`):
             The environment variable with the key; without one none is sent.
+        keep_special_tokens (`bool`, *optional*, defaults to `False`):
+            Ask for special tokens in the text by `skip_special_tokens: false`, which vLLM and SGLang understand. Models
+            that mark thinking up with special tokens (gpt-oss, Magistral) need it.
     """
 
     base_url: str | None = None
@@ -49,6 +53,7 @@ class ServerOptions:
     tries: int = 8
     timeout: float = 600.0
     api_key_env: str = "OPENAI_API_KEY"
+    keep_special_tokens: bool = False
 
 
 class ServerSampler:
@@ -86,6 +91,9 @@ class ServerSampler:
         self.tokenizer = None
         if self._options.tokenizer != "none":
             self.tokenizer = self._load_tokenizer()
+        # The server's model may have other EOS tokens than the template's turns end with.
+        end = turn_end(self.tokenizer)
+        self._stops = (end,) if end else ()
 
     def generate(self, requests: Sequence[SampleRequest], config: SamplingConfig) -> Iterator[tuple[int, Sample]]:
         """Yields position and sample of each request, in the order of the answers.
@@ -102,7 +110,10 @@ class ServerSampler:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _sample(self, request: SampleRequest, config: SamplingConfig) -> Sample:
+        config = replace(config, stop=[*dict.fromkeys((*config.stop, *self._stops))])
         body = request_body(self._model, request, config)
+        if self._options.keep_special_tokens:
+            body["skip_special_tokens"] = False
         answer = self._answer("POST", "completions", body)
         try:
             [choice] = answer["choices"]

@@ -159,7 +159,8 @@ class ScoringReport:
 
 
 def _key(scorer: Scorer, process: int, processes: int) -> str:
-    rendering = [scorer.config.prompt_template, scorer.config.system_prompt]
+    config = scorer.config
+    rendering = [config.prompt_template, config.system_prompt, dict(config.chat_template_kwargs)]
     source = type(scorer.source).__name__
     return json.dumps([__version__, source, scorer.fingerprint.to_json(), rendering, process, processes])
 

@@ -7,7 +7,7 @@ the digest tell whether they are.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -53,7 +53,8 @@ class ScoringConfig:
             is no limit.
         truncation_mode (`str`, *optional*, defaults to `"keep_start"`):
             Which tokens are kept of longer ones, `"keep_start"` or `"keep_end"`, as in the trainer's configuration.
-        prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*):
+        prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*),
+        chat_template_kwargs (`Mapping[str, Any]`, *optional*):
             How problems are rendered (see [`~core.rendering.render_completions`]).
         batch_tokens (`int`, *optional*, defaults to `4096`, on a CPU `512`):
             Tokens of a forward pass, padding included. Decides speed and memory: with a vocabulary of 152 000, the
@@ -73,6 +74,7 @@ class ScoringConfig:
     system_prompt: str | None = None
     batch_tokens: int | None = None
     autocast: str | None = None
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.truncation_mode not in TRUNCATION_MODES:
@@ -193,8 +195,9 @@ class Scorer:
         if readable and is_encodable(row[schema.PROBLEM]):
             config, solutions = self.config, [text.text for text in readable]
             prompt, completions = render_completions(
-                row[schema.PROBLEM], solutions, self.tokenizer, config.prompt_template, config.system_prompt
-            )
+                row[schema.PROBLEM], solutions, self.tokenizer, config.prompt_template, config.system_prompt,
+                config.chat_template_kwargs,
+            )  # fmt: skip
             tokens = tokenize_completions(
                 prompt, completions, self.tokenizer, config.max_length, config.truncation_mode
             )

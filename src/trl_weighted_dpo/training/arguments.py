@@ -12,7 +12,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl import DatasetMixtureConfig, DPOConfig, ModelConfig, ScriptArguments, TrlParser
 
 from trl_weighted_dpo.core.files import SUFFIXES
-from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE
+from trl_weighted_dpo.core.rendering import DEFAULT_PROMPT_TEMPLATE, read_chat_template_kwargs
 from trl_weighted_dpo.training.config import WeightedDPOConfig, WeightingArguments
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -36,7 +36,8 @@ class PairArguments(ScriptArguments):
         render_pairs (`str`, *optional*, defaults to `"auto"`):
             Which pairs of texts are rendered by the chat template or `prompt_template`: those that mining left
             (`"auto"`), `"always"` all, also conversations, or `"never"`.
-        prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*):
+        prompt_template (`str`, *optional*, defaults to `"{problem}\\n"`), system_prompt (`str`, *optional*),
+        chat_template_kwargs (`dict` or `str`, *optional*):
             As for [`~core.rendering.render_completions`].
 
     Raises:
@@ -64,10 +65,18 @@ class PairArguments(ScriptArguments):
     system_prompt: str | None = field(
         default=None, metadata={"help": "System message, where pairs are rendered by a chat template."}
     )
+    chat_template_kwargs: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={
+            "help": 'Variables of the chat template, such as {"enable_thinking": false}: for pairs that are rendered '
+            "and for conversations, whose own column of this name goes first. JSON; in YAML also a mapping."
+        },
+    )
 
     def __post_init__(self) -> None:
         if self.render_pairs not in ("auto", "always", "never"):
             raise ValueError(f"render_pairs is {self.render_pairs!r}. Give one of 'auto', 'always', 'never'.")
+        self.chat_template_kwargs = read_chat_template_kwargs(self.chat_template_kwargs)
         self.evaluation_paths  # noqa: B018  (checks them)
 
     @property

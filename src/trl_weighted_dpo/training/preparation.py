@@ -59,6 +59,7 @@ class PairPreparation(DPOTrainer):
             # Before TRL drops rows: the numbers in messages are those of the dataset that was given.
             support.check_pairs(dataset, source)
             support.check_weights_and_signals(dataset, scheme, source)
+        dataset = support.check_conversations(dataset, processing_class, source)
         prepared = super()._prepare_dataset(dataset, processing_class, args, dataset_name)
         if streaming:
             return self._weigh_stream(prepared, scheme, source)
