@@ -1,11 +1,14 @@
 """A recipe → commands, inputs, and the YAMLs of engines."""
 
+import json
 import shlex
 from pathlib import Path
 
 import pytest
 
 from tests.pipeline.recipes import read
+from trl_weighted_dpo.axolotl.args import WeightedDPOSettings
+from trl_weighted_dpo.core.rendering import read_chat_template_kwargs
 from trl_weighted_dpo.pipeline.manifest import shell_line
 from trl_weighted_dpo.pipeline.recipe import RecipeError
 from trl_weighted_dpo.pipeline.stages import plan_stages
@@ -55,6 +58,21 @@ def test_options_with_blanks_lists_and_mappings_are_quoted_and_repeated(folder):
     assert sample[sample.index("--system-prompt") + 1] == "Think twice."
     assert "--match-lengths --hardness steps=0.5 --hardness prefix=0" in words["round-1/mine"]
     assert "--allow-weak-answers" not in words["round-1/mine"]
+
+
+def test_variables_of_the_chat_template_go_wherever_it_renders(folder):
+    variables = {"enable_thinking": False}
+    words = lines(folder, chat_template_kwargs=variables)
+    using = ("sft-data", "round-1/sample", "round-1/score", "evaluate")
+    assert [name for name, line in words.items() if "--chat-template-kwargs" in line] == [*using]
+    for name in using:
+        line = shlex.split(words[name])
+        assert json.loads(line[line.index("--chat-template-kwargs") + 1]) == variables
+    train = plan(folder, chat_template_kwargs=variables)["round-1/train"]
+    assert read_chat_template_kwargs(train.config["chat_template_kwargs"]) == variables
+    axolotl = {"engine": "axolotl", "settings": {"weighted_dpo": {"chat_template_kwargs": variables}}}
+    train = plan(folder, chat_template_kwargs=variables, train=axolotl)["round-1/train"]
+    assert WeightedDPOSettings(**train.config["weighted_dpo"]).chat_template_kwargs == variables
 
 
 def test_files_count_by_content_and_not_by_their_folder(folder):

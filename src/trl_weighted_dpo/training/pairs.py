@@ -161,6 +161,8 @@ def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> 
     variables = read_chat_template_kwargs(pairs.chat_template_kwargs)
     if not is_rendered:
         return _with_variables(dataset, variables, source)
+    if variables and not tokenizer.chat_template:
+        logger.warning_once(f"{source}: chat_template_kwargs is not used, since the tokenizer has no chat template.")
     which = "all pairs are" if pairs.render_pairs == "always" else "pairs that mining left are"
     template = "the tokenizer's chat template" if tokenizer.chat_template else f"the template {pairs.prompt_template!r}"
     logger.warning_once(f"{source}: {which} rendered by {template}.")

@@ -9,6 +9,7 @@ from trl import DPOTrainer
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.training import record, support
+from trl_weighted_dpo.training.boundaries import keep_prompt_tokens
 from trl_weighted_dpo.training.collator import CARRIED
 from trl_weighted_dpo.training.objective import Objective
 from trl_weighted_dpo.training.reference import checked_columns, without_columns
@@ -61,6 +62,7 @@ class PairPreparation(DPOTrainer):
             support.check_weights_and_signals(dataset, scheme, source)
         dataset = support.check_conversations(dataset, processing_class, source)
         prepared = super()._prepare_dataset(dataset, processing_class, args, dataset_name)
+        prepared = keep_prompt_tokens(prepared, processing_class, args, dataset_name)
         if streaming:
             return self._weigh_stream(prepared, scheme, source)
         return self._weigh(prepared, source)
