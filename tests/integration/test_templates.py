@@ -61,8 +61,9 @@ def trainer(tmp_path_factory):
     return make(tmp_path_factory.mktemp("trainer"), tiny_pairs(2), weight_scheme="uniform", max_length=None)
 
 
-def sampled(tokenizer, texts, folder, config):
-    """What a model that says these texts is sampled to: prompt tokens, tokens up to the end of the turn, pool row."""
+def sampled(tokenizer, texts, folder, config, evaluates):
+    """What a model that says these texts is sampled to: prompt tokens, tokens up to the end of the turn, pool row. The
+    sampling is that of evaluation, or of a pool."""
     ends = eos_ids(None, tokenizer)
     prompt = tokenizer(render_prompt(PROBLEM, tokenizer, config))["input_ids"]
     end = tokenizer(turn_end(tokenizer, config.chat_template_kwargs), add_special_tokens=False)["input_ids"]
@@ -71,7 +72,7 @@ def sampled(tokenizer, texts, folder, config):
     for index, ids in enumerate(said):
         sampler = TransformersSampler(Scripted(tokenizer, {tuple(prompt): ids}), tokenizer)
         problems = [{"id": "p", "problem": PROBLEM, "reference_answer": "7"}]
-        if index % 2:
+        if evaluates:
             evaluated = SampledModel("model", "model")
             files = sample_model(folder / str(index), evaluated, problems, {"greedy": config}, lambda *_, s=sampler: s)
             path = files.greedy
@@ -115,7 +116,7 @@ def test_a_completion_has_the_same_tokens_at_every_stage(trainer, tmp_path, name
         tokenizer = byte_tokenizer(template, eos=first[0] if first else None)
     for number, variables in enumerate([{}, {"enable_thinking": False}][: 1 + (name in THINKING_SWITCH)]):
         config = SamplingConfig(1, temperature=0, max_new_tokens=300, chat_template_kwargs=variables)
-        prompt, said, row = sampled(tokenizer, SAID, tmp_path / str(number), config)
+        prompt, said, row = sampled(tokenizer, SAID, tmp_path / str(number), config, evaluates=name.startswith("own/"))
         assert [candidate["solution"] for candidate in row["candidates"]] == list(SAID)
         assert not any(candidate["truncated"] for candidate in row["candidates"])
         assert PROBLEM in tokenizer.decode(prompt)
@@ -192,7 +193,8 @@ def test_scores_of_a_pool_fit_the_pairs_that_are_trained_on(tmp_path, kind, temp
 
     settings = {"dataset_name": str(tmp_path / "pairs.jsonl"), "chat_template_kwargs": variables}
     args = WeightedDPOConfig(
-        str(tmp_path / "out"), use_cpu=True, bf16=False, gradient_checkpointing=False, report_to=[], max_steps=1, logging_steps=1,
+        str(tmp_path / "out"), use_cpu=True, bf16=False, gradient_checkpointing=False, report_to=[], max_steps=1,
+        logging_steps=1,
         ref_logps="columns", per_device_train_batch_size=4, save_strategy="no", weight_scheme="uniform",
         disable_dropout=True,
     )  # fmt: skip

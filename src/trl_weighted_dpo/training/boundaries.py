@@ -46,8 +46,8 @@ def keep_prompt_tokens(dataset: Any, tokenizer: Any, args: Any, name: str) -> An
     if not _differ(dataset, tokenizer):
         return dataset
     logger.warning(
-        "In some pairs of the %s dataset, tokens of the prompt and the completion would merge. The prompt keeps its own "
-        "tokens, as the model was sampled from; TRL's warnings of a mismatch are settled by that.",
+        "In some pairs of the %s dataset, tokens of prompt and completion would merge. The prompt keeps its tokens, "
+        "from which the model was sampled, so that you can ignore TRL's warnings of a mismatch.",
         name,
     )
     dataset = dataset.map(split, batched=True, batch_size=_BATCH)
