@@ -47,6 +47,8 @@ def test_it_is_idempotent(pool):
         {"weighted_dpo": {"strategy": "no such thing"}},
         {"weighted_dpo": {"prompt_template": "Q: {problem}\nA: "}},
         {"weighted_dpo": {"system_prompt": "Be exact."}},
+        {"weighted_dpo": {"chat_template_kwargs": {"enable_thinking": False}}},
+        {"chat_template_kwargs": {"enable_thinking": False}},
         {"chat_template": "chatml"},
         {"special_tokens": {"eos_token": "<|im_end|>"}},
         {"test_datasets": [{"path": "elsewhere"}]},

@@ -6,6 +6,7 @@ from axolotl.utils.dict import DictDefault
 from tests.tiny import tiny_pool, tiny_tokenizer
 from trl_weighted_dpo.cli.problems import completion_rows
 from trl_weighted_dpo.core.tokens import tokenize_completions
+from trl_weighted_dpo.settings import RenderingConfig
 
 
 def test_the_tokens_are_those_of_scoring_and_dpo():
@@ -13,7 +14,7 @@ def test_the_tokens_are_those_of_scoring_and_dpo():
     strategy = load(
         "trl_weighted_dpo.axolotl.completions", tokenizer, DictDefault({"sequence_len": 512}), DictDefault({})
     )
-    for row in completion_rows(tiny_pool(8), "pool", tokenizer, "{problem}\n"):
+    for row in completion_rows(tiny_pool(8), "pool", tokenizer, RenderingConfig()):
         (tokens,) = tokenize_completions(row["prompt"], [row["completion"]], tokenizer, None, "keep_start")
         found = strategy.tokenize_prompt(row)
         assert found["input_ids"] == tokens.ids

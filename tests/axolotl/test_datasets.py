@@ -9,6 +9,7 @@ from axolotl.utils.dict import DictDefault
 from datasets import Dataset, load_dataset
 
 import trl_weighted_dpo
+from tests.templates import QWEN3
 from tests.tiny import tiny_pool, tiny_tokenizer
 from trl_weighted_dpo import HardnessConfig, PairingConfig, mine_pairs
 from trl_weighted_dpo.axolotl import datasets as ours
@@ -237,3 +238,14 @@ def test_a_chat_template_renders_prompt_and_completions(pool, tmp_path):
     assert row["prompt"].startswith("<|im_start|>system\nBe exact.<|im_end|>\n<|im_start|>user\n")
     assert row["prompt"].endswith("<|im_end|>\n<|im_start|>assistant\n")
     assert row["chosen"].endswith("<|im_end|>")
+
+
+@pytest.mark.parametrize("top", [False, True])
+def test_variables_of_the_chat_template_reach_the_prompt(pool, tmp_path, top):
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = QWEN3
+    cfg = config(pool, tmp_path, **({} if top else {"chat_template_kwargs": '{"enable_thinking": false}'}))
+    if top:
+        cfg["chat_template_kwargs"] = {"enable_thinking": False}
+    row = mapped(cfg, pool, tmp_path, tokenizer=tokenizer)[0]
+    assert row["prompt"].endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")

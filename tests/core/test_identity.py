@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from trl_weighted_dpo.mining.config import PairingConfig
 
 from tests.tiny import save_tiny_model, tiny_pool
 from trl_weighted_dpo import plugins
@@ -23,6 +22,7 @@ from trl_weighted_dpo.mining import journal as mining
 from trl_weighted_dpo.sampling import Sample, SamplingConfig
 from trl_weighted_dpo.sampling import files as sampling
 from trl_weighted_dpo.scoring import files as scoring
+from trl_weighted_dpo.settings import PairingConfig
 from trl_weighted_dpo.verifier import DimensionResult, MathVerifier
 from trl_weighted_dpo.verifier import verifier as verifying
 from trl_weighted_dpo.verifier.aggregates import Calibration, Weights, default_calibration

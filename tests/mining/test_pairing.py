@@ -190,18 +190,21 @@ def test_plain_prompts_follow_the_template():
 
 def test_conversations_are_rendered_as_texts_are():
     tokenizer = tiny_tokenizer()
-    tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+    tokenizer.chat_template = (
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
     text = {"prompt": "p", "chosen": "c", "rejected": "r"}
     conversation = {
         "prompt": [{"role": "user", "content": "p"}],
         "chosen": [{"role": "assistant", "content": "c"}],
         "rejected": [{"role": "assistant", "content": "r"}],
     }
-    expected = {"prompt": "[system]s[user]p", "chosen": "[assistant]c", "rejected": "[assistant]r"}
+    expected = {"prompt": "[system]s[user]p[assistant]", "chosen": "c", "rejected": "r"}
     assert render_pair(text, tokenizer, system_prompt="s") == expected
     assert render_pair(conversation, tokenizer, system_prompt="s") == expected
     conversation["prompt"].insert(0, {"role": "system", "content": "own"})
-    assert render_pair(conversation, tokenizer, system_prompt="s")["prompt"] == "[system]own[user]p"
+    assert render_pair(conversation, tokenizer, system_prompt="s")["prompt"] == "[system]own[user]p[assistant]"
     with pytest.raises(ValueError, match="are conversations, but the tokenizer has no chat template"):
         render_pair(conversation, tiny_tokenizer())
 
@@ -209,8 +212,11 @@ def test_conversations_are_rendered_as_texts_are():
 def test_a_template_that_rewrites_the_prompt_is_refused():
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = "{{ messages|length }}{{ messages[-1].content }}"
+    pair = {"prompt": "p", "chosen": "c", "rejected": "r"}
+    assert render_pair(pair, tokenizer) == {**pair, "prompt": "1p"}
+    messages = {name: [{"role": "assistant", "content": pair[name]}] for name in ("chosen", "rejected")}
     with pytest.raises(ValueError, match="renders the prompt differently once an answer follows"):
-        render_pair({"prompt": "p", "chosen": "c", "rejected": "r"}, tokenizer)
+        render_pair({**pair, **messages}, tokenizer)
 
 
 def test_messages_that_the_template_refuses_are_explained():

@@ -15,6 +15,7 @@ from trl_weighted_dpo.core.tokens import tokenize_completions
 from trl_weighted_dpo.pipeline.checks import check_trl_sft, check_trl_train
 from trl_weighted_dpo.pipeline.merge import merge
 from trl_weighted_dpo.pipeline.sft import main, parse
+from trl_weighted_dpo.settings import RenderingConfig
 
 
 def flags(settings):
@@ -34,7 +35,7 @@ def test_trl_s_sft_sees_the_tokens_of_scoring_and_dpo(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SFTTrainer", Seen)
     # As it is loaded, which may be another class than that which was saved.
     tokenizer = load_tokenizer(str(save_tiny_model(tmp_path / "model")))
-    rows = completion_rows(tiny_pool(8), "pool", tokenizer, "{problem}\n")
+    rows = completion_rows(tiny_pool(8), "pool", tokenizer, RenderingConfig())
     write_rows(tmp_path / "data.jsonl", rows)
     settings = {
         "model_name_or_path": tmp_path / "model", "dataset_name": tmp_path / "data.jsonl", "max_steps": 2,

@@ -71,6 +71,15 @@ REFUSED = [
     ({"problems": None}, "`sample` has no problems: add `problems: {path: FILE}`"),
     ({"problems": None, "sample": {"file": "pool.jsonl"}}, "`sft` has nothing to learn from"),
     ({"mine": None, "weigh": None}, "`train` with `engine: trl` takes pairs: add `mine:`"),
+    ({"chat_template_kwargs": [1]}, "`chat_template_kwargs: [1]`. Give a mapping or its JSON"),
+    (
+        {"train": {"engine": "trl", "settings": {"chat_template_kwargs": {"enable_thinking": False}}}},
+        "`train`: its chat_template_kwargs is {'enable_thinking': False}, but that of the recipe is None",
+    ),
+    (
+        {"train": {"engine": "axolotl", "settings": {"chat_template_kwargs": {"enable_thinking": False}}}},
+        "`train`: its chat_template_kwargs is {'enable_thinking': False}, but that of the recipe is None",
+    ),
     ({"rounds": 2, "train": None}, "`rounds: 2`: a later round samples from the model"),
     (
         {"system_prompt": "A", "train": {"engine": "trl", "settings": {"system_prompt": "B"}}},

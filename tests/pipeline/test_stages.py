@@ -1,11 +1,13 @@
 """A recipe → commands, inputs, and the YAMLs of engines."""
 
+import json
 import shlex
 from pathlib import Path
 
 import pytest
 
 from tests.pipeline.recipes import read
+from trl_weighted_dpo.axolotl.args import WeightedDPOBlockConfig
 from trl_weighted_dpo.pipeline import stages
 from trl_weighted_dpo.pipeline.manifest import changes, shell_line
 from trl_weighted_dpo.pipeline.options import COMMANDS
@@ -62,12 +64,28 @@ def test_options_with_blanks_lists_and_mappings_are_quoted_and_repeated(folder):
     assert "--allow-weak-answers" not in words["round-1/mine"]
 
 
+def test_variables_of_the_chat_template_go_wherever_it_renders(folder):
+    variables = {"enable_thinking": False}
+    words = lines(folder, chat_template_kwargs=variables)
+    using = ("sft-data", "round-1/sample", "round-1/score", "evaluate")
+    assert [name for name, line in words.items() if "--chat-template-kwargs" in line] == [*using]
+    for name in using:
+        line = shlex.split(words[name])
+        assert json.loads(line[line.index("--chat-template-kwargs") + 1]) == variables
+    train = plan(folder, chat_template_kwargs=json.dumps(variables))["round-1/train"]
+    assert train.config["chat_template_kwargs"] == train.settings["chat_template_kwargs"] == variables
+    axolotl = {"engine": "axolotl", "settings": {"weighted_dpo": {"chat_template_kwargs": variables}}}
+    train = plan(folder, chat_template_kwargs=variables, train=axolotl)["round-1/train"]
+    assert WeightedDPOBlockConfig(**train.config["weighted_dpo"]).chat_template_kwargs == variables
+
+
 def test_files_count_by_content_and_not_by_their_folder(folder):
     stage = plan(folder, sample={"few_shot": "train.jsonl", "batch_tokens": 64}, verify={"workers": 2})
     assert stage["round-1/sample"].settings == {
         "completions": 8, "temperature": 0.8, "top_p": 1.0, "top_k": 0, "max_new_tokens": 512, "stop": [], "seed": 0,
         "few_shot": "train.jsonl", "backend": "transformers", "base_url": None, "dtype": None, "load_in_4bit": False,
         "option": [], "generator": None, "prompt_template": "{problem}\n", "system_prompt": None,
+        "chat_template_kwargs": None,
     }  # fmt: skip
     assert stage["round-1/sample"].inputs["few_shot"] == "train.jsonl"
     assert stage["round-1/verify"].settings == {"calibration": None, "dimension": []}
@@ -159,6 +177,7 @@ def test_the_axolotl_yaml_is_the_user_s_with_model_data_and_folders_filled_in(fo
     assert "pairs_per_problem" not in block
     assert stage.settings == {
         "seed": 5, "learning_rate": 1e-6, "bf16": False, "prompt_template": "Q: {problem}\n", "system_prompt": None,
+        "chat_template_kwargs": None,
     }  # fmt: skip
     assert stage.result_versions == {"weighting": FORMULA_VERSION}
     assert stage.inputs == {"model": "out/sft/model", "data": "out/round-1/pairs.parquet"}

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from tests.sampling.serving import serving
+from tests.templates import CHATML
 from tests.tiny import tiny_model, tiny_pool, tiny_tokenizer
 from trl_weighted_dpo.sampling import SampleRequest, SamplingConfig
 from trl_weighted_dpo.sampling.requests import sample_seed
@@ -54,6 +55,18 @@ def test_what_is_not_openais_is_left_out_where_it_changes_nothing(local):
     with serving(local) as server:
         [*of(server).generate(REQUESTS[:1], SamplingConfig(max_new_tokens=2))]
         assert server.bodies[0].keys() == {"model", "prompt", "n", "temperature", "top_p", "max_tokens", "seed"}
+
+
+def test_the_end_of_a_turn_is_a_stop_string_and_special_tokens_stay_if_asked_for(local, tmp_path):
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = CHATML
+    tokenizer.save_pretrained(tmp_path)
+    with serving(local) as server:
+        sampler = of(server, tokenizer=str(tmp_path), keep_special_tokens="true")
+        [*sampler.generate(REQUESTS[:1], CONFIG)]
+        [*sampler.generate(REQUESTS[:1], SamplingConfig(max_new_tokens=2, stop=("<|im_end|>",)))]
+        assert [body["stop"] for body in server.bodies] == [["5", "<|im_end|>"], ["<|im_end|>"]]
+        assert all(body["skip_special_tokens"] is False for body in server.bodies)
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -39,7 +39,7 @@ def alone(model, tokenizer, prompt, **settings):
     ids = tokenizer(prompt, return_tensors="pt")
     found = model.generate(**ids, do_sample=False, **settings)[0, ids["input_ids"].shape[1] :].tolist()
     ended = found[-1] in model.generation_config.eos_token_id
-    return tokenizer.decode(found[:-1] if ended else found, skip_special_tokens=True), ended, len(found)
+    return tokenizer.decode(found[:-1] if ended else found), ended, len(found)
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 300, None])

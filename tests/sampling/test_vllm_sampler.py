@@ -69,7 +69,7 @@ def test_sampling_arguments():
     config = SamplingConfig(temperature=0.7, top_p=0.9, top_k=5, max_new_tokens=9, stop=("\n\n",))
     assert sampling_arguments(config, 77, [0, 2]) == {
         "n": 1, "temperature": 0.7, "top_p": 0.9, "top_k": 5, "max_tokens": 9, "stop": ["\n\n"],
-        "stop_token_ids": [0, 2], "skip_special_tokens": True, "seed": 77,
+        "stop_token_ids": [0, 2], "skip_special_tokens": False, "seed": 77,
     }  # fmt: skip
     assert sampling_arguments(SamplingConfig(), 0, [])["top_k"] == -1
 

@@ -62,7 +62,15 @@ def test_a_cut_journal_is_resumed(tmp_path, scorer, scored, cut):
     assert path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("changes", [{"max_length": 50}, {"prompt_template": "{problem}\n\n"}, {"system_prompt": "s"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_length": 50},
+        {"prompt_template": "{problem}\n\n"},
+        {"system_prompt": "s"},
+        {"chat_template_kwargs": {"enable_thinking": False}},
+    ],
+)
 def test_other_settings_begin_anew(tmp_path, scorer, scored, changes):
     score_into(tmp_path / "j", POOL, scorer)
     scored.clear()

@@ -289,10 +289,10 @@ def test_a_tokenizer_of_another_model_is_refused():
         Scorer(tiny_model(vocab_size=60), tiny_tokenizer())(POOL[:1])
 
 
-def test_a_template_that_rewrites_the_prompt_is_refused(model):
+def test_a_template_that_loses_the_problem_is_refused(model):
     tokenizer = tiny_tokenizer()
-    tokenizer.chat_template = "{{ messages|length }}{{ messages[-1].content }}"
-    with pytest.raises(ValueError, match="chat template renders the prompt differently"):
+    tokenizer.chat_template = "{{ messages|length }}"
+    with pytest.raises(ValueError, match="chat template does not write the text of a user message"):
         Scorer(model, tokenizer)(POOL[:1])
 
 

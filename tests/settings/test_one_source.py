@@ -4,7 +4,7 @@ its dataclass declares: same default, same meaning, same bounds."""
 import dataclasses
 import inspect
 import re
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 import typer
@@ -147,7 +147,11 @@ def test_fields_of_the_training_config_are_the_settings(config, declared):
         assert own[name].default == setting.default
         assert own[name].metadata["help"].replace("%%", "%") == setting.help
         # argparse knows no union of a word and true or false, and no sequence that is no list.
-        others = {"share_prompt": str, "eval_datasets": list[str] | None}
+        others = {
+            "share_prompt": str,
+            "eval_datasets": list[str] | None,
+            "chat_template_kwargs": dict[str, Any] | str | None,
+        }
         assert hints[name] == others.get(name, setting.hint)
 
 

@@ -90,7 +90,7 @@ def test_a_setting_is_read_from_its_field():
         ("is_on", "true or false"),
         ("name_", "a text"),
         ("path", "the path of a file, or null"),
-        ("tolerated", "a mapping"),
+        ("tolerated", "a mapping or its JSON"),
         ("inner", "names among power, function with values"),
     ],
 )
@@ -145,6 +145,7 @@ def test_values_within_bounds_are_taken():
         ("shared", False, False), ("is_on", "true", True), ("is_on", False, False), ("stop", ["\n", 1], ("\n", "1")),
         ("stop", "a", ("a",)), ("stop", {"a": 1}, ("a=1",)), ("name_", 7, "7"), ("path", "a/b", Path("a/b")),
         ("shots", "x.jsonl", Path("x.jsonl")), ("inner", {"power": "2"}, Inner(2.0)),
+        ("tolerated", '{"a": 0.5}', {"a": 0.5}), ("tolerated", {"a": 1}, {"a": 1}),
         ("inner", ["power=2", "function=f"], Inner(2.0, "f")), ("inner", Inner(3.0), Inner(3.0)),
     ],
 )  # fmt: skip
@@ -165,6 +166,8 @@ def test_yaml_and_text_become_values(name, value, read):
         ("is_on", 1, "Give true or false"),
         ("is_on", "yes", "Give true or false"),
         ("mode", "x", "Give keep or drop"),
+        ("tolerated", "a=1", "Give a mapping or its JSON"),
+        ("tolerated", "[1]", "Give a mapping or its JSON"),
         ("inner", "power", "Give NAME=VALUE, with a name among power, function"),
         ("inner", {"powr": 1}, "There is no setting 'powr'. Give NAME=VALUE, with a name among power, function"),
         ("inner", {"power": -1}, "power is -1. Give a number of at least 0"),

@@ -27,12 +27,14 @@ def test_flags_of_all_groups_arrive(tmp_path):
         "--weight_lambda", 0.7, "--ref_logps", "model", "--beta", 0.2, "--loss_type", "sigmoid", "sft",
         "--loss_weights", 1, 0.5, "--learning-rate", 1e-4, "--use_peft", "--lora_r", 8, "--load_in_4bit",
         "--dataset_train_split", "prefs", "--test_split_size", 0.1, "--system_prompt", "Be brief.",
+        "--chat_template_kwargs", '{"enable_thinking": false}',
         "--model_init_kwargs", '{"use_cache": false}', "--output_dir", tmp_path,
     )  # fmt: skip
     assert (args.weight_lambda, args.ref_logps, args.beta) == (0.7, "model", 0.2)
     assert (args.loss_type, args.loss_weights, args.learning_rate) == (["sigmoid", "sft"], [1.0, 0.5], 1e-4)
     assert (model.use_peft, model.lora_r, model.load_in_4bit) == (True, 8, True)
     assert (pairs.dataset_train_split, pairs.system_prompt, mixture.test_split_size) == ("prefs", "Be brief.", 0.1)
+    assert pairs.chat_template_kwargs == {"enable_thinking": False}
     assert args.model_init_kwargs == {"use_cache": False}
     assert left == [[], []]
 

@@ -6,6 +6,7 @@ import pytest
 from datasets import Dataset, DatasetDict, IterableDataset
 from trl import DatasetMixtureConfig
 
+from tests.templates import QWEN3
 from tests.tiny import tiny_pairs, tiny_pool, tiny_tokenizer
 from trl_weighted_dpo import PairingConfig, WeightedDPOConfig, mine_pairs, render_pair
 from trl_weighted_dpo.core.checks import SchemaError
@@ -129,6 +130,27 @@ def test_conversations_go_to_trl_unless_they_are_to_be_rendered(tmp_path, chat_t
     assert load({"dataset_name": path}, chat_tokenizer)[0].to_list() == rows
     rendered, _ = load({"dataset_name": path, "render_pairs": "always"}, chat_tokenizer)
     assert texts(rendered) == texts(render_pair(row, chat_tokenizer) for row in rows)
+
+
+def test_variables_of_the_template_reach_rendered_pairs_and_conversations(tmp_path, caplog):
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = QWEN3
+    write_rows(tmp_path / "mined.jsonl", MINED)
+    given = {"dataset_name": str(tmp_path / "mined.jsonl"), "chat_template_kwargs": '{"enable_thinking": false}'}
+    variables = {"enable_thinking": False}
+    expected = texts(render_pair(pair, tokenizer, chat_template_kwargs=variables) for pair in MINED)
+    assert texts(load(given, tokenizer)[0]) == expected
+    assert expected[0][0].endswith("</think>\n\n")
+    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+    rows = [{name: [{"role": role, "content": row[name]}] for name, role in roles.items()} for row in READY]
+    write_rows(tmp_path / "talk.jsonl", rows)
+    talk, _ = load({**given, "dataset_name": str(tmp_path / "talk.jsonl")}, tokenizer)
+    assert talk.to_list() == [{**row, "chat_template_kwargs": variables} for row in rows]
+    write_rows(tmp_path / "ready.jsonl", READY)
+    load({**given, "dataset_name": str(tmp_path / "ready.jsonl")}, tokenizer)
+    load(given)
+    assert "ready.jsonl: chat_template_kwargs is not used, since its pairs are not rendered." in caplog.text
+    assert "mined.jsonl: chat_template_kwargs is not used, since the tokenizer has no chat template." in caplog.text
 
 
 def test_a_split_keeps_the_pairs_of_a_problem_together(tmp_path):

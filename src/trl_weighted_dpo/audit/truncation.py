@@ -70,7 +70,9 @@ class TruncationChecks:
         if isinstance(prompt, str):
             if self._config.render:
                 mined = {schema.PROMPT: prompt, schema.CHOSEN: chosen, schema.REJECTED: rejected}
-                rendered = render_pair(mined, self._tokenizer, self._config.prompt_template, self._config.system_prompt)
+                config = self._config
+                rendering = (config.prompt_template, config.system_prompt, config.chat_template_kwargs)
+                rendered = render_pair(mined, self._tokenizer, *rendering)
                 prompt, chosen, rejected = (rendered[name] for name in mined)
             whole = [prompt, prompt + self._ended(chosen), prompt + self._ended(rejected)]
             ids = self._tokenizer(whole)["input_ids"]

@@ -1,8 +1,9 @@
 """The `weighted_dpo:` block of an Axolotl YAML, made of the package's settings."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from trl_weighted_dpo.settings import (
     AXOLOTL_BLOCK,
@@ -14,7 +15,8 @@ from trl_weighted_dpo.settings import (
 )
 
 PAIRING_FIELDS = tuple(setting.name for setting in settings_of(PairingConfig))
-MINING_FIELDS = (*PAIRING_FIELDS, *(setting.name for setting in settings_of(RenderingConfig)))
+RENDERING_FIELDS = tuple(setting.name for setting in settings_of(RenderingConfig))
+MINING_FIELDS = (*PAIRING_FIELDS, *RENDERING_FIELDS)
 """Settings that decide which pairs there are and how they read."""
 
 
@@ -32,7 +34,8 @@ def _model(name: str, doc: str, *configs: type) -> Any:
         else:
             alias = None if setting.key == setting.name else setting.key
             field = Field(default=setting.default, alias=alias, description=setting.help)
-            bounded = Annotated[setting.hint, *setting.bounds] if setting.bounds else setting.hint
+            marks = setting.bounds if setting.kind is not Mapping else (BeforeValidator(setting.read),)
+            bounded = Annotated[setting.hint, *marks] if marks else setting.hint
             fields[setting.name] = (bounded, field)
     return create_model(name, __base__=_Forbidding, __doc__=doc, __module__=__name__, **fields)
 

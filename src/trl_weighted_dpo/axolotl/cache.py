@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trl_weighted_dpo.axolotl.args import MINING_FIELDS, WeightedDPOBlockConfig
+from trl_weighted_dpo.axolotl.args import MINING_FIELDS, RENDERING_FIELDS, WeightedDPOBlockConfig
 from trl_weighted_dpo.core.identity import CONTENTS, digest
 from trl_weighted_dpo.mining import MINING_VERSION
 from trl_weighted_dpo.verifier import MathVerifier
@@ -22,6 +22,7 @@ _PREFIX = "weighted-dpo-"
 _TOKENIZER_OPTIONS = (
     "chat_template",
     "chat_template_jinja",
+    "chat_template_kwargs",
     "special_tokens",
     "added_tokens_overrides",
     "tokenizer_config",
@@ -61,8 +62,7 @@ def _mining(settings: Mapping[str, Any]) -> dict[str, Any]:
     except ValidationError:
         # Axolotl's own validation comes next and says what is wrong.
         return {name: settings.get(name) for name in MINING_FIELDS}
-    rendering = {"prompt_template": parsed.prompt_template, "system_prompt": parsed.system_prompt}
-    return parsed.pairing.to_dict() | rendering
+    return parsed.pairing.to_dict() | {name: getattr(parsed, name) for name in RENDERING_FIELDS}
 
 
 def _plain(dataset: Mapping[str, Any]) -> dict[str, Any]:

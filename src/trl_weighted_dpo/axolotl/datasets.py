@@ -69,6 +69,7 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
         files=tuple(files),
         prompt_template=settings.prompt_template,
         system_prompt=settings.system_prompt,
+        chat_template_kwargs={**(cfg.get("chat_template_kwargs") or {}), **(settings.chat_template_kwargs or {})},
         pair_columns=pair_columns,
     )
     return convert, {"batched": True, "remove_columns": "__all__"}
@@ -165,6 +166,7 @@ def rows_to_pairs(
     prompt_template: str,
     system_prompt: str | None,
     pair_columns: Mapping[frozenset[str], pa.Schema],
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> pa.Table:
     """Row function for a batched `datasets.map`: look the pairs of each pool row up and render them; pairs are only
     rendered and keep their columns."""
@@ -176,6 +178,7 @@ def rows_to_pairs(
         rows = [pair for row in rows for pair in by_row.get(row_digest(row), ())]
     else:
         columns = pair_columns[frozenset(batch)]
-    rendered = [render_pair(pair, tokenizer, prompt_template, system_prompt) for pair in rows]
+    rendering = (tokenizer, prompt_template, system_prompt, chat_template_kwargs)
+    rendered = [render_pair(pair, *rendering) for pair in rows]
     # Typed, since `map` would take the types of the first batch, where a column may be all null.
     return pa.Table.from_pylist(rendered, schema=columns)

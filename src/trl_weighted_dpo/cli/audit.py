@@ -69,7 +69,7 @@ def audit(
         check_paths(inputs, journal)
         config = audited(weighting=WeightingConfig(scheme=scheme), tolerated=dict(map(_tolerated, tolerate or ())))
         if not config.render and any(getattr(config, own.name) != own.default for own in settings_of(RenderingConfig)):
-            raise ValueError("--prompt-template and --system-prompt need --render.")
+            raise ValueError("--prompt-template, --system-prompt and --chat-template-kwargs need --render.")
         report = _audited(pairs, reference, evaluation or [], config, tokenizer, processes().workers, journal)
         _show(report, as_json)
         if drop_to is not None:

@@ -88,6 +88,8 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         if setting.is_nested:
             option.help = f"{setting.help} Names: {', '.join(own.key for own in settings_of(setting.kind))}."
         option.metavar = setting.shape or ("NAME=VALUE" if setting.is_nested else None)
+    elif setting.kind is Mapping:
+        hint, option.metavar = str, "JSON"
     elif setting.choices:
         hint = Literal[setting.choices]
     elif setting.kind in (int, float) and setting.none_as is None:

@@ -48,7 +48,7 @@ def problems(
             tokenizer = load_tokenizer(completions_for)
             tell_what_is_not_used(bool(tokenizer.chat_template), rendered)
             loaded = len(rows)
-            rows = completion_rows(rows, source, tokenizer, rendered.prompt_template, rendered.system_prompt)
+            rows = completion_rows(rows, source, tokenizer, rendered)
             if len(rows) < loaded:
                 typer.echo(f"{loaded - len(rows)} problems without a reference solution are left out.", err=True)
         write_rows(output, rows)
@@ -62,8 +62,7 @@ def completion_rows(
     rows: Sequence[Mapping[str, Any]],
     source: str,
     tokenizer: Any,
-    prompt_template: str,
-    system_prompt: str | None = None,
+    rendering: RenderingConfig,
 ) -> list[dict[str, Any]]:
     """What SFT learns: of each problem with a reference solution, the rendered `prompt` and `completion`.
 
@@ -82,7 +81,12 @@ def completion_rows(
         if solution and solution.strip():
             texts = [without_calculator(solution).strip()]
             prompt, (completion,) = render_completions(
-                row[schema.PROBLEM], texts, tokenizer, prompt_template, system_prompt
+                row[schema.PROBLEM],
+                texts,
+                tokenizer,
+                rendering.prompt_template,
+                rendering.system_prompt,
+                rendering.chat_template_kwargs,
             )
             found.append({schema.ID: row[schema.ID], schema.PROMPT: prompt, schema.COMPLETION: completion})
     if not found:

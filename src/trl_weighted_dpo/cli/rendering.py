@@ -1,7 +1,7 @@
 """Says which options on rendering a tokenizer does not use."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import typer
 
@@ -15,6 +15,8 @@ class Rendered(Protocol):
     def prompt_template(self) -> str: ...
     @property
     def system_prompt(self) -> str | None: ...
+    @property
+    def chat_template_kwargs(self) -> Mapping[str, Any] | None: ...
 
 
 def tell_what_is_not_used(has_chat_template: bool, settings: Rendered) -> None:
@@ -23,6 +25,8 @@ def tell_what_is_not_used(has_chat_template: bool, settings: Rendered) -> None:
         typer.echo("--prompt-template is not used: the tokenizer has a chat template.", err=True)
     if not has_chat_template and settings.system_prompt is not None:
         typer.echo("--system-prompt is not used: the tokenizer has no chat template.", err=True)
+    if not has_chat_template and settings.chat_template_kwargs:
+        typer.echo("--chat-template-kwargs is not used: the tokenizer has no chat template.", err=True)
 
 
 def named(given: Sequence[str], option: str, example: str) -> dict[str, str]:

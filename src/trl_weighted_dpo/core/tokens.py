@@ -1,4 +1,4 @@
-"""A completion's tokens, exactly as TRL's `DPOTrainer` makes and cuts them."""
+"""A completion's tokens, exactly as the trainer makes and cuts them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,8 +40,10 @@ class Tokens:
 def tokenize_completions(
     prompt: str, completions: Sequence[str], tokenizer: Any, max_length: int | None, truncation_mode: str
 ) -> list[Tokens]:
-    """Tokenise completions of a prompt as `DPOTrainer._prepare_dataset` of the installed TRL does, and cut them as its
-    collator does.
+    """Tokenise completions of a prompt as [`WeightedDPOTrainer`] does, and cut them as its collator does.
+
+    That is `DPOTrainer._prepare_dataset` of the installed TRL, except that the prompt keeps the tokens that the model
+    was sampled from: see [`after_prompt`].
 
     Args:
         prompt (`str`), completions (`Sequence[str]`):
@@ -54,17 +56,49 @@ def tokenize_completions(
             Which are kept, `"keep_start"` or `"keep_end"`.
     """
     eos = tokenizer.eos_token
-    answered = [prompt + (text if text.endswith(eos) else text + eos) for text in completions]
-    prompt_ids, *all_ids = tokenizer(text=[prompt, *answered])["input_ids"]
-    return [_cut(prompt_ids, ids, max_length, truncation_mode) for ids in all_ids]
+    ended = [text if text.endswith(eos) else text + eos for text in completions]
+    prompt_ids, *all_ids = tokenizer(text=[prompt, *(prompt + text for text in ended)])["input_ids"]
+    return [
+        _cut(*_split(prompt_ids, ids, text, tokenizer), max_length, truncation_mode)
+        for ids, text in zip(all_ids, ended, strict=True)
+    ]
 
 
-def _cut(prompt_ids: list[int], all_ids: list[int], max_length: int | None, truncation_mode: str) -> Tokens:
+def after_prompt(prompt_ids: list[int], all_ids: list[int], completion: str, tokenizer: Any) -> list[int] | None:
+    """The tokens of a completion behind those of its prompt.
+
+    The two together are one text, in which tokens may merge across the boundary: a prompt that ends with a line break,
+    and a completion that begins with one. The model was sampled from the prompt's own tokens, so the completion is
+    tokenised apart then.
+
+    Args:
+        prompt_ids (`list[int]`): Tokens of the prompt alone.
+        all_ids (`list[int]`): Tokens of prompt and completion as one text.
+        completion (`str`): Text of the completion.
+        tokenizer (`PreTrainedTokenizerBase`): Made these.
+
+    Returns:
+        Token ids, or `None` if the tokenizer reads another text apart, as those do that put a space before each text.
+    """
+    if all_ids[: len(prompt_ids)] == prompt_ids:
+        return all_ids[len(prompt_ids) :]
+    apart: list[int] = tokenizer(completion, add_special_tokens=False)["input_ids"]
+    return apart if tokenizer.decode(prompt_ids + apart) == tokenizer.decode(all_ids) else None
+
+
+def _split(prompt_ids: list[int], all_ids: list[int], completion: str, tokenizer: Any) -> tuple[list[int], list[int]]:
+    found = after_prompt(prompt_ids, all_ids, completion, tokenizer)
+    if found is not None:
+        return prompt_ids, found
     begin = len(prompt_ids)
     if completion_begins_where_tokens_differ():
         pairs = enumerate(zip(prompt_ids, all_ids, strict=False))
         begin = next((i for i, (a, b) in pairs if a != b), min(begin, len(all_ids)))
-    prompt, completion = prompt_ids[:begin], all_ids[begin:]
+    return prompt_ids[:begin], all_ids[begin:]
+
+
+def _cut(prompt: list[int], completion: list[int], max_length: int | None, truncation_mode: str) -> Tokens:
+    begin = len(prompt)
     digest = token_digest(prompt, completion, max_length, truncation_mode)
     ids = prompt + completion
     if max_length is None or len(ids) <= max_length:

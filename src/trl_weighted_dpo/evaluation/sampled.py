@@ -126,7 +126,12 @@ def _settings(config: SamplingConfig) -> dict[str, Any]:
         "version": SAMPLING_VERSION,
         "completions": config.completions,
         "distribution": config.distribution,
-        "prompt": [config.prompt_template, config.system_prompt, [list(shot) for shot in config.few_shot]],
+        "prompt": [
+            config.prompt_template,
+            config.system_prompt,
+            [list(shot) for shot in config.few_shot],
+            dict(config.chat_template_kwargs or {}),
+        ],
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from trl_weighted_dpo.pipeline.options import RENDERING
 from trl_weighted_dpo.pipeline.recipe import Training
 from trl_weighted_dpo.settings import (
     PairingConfig,
@@ -35,7 +36,7 @@ class Engine(Protocol):
     kind: str
 
     def config(
-        self, settings: Settings, model: str, data: Path | None, folder: Path, rendering: Mapping[str, str | None]
+        self, settings: Settings, model: str, data: Path | None, folder: Path, rendering: Settings
     ) -> dict[str, Any]:
         """The engine's YAML, with model, data and folders filled in; without data, those of the settings stay."""
 
@@ -76,11 +77,11 @@ class _TRL:
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
-    _filled = ("model_name_or_path", "output_dir", "resume_from_checkpoint", "prompt_template", "system_prompt")
+    _filled = ("model_name_or_path", "output_dir", "resume_from_checkpoint", *RENDERING)
     _data = ("dataset_name", "datasets")
 
     def config(
-        self, settings: Settings, model: str, data: Path | None, folder: Path, rendering: Mapping[str, str | None]
+        self, settings: Settings, model: str, data: Path | None, folder: Path, rendering: Settings
     ) -> dict[str, Any]:
         config = self.deciding(settings, data is not None)
         config |= {"model_name_or_path": model, "output_dir": str(folder / "model")}
@@ -139,7 +140,7 @@ class _Axolotl:
     )  # fmt: skip
 
     def config(
-        self, settings: Settings, model: str, data: Path | None, folder: Path, rendering: Mapping[str, str | None]
+        self, settings: Settings, model: str, data: Path | None, folder: Path, rendering: Settings
     ) -> dict[str, Any]:
         config = self.deciding(settings, data is not None)
         config |= {

@@ -1,5 +1,6 @@
 """Our commands as the pipeline runs them: settings as recipe keys, as command-line words, and with their defaults."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +73,7 @@ class Command:
                 words += [setting.flag] if value else []
             else:
                 items = items_of(value) if setting.is_list or setting.is_nested else [value]
-                words += [word for item in items for word in (setting.flag, str(item))]
+                words += [word for item in items for word in (setting.flag, _word(item))]
         return words
 
     def resolved(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -148,6 +149,10 @@ COMMANDS = {
 }  # fmt: skip
 """The stages that our commands do, by the names of their blocks in a recipe. An option of a command that is not among
 the settings here is no key of a recipe."""
+
+
+def _word(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, Mapping) else str(value)
 
 
 def _flag(name: str) -> str:

@@ -23,10 +23,11 @@ from trl_weighted_dpo.pipeline.recipe import (
     has_own_data,
     recipe_block,
 )
+from trl_weighted_dpo.settings import RenderingConfig, setting_of
 
 _TOP = (
-    "output_dir", "seed", "model", "format", "prompt_template", "system_prompt", "problems", "evaluation", "sft",
-    *DATA_STAGES, "weigh", "train", "rounds", "earlier_pool",
+    "output_dir", "seed", "model", "format", *RENDERING, "problems", "evaluation", "sft", *DATA_STAGES, "weigh",
+    "train", "rounds", "earlier_pool",
 )  # fmt: skip
 _LAUNCHED = ("sample", "score", "evaluation")
 
@@ -83,6 +84,7 @@ class _Reader:
             format=self._choice("format", content.get("format", Recipe.format), FORMATS),
             prompt_template=self._optional("prompt_template", content),
             system_prompt=self._optional("system_prompt", content),
+            chat_template_kwargs=self._variables("chat_template_kwargs", content.get("chat_template_kwargs")),
             problems=problems,
             evaluation_problems=evaluation_problems,
             evaluation=None if evaluation is None else self._block("evaluation", evaluation),
@@ -134,6 +136,12 @@ class _Reader:
 
     def _optional(self, key: str, content: Mapping[str, Any]) -> str | None:
         return None if content.get(key) is None else self._text(key, content, "Give a text, or leave it out.")
+
+    def _variables(self, key: str, value: object) -> Mapping[str, Any] | None:
+        try:
+            return setting_of(RenderingConfig, "chat_template_kwargs").read(value) or None
+        except ValueError as error:
+            raise self._error(key, value, str(error)) from error
 
     def _choice(self, key: str, value: object, choices: tuple[str, ...]) -> str:
         if not isinstance(value, str) or value not in choices:
@@ -231,9 +239,13 @@ class _Reader:
 
     def _check_rendering(self, recipe: Recipe, train: Training) -> None:
         """Refuse prompts in training that are not those of sampling."""
-        own = train.settings if train.engine == "trl" else train.settings.get("weighted_dpo") or {}
+        own = train.settings
+        if train.engine == "axolotl":
+            own = {"chat_template_kwargs": own.get("chat_template_kwargs"), **(own.get("weighted_dpo") or {})}
         for name in sorted(RENDERING):
             given, here = own.get(name), getattr(recipe, name)
+            if name == "chat_template_kwargs":
+                given = self._variables(f"train.{name}", given)
             if given is not None and given != here:
                 raise RecipeError(
                     f"{self.path}: `train`: its {name} is {given!r}, but that of the recipe is {here!r}, by which "

@@ -69,7 +69,8 @@ class Recipe:
         seed (`int`, *optional*, defaults to `0`): Of sampling, mining, training and evaluation, unless a block has its
             own.
         format (`str`, *optional*, defaults to `"jsonl"`): Of pools and pairs: `"jsonl"` or `"parquet"`.
-        prompt_template, system_prompt (`str`, *optional*): How problems are rendered, everywhere.
+        prompt_template, system_prompt (`str`, *optional*), chat_template_kwargs (`Mapping[str, Any]`, *optional*): How
+            problems are rendered, everywhere.
         problems (`Source`, *optional*): What is sampled for and, with SFT, learnt from.
         evaluation_problems (`Source`, *optional*), evaluation (`Block`, *optional*): What models are compared on, and
             how.
@@ -87,6 +88,7 @@ class Recipe:
     format: str = "jsonl"
     prompt_template: str | None = None
     system_prompt: str | None = None
+    chat_template_kwargs: Mapping[str, Any] | None = None
     problems: Source | None = None
     evaluation_problems: Source | None = None
     evaluation: Block | None = None

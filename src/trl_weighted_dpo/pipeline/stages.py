@@ -11,7 +11,7 @@ from trl_weighted_dpo import plugins
 from trl_weighted_dpo.core.identity import digest
 from trl_weighted_dpo.mining import MINING_VERSION
 from trl_weighted_dpo.pipeline.engines import Engine, engine_of
-from trl_weighted_dpo.pipeline.options import COMMANDS, existing_file
+from trl_weighted_dpo.pipeline.options import COMMANDS, RENDERING, existing_file
 from trl_weighted_dpo.pipeline.recipe import (
     DATA_STAGES,
     Block,
@@ -91,10 +91,7 @@ def plan_stages(recipe: Recipe) -> list[Stage]:
 class _Planner:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe, self.folder = recipe, recipe.output_dir
-        self.rendering = {
-            "prompt_template": recipe.prompt_template,
-            "system_prompt": recipe.system_prompt,
-        }
+        self.rendering = {name: getattr(recipe, name) for name in RENDERING}
         self.problems = self.folder / "problems.jsonl"
         self.model = recipe.model
         """The model as the stages so far have left it."""

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +19,7 @@ from trl_weighted_dpo.plugins.hookspecs import Sampler
 from trl_weighted_dpo.sampling import SAMPLING_VERSION
 from trl_weighted_dpo.sampling.prompts import render_prompt
 from trl_weighted_dpo.sampling.requests import SampleRequest, sample_seed
+from trl_weighted_dpo.sampling.text import turn_end_stops
 from trl_weighted_dpo.scoring.files import journal_paths, journals_of, remove_journals
 from trl_weighted_dpo.settings.sampling import SamplingConfig
 
@@ -127,6 +128,8 @@ def sample_file(
     check_problems(problems, output, source)
     state = PartialState()
     prompts = [render_prompt(row[schema.PROBLEM], sampler.tokenizer, config) for row in problems]
+    stops = turn_end_stops(sampler.tokenizer, config.chat_template_kwargs)
+    config = replace(config, stop=(*config.stop, *(end for end in stops if end not in config.stop)))
     work = _Work(problems, prompts, config, _key(sampler, config))
     started = time.perf_counter()
     paths = journal_paths(output, state.num_processes)

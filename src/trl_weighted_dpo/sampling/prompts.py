@@ -18,7 +18,7 @@ def render_prompt(problem: str, tokenizer: Any, config: SamplingConfig) -> str:
         tokenizer (`PreTrainedTokenizerBase` or `None`):
             `None` is one without a chat template.
         config ([`SamplingConfig`]):
-            Its template, system prompt and examples are used.
+            Its template, system prompt, variables of the chat template and examples are used.
 
     Raises:
         `ValueError`: As [`~core.rendering.render_completions`].
@@ -30,7 +30,10 @@ def render_prompt(problem: str, tokenizer: Any, config: SamplingConfig) -> str:
             for role, text in zip(("user", "assistant"), shot, strict=True)
         ]
         messages = [*turns, {"role": "user", "content": problem}]
-        return render_completions(messages, (), tokenizer, system_prompt=config.system_prompt)[0]
+        return render_completions(
+            messages, (), tokenizer,
+            system_prompt=config.system_prompt, chat_template_kwargs=config.chat_template_kwargs,
+        )[0]  # fmt: skip
     template = config.prompt_template
     shown = [
         render_completions(text, (), tokenizer, template)[0] + solution + "\n\n" for text, solution in config.few_shot

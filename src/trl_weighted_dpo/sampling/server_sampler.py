@@ -4,11 +4,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
 from trl_weighted_dpo.core.models import load_tokenizer
+from trl_weighted_dpo.core.rendering import turn_end
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest
 from trl_weighted_dpo.sampling.text import ended
@@ -54,6 +56,9 @@ class ServerSampler:
         self.tokenizer = None
         if self._options.tokenizer != "none":
             self.tokenizer = self._load_tokenizer()
+        # The server's model may have other EOS tokens than the template's turns end with.
+        end = turn_end(self.tokenizer)
+        self._stops = (end,) if end else ()
 
     def generate(self, requests: Sequence[SampleRequest], config: SamplingConfig) -> Iterator[tuple[int, Sample]]:
         """Yields position and sample of each request, in the order of the answers.
@@ -70,7 +75,10 @@ class ServerSampler:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _sample(self, request: SampleRequest, config: SamplingConfig) -> Sample:
+        config = replace(config, stop=[*dict.fromkeys((*config.stop, *self._stops))])
         body = request_body(self._model, request, config)
+        if self._options.keep_special_tokens:
+            body["skip_special_tokens"] = False
         answer = self._answer("POST", "completions", body)
         try:
             [choice] = answer["choices"]

@@ -13,7 +13,7 @@ from trl_weighted_dpo.core.models import load_model, load_tokenizer
 from trl_weighted_dpo.sampling.choosing import Ending, TokenChoice
 from trl_weighted_dpo.sampling.options import read_options
 from trl_weighted_dpo.sampling.requests import Sample, SampleRequest
-from trl_weighted_dpo.sampling.text import ended, eos_ids
+from trl_weighted_dpo.sampling.text import decoded, ended, eos_ids
 from trl_weighted_dpo.settings.sampling import SamplingConfig, TransformersBackendConfig
 
 BATCH_TOKENS = 65_536, 32_768
@@ -173,8 +173,7 @@ class TransformersSampler:
 
     def _sample(self, row: _Row, config: SamplingConfig) -> Sample:
         ids = row.made[:-1] if row.made[-1:] and row.made[-1] in self._eos else row.made
-        text = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return Sample(*ended(text, config.stop, not row.is_stopped), len(row.made))
+        return Sample(*ended(decoded(ids, self.tokenizer), config.stop, not row.is_stopped), len(row.made))
 
 
 def load_sampler(model: str, options: Mapping[str, Any]) -> TransformersSampler:

@@ -111,7 +111,7 @@ def sampling_arguments(config: SamplingConfig, seed: int, eos: Sequence[int]) ->
         "max_tokens": config.max_new_tokens,
         "stop": [*config.stop],
         "stop_token_ids": [*eos],
-        "skip_special_tokens": True,
+        "skip_special_tokens": False,
         "seed": seed,
     }
 

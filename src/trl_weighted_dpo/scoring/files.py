@@ -17,6 +17,7 @@ from trl_weighted_dpo.core.identity import canonical, digest
 from trl_weighted_dpo.core.journal import Journal
 from trl_weighted_dpo.scoring import SCORING_VERSION
 from trl_weighted_dpo.scoring.scoring import Scorer, windows, with_scores
+from trl_weighted_dpo.settings import RenderingConfig, settings_of
 
 
 def journal_paths(output: Path, processes: int = 1) -> list[Path]:
@@ -164,7 +165,7 @@ def _key(scorer: Scorer, process: int, processes: int) -> str:
             "scoring": SCORING_VERSION,
             "source": type(scorer.source).__name__,
             "fingerprint": scorer.fingerprint,
-            "rendering": [scorer.config.prompt_template, scorer.config.system_prompt],
+            "rendering": [getattr(scorer.config, setting.name) for setting in settings_of(RenderingConfig)],
             "share": [process, processes],
         }
     )

@@ -146,7 +146,12 @@ class Scorer:
         if readable and is_encodable(row[schema.PROBLEM]):
             config, solutions = self.config, [text.text for text in readable]
             prompt, completions = render_completions(
-                row[schema.PROBLEM], solutions, self.tokenizer, config.prompt_template, config.system_prompt
+                row[schema.PROBLEM],
+                solutions,
+                self.tokenizer,
+                config.prompt_template,
+                config.system_prompt,
+                config.chat_template_kwargs,
             )
             tokens = tokenize_completions(
                 prompt, completions, self.tokenizer, config.max_length, config.truncation_mode

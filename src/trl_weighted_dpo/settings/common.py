@@ -1,7 +1,8 @@
 """What settings of several subjects share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge, Interval
 from typing_extensions import Doc
@@ -18,6 +19,9 @@ PromptTemplate = Annotated[
 LoadIn4Bit = Annotated[bool, Doc("Load the model in NF4, by bitsandbytes.")]
 DoubleQuant = Annotated[bool, Doc("Quantise the constants of NF4 too, as `qlora` in Axolotl does.")]
 SystemPrompt = Annotated[str | None, Doc("System message if the tokenizer has a chat template.")]
+ChatTemplateKwargs = Annotated[
+    Mapping[str, Any] | None, Doc('Variables of the chat template, such as `{"enable_thinking": false}`.')
+]
 Share = Interval(ge=0, le=1)
 Seeded = Interval(ge=0, lt=SEEDS)
 
@@ -32,6 +36,7 @@ class RenderingConfig:
 
     prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
     system_prompt: SystemPrompt = None
+    chat_template_kwargs: ChatTemplateKwargs = None
 
     def __post_init__(self) -> None:
         check(self)

@@ -9,6 +9,7 @@ from typing_extensions import Doc
 
 from trl_weighted_dpo.settings.common import (
     DEFAULT_PROMPT_TEMPLATE,
+    ChatTemplateKwargs,
     DoubleQuant,
     LoadIn4Bit,
     PromptTemplate,
@@ -49,6 +50,7 @@ class SamplingConfig:
     seed: Annotated[int, Seeded, Doc("Another seed gives other samples.")] = 0
     prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
     system_prompt: SystemPrompt = None
+    chat_template_kwargs: ChatTemplateKwargs = None
     few_shot: Annotated[
         Sequence[tuple[str, str]],
         FromFile(),
@@ -180,6 +182,13 @@ class ServerBackendConfig:
     tries: Annotated[int, Ge(1), Doc("How often a request is sent if the server is busy or the connection lost.")] = 8
     timeout: Annotated[float, Doc("Seconds to wait for an answer.")] = 600.0
     api_key_env: Annotated[str, Doc("Environment variable with the key; without one none is sent.")] = "OPENAI_API_KEY"
+    keep_special_tokens: Annotated[
+        bool,
+        Doc(
+            "Ask for special tokens in the text by `skip_special_tokens: false`, which vLLM and SGLang understand; "
+            "models that mark their thinking with special tokens (gpt-oss, Magistral) need it."
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         check(self)

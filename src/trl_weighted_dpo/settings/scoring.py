@@ -8,6 +8,7 @@ from typing_extensions import Doc
 
 from trl_weighted_dpo.settings.common import (
     DEFAULT_PROMPT_TEMPLATE,
+    ChatTemplateKwargs,
     DoubleQuant,
     LoadIn4Bit,
     PromptTemplate,
@@ -35,6 +36,7 @@ class ScoringConfig:
     ] = "keep_start"
     prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
     system_prompt: SystemPrompt = None
+    chat_template_kwargs: ChatTemplateKwargs = None
     batch_tokens: Annotated[
         int | None,
         Ge(1),

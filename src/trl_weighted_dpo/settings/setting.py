@@ -6,6 +6,7 @@ Everything else that knows a setting (checks, CLI options, the Axolotl block, fi
 keys, tables of the documentation) reads it from there, by [`settings_of`].
 """
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
@@ -117,7 +118,7 @@ class Setting:
         elif self.kind in (int, float):
             words = ("a whole number" if self.kind is int else "a number") + self._range
         else:
-            words = {Path: "the path of a file", Mapping: "a mapping"}.get(self.kind, "a text")
+            words = {Path: "the path of a file", Mapping: "a mapping or its JSON"}.get(self.kind, "a text")
         return words + (f", or {'null' if self.none_as is None else self.none_as}" if self.is_optional else "")
 
     @property
@@ -167,6 +168,8 @@ class Setting:
             return value if isinstance(value, self.kind) else read_settings(self.kind, self._named(value))
         if self.is_list:
             return tuple(map(str, items_of(value)))
+        if self.kind is Mapping:
+            return _from_json(value) if isinstance(value, str) else value
         if isinstance(value, list | dict):
             raise ValueError("Give one value.")
         if self.choices:
@@ -257,6 +260,13 @@ def items_of(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return [f"{name}={item}" for name, item in value.items()]
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _keys(config: type) -> Iterator[str]:

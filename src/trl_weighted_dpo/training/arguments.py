@@ -12,7 +12,7 @@ from trl import DatasetMixtureConfig, DPOConfig, ModelConfig, ScriptArguments, T
 
 from trl_weighted_dpo.core.files import SUFFIXES
 from trl_weighted_dpo.core.seam import last_checkpoint
-from trl_weighted_dpo.settings import PairsConfig
+from trl_weighted_dpo.settings import PairsConfig, setting_of
 from trl_weighted_dpo.training.config import WeightedDPOConfig, WeightedTrainingConfig, declared
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -38,9 +38,12 @@ class PairArguments(ScriptArguments):
     render_pairs: Literal["auto", "always", "never"] = declared(PairsConfig, "render_pairs")
     prompt_template: str = declared(PairsConfig, "prompt_template")
     system_prompt: str | None = declared(PairsConfig, "system_prompt")
+    # A command line has JSON, a YAML a mapping.
+    chat_template_kwargs: dict[str, Any] | str | None = declared(PairsConfig, "chat_template_kwargs")
 
     def __post_init__(self) -> None:
-        rendering = ("render_pairs", "prompt_template", "system_prompt")
+        self.chat_template_kwargs = setting_of(PairsConfig, "chat_template_kwargs").read(self.chat_template_kwargs)
+        rendering = ("render_pairs", "prompt_template", "system_prompt", "chat_template_kwargs")
         PairsConfig(**{name: getattr(self, name) for name in rendering})
         self.evaluation_paths  # noqa: B018  (checks them)
 

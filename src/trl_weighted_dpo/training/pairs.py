@@ -14,7 +14,8 @@ from trl import DatasetMixtureConfig, get_dataset
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import SchemaError, check_pair_row
 from trl_weighted_dpo.core.files import RowFile, row_types
-from trl_weighted_dpo.core.rendering import render_pair
+from trl_weighted_dpo.core.rendering import pair_variables, render_pair
+from trl_weighted_dpo.settings import PairsConfig, setting_of
 from trl_weighted_dpo.training.arguments import PairArguments, given_paths
 
 logger = get_logger(__name__)
@@ -158,8 +159,11 @@ def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> 
     if pairs.system_prompt and not (is_rendered and tokenizer.chat_template):
         reason = "the tokenizer has no chat template" if is_rendered else "its pairs are not rendered"
         logger.warning_once(f"{source}: system_prompt is not used, since {reason}.")
+    variables = setting_of(PairsConfig, "chat_template_kwargs").read(pairs.chat_template_kwargs) or {}
     if not is_rendered:
-        return dataset
+        return _with_variables(dataset, variables, source)
+    if variables and not tokenizer.chat_template:
+        logger.warning_once(f"{source}: chat_template_kwargs is not used, since the tokenizer has no chat template.")
     which = "all pairs are" if pairs.render_pairs == "always" else "pairs that mining left are"
     template = "the tokenizer's chat template" if tokenizer.chat_template else f"the template {pairs.prompt_template!r}"
     logger.warning_once(f"{source}: {which} rendered by {template}.")
@@ -167,6 +171,7 @@ def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> 
         "tokenizer": tokenizer,
         "prompt_template": pairs.prompt_template,
         "system_prompt": pairs.system_prompt,
+        "variables": variables,
         "all_rows": pairs.render_pairs == "always",
     }
     texts = dict.fromkeys(_TEXTS, Value("string"))
@@ -175,8 +180,28 @@ def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> 
 
 
 def _rendered(
-    row: Mapping[str, Any], tokenizer: Any, prompt_template: str, system_prompt: str | None, all_rows: bool
+    row: Mapping[str, Any],
+    tokenizer: Any,
+    prompt_template: str,
+    system_prompt: str | None,
+    variables: Mapping[str, Any],
+    all_rows: bool,
 ) -> dict[str, Any]:
     if all_rows or (isinstance(row[schema.PROMPT], str) and all(row[column] is not None for column in _MINED)):
-        return render_pair(row, tokenizer, prompt_template, system_prompt)
+        return render_pair(row, tokenizer, prompt_template, system_prompt, variables)
     return dict(row)
+
+
+def _with_variables(dataset: Any, variables: Mapping[str, Any], source: str) -> Any:
+    """Conversations with the variables of the chat template in the column that TRL reads."""
+    if not variables:
+        return dataset
+    first: dict[str, Any] = next(iter(dataset), {})
+    if isinstance(first.get(schema.CHOSEN), str):
+        logger.warning_once(f"{source}: chat_template_kwargs is not used, since its pairs are not rendered.")
+        return dataset
+
+    def add(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {schema.CHAT_TEMPLATE_KWARGS: pair_variables(row, variables)}
+
+    return dataset.map(add)

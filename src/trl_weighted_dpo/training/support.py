@@ -1,5 +1,6 @@
 """Errors for models, data and settings that the trainer does not support, with what to do instead."""
 
+import json
 from typing import Any
 
 import torch
@@ -7,9 +8,11 @@ from accelerate.logging import get_logger
 from accelerate.utils import is_peft_model
 from datasets import IterableDataset
 from transformers import ProcessorMixin
+from trl import extract_prompt, is_conversational
 
 from trl_weighted_dpo.core import schema
-from trl_weighted_dpo.core.checks import check_pair_row
+from trl_weighted_dpo.core.checks import check_pair_row, row_error
+from trl_weighted_dpo.core.rendering import check_conversation
 from trl_weighted_dpo.core.seam import model_source
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
 from trl_weighted_dpo.training.config import WeightedTrainingConfig
@@ -148,6 +151,43 @@ def check_pairs(dataset: Any, source: str) -> None:
         equal += row[schema.CHOSEN] == row[schema.REJECTED]
     if equal:
         logger.warning("%d pairs of %s have two equal completions and teach nothing: drop them.", equal, source)
+
+
+def check_conversations(dataset: Any, tokenizer: Any, source: str) -> Any:
+    """Check that the chat template renders conversations without loss: their completions after the prompt, and all of
+    their text. TRL would cut letters off, or train on completions without their thinking.
+
+    Args:
+        dataset (`Dataset` or `IterableDataset`): Pairs; those that are text are not looked at.
+        tokenizer (`PreTrainedTokenizerBase`): The model's.
+        source (`str`): Name of the dataset, for messages.
+
+    Returns:
+        The dataset; a stream's rows are checked as they come.
+
+    Raises:
+        [`~core.checks.SchemaError`]: Names the row and what is lost.
+    """
+    if not is_conversational(next(iter(dataset), {})):
+        return dataset
+
+    def check(row: dict[str, Any], index: int) -> dict[str, Any]:
+        pair = row if schema.PROMPT in row else extract_prompt(row)
+        tools = row.get("tools")
+        variables = {"tools": json.loads(tools) if isinstance(tools, str) else tools}
+        variables |= row.get(schema.CHAT_TEMPLATE_KWARGS) or {}
+        for column in (schema.CHOSEN, schema.REJECTED):
+            try:
+                check_conversation(pair[schema.PROMPT], [pair[column]], tokenizer, variables)
+            except ValueError as error:
+                raise row_error(source, index, column, pair[column], str(error)) from error
+        return {}
+
+    if isinstance(dataset, IterableDataset):
+        return dataset.map(check, with_indices=True)
+    for index, row in enumerate(dataset):
+        check(row, index)
+    return dataset
 
 
 def check_weights_and_signals(dataset: Any, scheme: str, source: str) -> None:

@@ -14,6 +14,7 @@ from accelerate.utils import is_peft_model
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.seam import last_checkpoint, model_source
 from trl_weighted_dpo.training import record, support
+from trl_weighted_dpo.training.boundaries import keep_prompt_tokens
 from trl_weighted_dpo.training.callbacks import PreferenceHealthCallback, RecordCallback
 from trl_weighted_dpo.training.card import extend_card
 from trl_weighted_dpo.training.collator import CARRIED, WeightedPreferenceCollator
@@ -216,7 +217,13 @@ class WeightedDPOTrainer(HookedDPOTrainer):
         support.check_text_only(processing_class)
         keep_reference = self.reference_is_precomputed and args.ref_logps != "model"
         settings = self.weighting, self.objective, keep_reference, self._training_set
-        prepared = prepare(dataset, f"the {name} dataset", tokenize, *settings)
+        source = f"the {name} dataset"
+
+        def rendered(pairs: Any) -> Any:
+            pairs = support.check_conversations(pairs, processing_class, source)
+            return keep_prompt_tokens(tokenize(pairs), processing_class, args, name)
+
+        prepared = prepare(dataset, source, rendered, *settings)
         self._training_set = prepared.training
         return prepared.dataset
 

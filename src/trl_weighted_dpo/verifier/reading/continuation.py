@@ -1,5 +1,4 @@
-"""Where a text stops being one solution: at the end of its turn, and at the next question or turn that a model writes
-after its answer."""
+"""Where a solution ends: with its turn, or at the next question or turn that a model writes after its answer."""
 
 import re
 from collections.abc import Iterator
