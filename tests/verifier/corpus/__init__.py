@@ -17,6 +17,8 @@ from trl_weighted_dpo.verifier import DIMENSIONS, KINDS, VERIFIER_VERSION, Error
 FOLDER = Path(__file__).parent
 PROFILES = FOLDER / "profiles.jsonl"
 TEXTS = ("gsm8k.jsonl", "math.jsonl", "own.jsonl")
+WORDS = "words.jsonl"
+"""Texts with a place for a word, and words that each change a profile there."""
 SHOWN = 3
 """Ids that are named for each kind of change."""
 
@@ -83,6 +85,8 @@ def rows() -> list[dict[str, Any]]:
     for name in TEXTS:
         with (FOLDER / name).open(encoding="utf-8") as file:
             found.extend(map(json.loads, file))
+    with (FOLDER / WORDS).open(encoding="utf-8") as file:
+        found.extend(row for line in file for row in _with_words(json.loads(line)))
     seen: Counter[str] = Counter()
     for plant in plants():
         seen[plant.finding] += 1
@@ -98,6 +102,13 @@ def rows() -> list[dict[str, Any]]:
         given = {"problem": "", "solution": solution, "reference_answer": reference}
         found.append({"id": f"{reason}/{number}".replace(" ", "_"), **given})
     return found
+
+
+def _with_words(template: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row for each word of a template, put in place of `{w}`."""
+    for word in template["words"]:
+        filled = {name: text.replace("{w}", word) for name, text in template.items() if isinstance(text, str)}
+        yield {**filled, "id": f"{template['id']}/{word}"}
 
 
 def computed(chosen: Iterable[Mapping[str, Any]]) -> Iterator[Stored]:
@@ -139,7 +150,9 @@ def stored_form(row: Mapping[str, Any], profile: ErrorProfile) -> Stored:
 
 
 def _rounded(value: float | None, places: int) -> float | None:
-    return None if value is None else round(value, places)
+    """Rounded, as an integer if it is one, which is shorter to read."""
+    rounded = None if value is None else round(value, places)
+    return int(rounded) if rounded in (0, 1) else rounded
 
 
 def _digest(value: Any) -> str:

@@ -30,12 +30,10 @@ _FAMILIES: tuple[dict[str, Fraction], ...] = tuple(
     )
 )  # fmt: skip
 _OTHER_RATIOS: dict[str, tuple[int, ...]] = {
-    # What people also count with: a year of 360 days, a month of 4 weeks, a week of 5 days, a short ton.
-    "week": (4, 5, 7, 52), "month": (4, 12, 28, 29, 30, 31), "year": (12, 52, 360, 364, 365, 366),
-    "day": (5, 7, 12, 24, 28, 29, 30, 31, 52, 360, 364, 365, 366), "hour": (12, 24, 60), "minute": (60,),
-    "lb": (16, 2_000), "ton": (2_000, 2_240), "gallon": (4, 8, 16, 128), "quart": (2, 4, 32), "cup": (8, 16),
-    "pint": (2, 8, 16), "byte": (1_024,), "kb": (1_024,), "mb": (1_024,), "gb": (1_024,), "tb": (1_024,),
-    "dozen": (12,), "tablespoon": (3, 16), "teaspoon": (3, 6, 48),
+    # What people also count with, beyond the sizes above: a month of 4 weeks, a week of 5 days, a short ton.
+    "week": (4, 5), "month": (4, 12, 28, 29, 31), "year": (12,), "day": (5, 12, 28, 29, 30, 31, 52), "hour": (12,),
+    "lb": (2_000,), "ton": (2_000,), "gallon": (16, 128), "quart": (32,), "cup": (8, 16), "pint": (16,),
+    "tablespoon": (3, 16), "teaspoon": (3, 6, 48),
 }  # fmt: skip
 _COMMON = frozenset({
     "second", "minute", "hour", "day", "week", "year", "mm", "cm", "inch", "foot", "yard", "m", "km", "mile", "mg",
