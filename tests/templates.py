@@ -20,6 +20,9 @@ R1 = (
 )
 """Opens the thought in the generation prompt, and leaves thoughts out of answers, as DeepSeek-R1's does."""
 
+FORGETFUL = R1.replace("<think>\n", "")
+"""Leaves thoughts out of answers, and opens none, as DeepSeek-V3's and EXAONE 4's do."""
+
 QWEN3 = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n"
     "{% if m.role == 'assistant' %}{% set parts = m.content.split('</think>') %}"
@@ -107,7 +110,9 @@ class Scripted(PreTrainedModel, GenerationMixin):
 
     def forward(self, input_ids: Any, attention_mask: Any = None, **_: Any) -> CausalLMOutput:
         logits = torch.zeros(*input_ids.shape, self.embeddings.num_embeddings)
-        for row, (ids, attended) in enumerate(zip(input_ids, attention_mask, strict=True)):
+        # Newer versions of transformers give none where no row is padded.
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        for row, (ids, attended) in enumerate(zip(input_ids, mask, strict=True)):
             read = ids[attended.bool()].tolist()
             (prompt,) = (prompt for prompt in self.script if read[: len(prompt)] == list(prompt))
             said = len(read) - len(prompt)

@@ -147,6 +147,12 @@ def test_an_option_that_the_tokenizer_has_no_use_for_is_told(pool, tmp_path, tin
     assert plain.exit_code == chat.exit_code == 0
     assert "--system-prompt is not used: the tokenizer has no chat template." in plain.stderr
     assert "--prompt-template is not used: the tokenizer has a chat template." in chat.stderr
+    variables = ("--chat-template-kwargs", '{"enable_thinking": false}')
+    plain = run(pool, "-o", tmp_path / "other.jsonl", *options, *variables)
+    chat = run(pool, "-o", tmp_path / "other.jsonl", *options, *variables, "--tokenizer", tmp_path / "chat")
+    assert (plain.exit_code, chat.exit_code) == (0, 1)
+    assert "--chat-template-kwargs is not used: the tokenizer has no chat template." in plain.stderr
+    assert "Error: The tokenizer's chat template has no variable 'enable_thinking'" in chat.stderr
     assert "--prompt-template" not in plain.stderr
     assert "--system-prompt" not in chat.stderr
 

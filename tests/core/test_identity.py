@@ -283,7 +283,7 @@ def with_token(folder):
 
 
 def with_template(folder):
-    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    (folder / "chat_template.jinja").write_text("{{ messages[-1].content }}")
 
 
 def elsewhere(folder):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.templates import CHATML, QWEN3, R1, byte_tokenizer, shipped_templates
+from tests.templates import CHATML, FORGETFUL, QWEN3, R1, byte_tokenizer, shipped_templates
 from trl_weighted_dpo.core.rendering import check_conversation, render_completions, render_pair, turn_end
 
 SHIPPED = shipped_templates()
@@ -17,22 +17,27 @@ def conversation(chosen, rejected="8."):
     return {name: [{"role": role, "content": text}] for name, (role, text) in roles.items()}
 
 
+ENDS = [
+    (CHATML, "<|im_end|>", "<|im_end|>"),
+    (CHATML, "<|endoftext|>", "<|im_end|>"),
+    (R1, "<｜end▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
+    ("trl/phi3", "<|endoftext|>", "<|end|>\n<|endoftext|>"),
+    ("trl/glm4moe", "<|endoftext|>", ""),
+    ("trl/gptoss", "<|return|>", "<|return|>"),
+    ("axolotl/command_a", "<|END_OF_TURN_TOKEN|>", "<|END_RESPONSE|><|END_OF_TURN_TOKEN|>"),
+    ("axolotl/llava", "</s>", ""),
+    ("{% for m in messages %}{{ m.content }}\n\n###\n\n{% endfor %}", "</s>", "\n\n###"),
+    (None, "</s>", ""),
+]
+"""A template or the name of one, the tokenizer's EOS token, and the end of a turn."""
+
+
 @pytest.mark.parametrize(
     ("template", "eos", "end"),
-    [
-        (CHATML, "<|im_end|>", "<|im_end|>"),
-        (CHATML, "<|endoftext|>", "<|im_end|>"),
-        (R1, "<｜end▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
-        (SHIPPED["trl/phi3"], "<|endoftext|>", "<|end|>\n<|endoftext|>"),
-        (SHIPPED["trl/glm4moe"], "<|endoftext|>", ""),
-        (SHIPPED["trl/gptoss"], "<|return|>", "<|return|>"),
-        (SHIPPED["axolotl/command_a"], "<|END_OF_TURN_TOKEN|>", "<|END_RESPONSE|><|END_OF_TURN_TOKEN|>"),
-        (SHIPPED["axolotl/llava"], "</s>", ""),
-        ("{% for m in messages %}{{ m.content }}\n\n###\n\n{% endfor %}", "</s>", "\n\n###"),
-        (None, "</s>", ""),
-    ],
+    [case for case in ENDS if not str(case[0]).startswith(("trl/", "axolotl/")) or case[0] in SHIPPED],
 )
 def test_a_turn_ends_as_the_template_ends_it(template, eos, end):
+    template = SHIPPED.get(template, template)
     tokenizer = byte_tokenizer(template or "", eos)
     tokenizer.chat_template = template
     assert turn_end(tokenizer) == end
@@ -82,8 +87,7 @@ def test_a_pair_s_own_variables_go_first():
     ("template", "message"),
     [
         (R1, r"renders the prompt differently once an answer follows.*Give `prompt`, `chosen` and `rejected` as text"),
-        (SHIPPED["axolotl/deepseek_v3"], r"does not write all of a completion's text: of '<think>.*leave thinking out"),
-        (SHIPPED["axolotl/exaone4"], r"does not write all of a completion's text: of '<think>.*leave thinking out"),
+        (FORGETFUL, r"does not write all of a completion's text: of '<think>.*leave thinking out"),
     ],
 )
 def test_messages_that_lose_text_are_refused(template, message):

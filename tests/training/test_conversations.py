@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset, IterableDataset
 
 from tests.arena import Arena
-from tests.templates import CHATML, QWEN3, R1, byte_tokenizer, shipped_templates
+from tests.templates import CHATML, FORGETFUL, QWEN3, R1, byte_tokenizer
 from tests.tiny import tiny_tokenizer
 from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.training.support import check_conversations
@@ -29,7 +29,7 @@ def trainer_over(folder, rows, template):
     [
         (R1, ["It is 7."], r"the train dataset: row 0, column 'chosen': .* renders the prompt differently"),
         (
-            shipped_templates()["axolotl/deepseek_v3"],
+            FORGETFUL,
             ["It is 7.", THOUGHT],
             r"the train dataset: row 1, column 'chosen': .* does not write all of a completion's text",
         ),
