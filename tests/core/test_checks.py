@@ -97,7 +97,10 @@ def test_empty_steps_are_named(row):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"{}", mtime=0), r"p: this is no JSONL file but compressed \(gzip\); unpack it first, as with `gunzip"),
+        (
+            gzip.compress(b"{}", mtime=0),
+            r"p: this is no JSONL file but compressed \(gzip\); unpack it first, as with `gunzip",
+        ),
         (bz2.compress(b"{}"), r"compressed \(bzip2\)"),
         (lzma.compress(b"{}"), r"compressed \(xz\)"),
         (b"PAR1\x15\x04", r"Parquet; write it as JSONL first"),

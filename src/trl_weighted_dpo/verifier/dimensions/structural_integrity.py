@@ -58,6 +58,11 @@ def _findings(facts: Facts) -> Iterator[Finding]:
     yield from debris_faults(facts.solution.text[: len(plain)])
 
 
+def _says_something(text: str, start: int) -> bool:
+    """Whether there is a word on the line of an answer that could not be read, such as "there is no such value"."""
+    return any(map(str.isalnum, text[start:].split("\n", 1)[0]))
+
+
 def _answer_faults(facts: Facts) -> Iterator[Finding]:
     answer = facts.answer
     if answer is None:
@@ -65,7 +70,7 @@ def _answer_faults(facts: Facts) -> Iterator[Finding]:
         asks_number = any(map(str.isdigit, facts.expected or "")) or _ASKS_NUMBER.search(facts.problem.plain)
         if asks_number or not any(map(str.isalnum, facts.solution.plain)):
             yield finding(DIMENSION, "no_answer", None, "The solution gives no answer.")
-    elif answer.text is None and not answer.is_weak:
+    elif answer.text is None and not answer.is_weak and not _says_something(facts.solution.plain, answer.span[1]):
         yield finding(DIMENSION, "empty_answer", answer.span, "There is a place for the answer, but nothing in it.")
     elif answer.is_cut_off or (answer.is_weak and _ends_in_words(facts)):
         end = len(facts.solution.text.rstrip())
