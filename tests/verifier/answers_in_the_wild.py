@@ -4,7 +4,7 @@
 of an answer that is not.
 """
 
-_ANOTHER = (
+ANOTHER = (
     "\n\nQuestion: Ann has 4 pens and buys 5. How many has she?\nAnswer: {0}",
     "\n\nQ: What is 4 + 5?\nA: The answer is {0}.",
     "\n\n### Problem 2\nWhat is 4 + 5?\n\n\\boxed{{{0}}}",
@@ -31,7 +31,7 @@ _ENDS = ("The answer is {0}.", "2 + 3 = 5\n#### {0}", "So we get \\boxed{{{0}}}.
 
 def _continuations() -> list[tuple[str, str, str]]:
     rows = []
-    for index, another in enumerate(_ANOTHER):
+    for index, another in enumerate(ANOTHER):
         end = _ENDS[index % len(_ENDS)]
         rows.append(("5", end.format(5) + another.format(9), "C"))
         rows.append(("5", end.format(9) + another.format(5), "I"))

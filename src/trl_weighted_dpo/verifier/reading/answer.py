@@ -69,6 +69,7 @@ _CLOSING_TAG = r"</(?:final[_ -]?)?answers?>"
 _SENTENCE_END = re.compile(
     rf"[.!?](?=\s+[{_CAPITALS}<\[(]|\s*$)|[\u3002\uff01\uff1f\u0964\u061f]|\n\s*\n|\n(?=\S)|{_CLOSING_TAG}"
 )
+_ANSWER_TAG_END = re.compile(_CLOSING_TAG)
 _TAG_END = re.compile(r"</|\n\s*\n")
 _FOREIGN_WORDS = re.compile(rf"(?:[^\W\d_\u0000-\u024f\u0370-\u03ff][{COMBINING}]*)+")
 _AFTER_BOX = re.compile(rf"[ ]*(?:\$\$|\$|\\\)|\\\])?[ ]*(?P<percent>{PERCENT})", re.IGNORECASE)
@@ -115,13 +116,14 @@ _ENDS_LIKE_A_WORD = re.compile(r"(?:\d in|\bA)$")
 def read_answer(text: str) -> Answer | None:
     """Returns the final answer of `text`, or `None` if it holds neither an answer line nor a number nor a formula.
 
-    It is the last of `#### N`, `A: N`, `\\boxed{...}`, "the answer is ..." or "final answer: ..."; boxes that a list
-    joins (`\\boxed{1} and \\boxed{2}`) are one answer. Without any, it is the text itself if that is nothing but an
-    answer, else the value that it ends in, marked weak.
+    It is the last of `#### N`, `A: N`, `\\boxed{...}`, `<answer>...</answer>`, "the answer is ..." or "final answer:
+    ...", in any of the languages of `languages.py`, before the next question or turn that the text continues with.
+    Boxes that a list joins (`\\boxed{1} and \\boxed{2}`) are one answer. Without any, it is the text itself if that is
+    nothing but an answer, else the value that it ends in, marked weak.
     """
     offset = max(0, len(text) - MAX_TEXT_LENGTH)
     readable = first_turn(plain(text[offset:])).rstrip()
-    cues = _cues(readable)
+    cues = list(cue_pattern(readable).finditer(readable))
     marked = _marked(readable, cues)
     if marked is not None:
         readable, marked, alternatives = _before_next_question(readable, cues, marked)
@@ -143,10 +145,12 @@ def read_answer(text: str) -> Answer | None:
     )
 
 
-def _cues(text: str) -> list[re.Match[str]]:
+def cue_pattern(text: str) -> re.Pattern[str]:
+    """Returns the expression for what announces an answer in a text in plain characters: in English, or in any of the
+    languages that the text may be in."""
     lowered = text.lower()
     is_english = text.isascii() and not any(cue in lowered for cue in ASCII_CUES)
-    return list((CUE if is_english else _ANY_CUE).finditer(text))
+    return CUE if is_english else _ANY_CUE
 
 
 def _before_next_question(
@@ -252,7 +256,7 @@ def _line(text: str, start: int) -> tuple[int, int]:
         start += 1
     end = text.find("\n", start)
     end = len(text) if end < 0 else end
-    tag = re.compile(_CLOSING_TAG).search(text, start, end)
+    tag = _ANSWER_TAG_END.search(text, start, end)
     return _trimmed(text, start, tag.start() if tag else end)
 
 

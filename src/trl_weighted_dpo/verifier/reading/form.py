@@ -10,7 +10,7 @@ from trl_weighted_dpo.core.printing import excerpt
 from trl_weighted_dpo.verifier.answers.equivalence import compare_texts
 from trl_weighted_dpo.verifier.findings import Finding, finding
 from trl_weighted_dpo.verifier.profile import Verdict
-from trl_weighted_dpo.verifier.reading.answer import CUE, has_value, read_answer
+from trl_weighted_dpo.verifier.reading.answer import CUE, cue_pattern, has_value, read_answer
 from trl_weighted_dpo.verifier.reading.continuation import SPECIAL, find_heading, headings
 
 _finding = partial(finding, "structural_integrity")
@@ -286,7 +286,7 @@ def _repetition(plain: str) -> Finding | None:
 MAX_ANSWERS = 8
 """Places of a text that are read for an answer, from the first on."""
 
-_CUE_SIGNS = ("####", "boxed", "fbox", "nswer", "NSWER")
+_CUE_SIGNS = ("####", "boxed", "fbox", "nswer", "NSWER", "hoice", "ption")
 _LETTER_CUE = re.compile(r"^[ ]{0,8}(?P<marker>\**A\**[ ]?:)", re.IGNORECASE | re.MULTILINE)
 _MAX_BOX = 2_000
 _MAX_SEGMENT = 600
@@ -319,7 +319,9 @@ def given_answers(plain: str) -> tuple[Given, ...]:
 
     Several dimensions ask for those of one text, which are remembered for them.
     """
-    cues = CUE if any(sign in plain for sign in _CUE_SIGNS) else _LETTER_CUE
+    cues = cue_pattern(plain)
+    if cues is CUE and not any(sign in plain for sign in _CUE_SIGNS):
+        cues = _LETTER_CUE
     cue = cues.search(plain)
     if cue is None or not any(map(str.isalnum, plain[_segment_end(plain, cue) :])):
         return ()

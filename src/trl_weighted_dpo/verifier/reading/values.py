@@ -21,7 +21,8 @@ VALUE = re.compile(
 )
 # What follows a value that is only the beginning of something longer.
 CONTINUES = re.compile(
-    r"[A-Za-z0-9_\u00aa\u00b2\u00b3\u00b5\u00b9\u00ba\u00c0-\u03ff\u2070-\u209c^!(]|[ ]?[+*^=<>][ ]?[\w(\\$]|[ ]?/[ ]?(?:[\d_(\\$]|[A-Za-z](?![A-Za-z]))"
+    r"[A-Za-z0-9_\u00aa\u00b2\u00b3\u00b5\u00b9\u00ba\u00c0-\u03ff\u2070-\u209c^!(]|[ ]?[+*^=<>][ ]?[\w(\\$]"
+    r"|[ ]?/[ ]?(?:[\d_(\\$]|[A-Za-z](?![A-Za-z]))"
     r"|[ ]?-[ ]?(?:[\d(\\$]|[a-zA-Z]\b)|[ ]?\\"
     r"|[ ](?:times|plus|minus|x|over|to|divided[ ]by|of)[ ][\d$\\(]|[.,:]\d"
     r"|[ ](?:more|less|fewer)[ ](?:[a-z]{1,20}[ ])?than[ ]\$?\d|[ ](?:squared|cubed)\b"
