@@ -5,6 +5,7 @@ from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 
 from tests.audit.test_audit import clean_pairs
+from tests.templates import QWEN3
 from tests.tiny import tiny_model, tiny_tokenizer
 from trl_weighted_dpo.audit import AuditConfig, audit_pairs
 from trl_weighted_dpo.audit.pairs import read_pair
@@ -34,3 +35,18 @@ def test_a_conversation_needs_a_chat_template():
     message = r"pairs\.jsonl: row 1, column 'prompt': .*conversation, but the tokenizer has no chat template"
     with pytest.raises(SchemaError, match=message):
         audit_pairs(rows, AuditConfig(max_length=99), tokenizer=tokenizer, source="pairs.jsonl", progress=False)
+
+
+def test_variables_of_the_chat_template_are_the_pair_s_own_or_the_settings():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = QWEN3
+    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+    row = {name: [{"role": role, "content": "7."}] for name, role in roles.items()}
+    without = {"chat_template_kwargs": {"enable_thinking": False}}
+
+    def length(pair, **settings):
+        return TruncationChecks(AuditConfig(**settings), tokenizer, "pairs").lengths(read_pair(pair, 0, True))[0]
+
+    # The empty thought is the prompt's, or the completion's.
+    thought = len(tokenizer("<think>\n\n</think>\n\n")["input_ids"])
+    assert length({**row, **without}) == length(row, **without) == length(row) - thought

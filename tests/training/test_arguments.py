@@ -122,6 +122,7 @@ def test_every_flag_is_in_one_group_of_the_help():
         (["--learning_rate", "abc"], "invalid float value: 'abc'.*weighted-dpo train --help"),
         (["--weight_lambda", "2"], "lambda"),
         (["--render_pairs", "perhaps"], "invalid choice: 'perhaps'"),
+        (["--chat_template_kwargs", "a=1"], "chat_template_kwargs is 'a=1'. Give a mapping or its JSON"),
         (["--config"], "--config needs the path"),
         (["--config", "nothing.yaml"], "nothing.yaml: there is no such file"),
         (["--eval_datasets", "x.jsonl"], "eval_strategy is 'no'"),

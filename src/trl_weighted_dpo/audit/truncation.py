@@ -1,13 +1,14 @@
 """What the maximum length leaves of a pair, tokenised as TRL's `DPOTrainer` does."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from trl_weighted_dpo.audit.pairs import Pair
 from trl_weighted_dpo.audit.report import CheckResult, skipped, tally_of
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import row_error
-from trl_weighted_dpo.core.rendering import render_pair
+from trl_weighted_dpo.core.rendering import pair_variables, render_pair
 from trl_weighted_dpo.settings.audit import AuditConfig
 
 
@@ -66,14 +67,13 @@ class TruncationChecks:
         yield self._full.result()
 
     def _token_ids(self, pair: Pair) -> tuple[list[int], list[int], list[int]]:
-        prompt, chosen, rejected = pair.parts
+        config, (prompt, chosen, rejected) = self._config, pair.parts
         if isinstance(prompt, str):
-            if self._config.render:
-                mined = {schema.PROMPT: prompt, schema.CHOSEN: chosen, schema.REJECTED: rejected}
-                config = self._config
+            if config.render:
+                texts = {schema.PROMPT: prompt, schema.CHOSEN: chosen, schema.REJECTED: rejected}
                 rendering = (config.prompt_template, config.system_prompt, config.chat_template_kwargs)
-                rendered = render_pair(mined, self._tokenizer, *rendering)
-                prompt, chosen, rejected = (rendered[name] for name in mined)
+                rendered = render_pair({**pair.columns, **texts}, self._tokenizer, *rendering)
+                prompt, chosen, rejected = (rendered[name] for name in texts)
             whole = [prompt, prompt + self._ended(chosen), prompt + self._ended(rejected)]
             ids = self._tokenizer(whole)["input_ids"]
         else:
@@ -83,7 +83,8 @@ class TruncationChecks:
                     "give a tokenizer that has one, or pairs whose columns are texts."
                 )
                 raise row_error(self._source, pair.row, schema.PROMPT, prompt, hint)
-            template = self._tokenizer.apply_chat_template
+            variables = pair_variables(pair.columns, config.chat_template_kwargs)
+            template = partial(self._tokenizer.apply_chat_template, **variables)
             ids = [
                 template(prompt, add_generation_prompt=True, tokenize=True, return_dict=False),
                 *(template(prompt + part, tokenize=True, return_dict=False) for part in (chosen, rejected)),

@@ -12,7 +12,8 @@ from trl import DatasetMixtureConfig, DPOConfig, ModelConfig, ScriptArguments, T
 
 from trl_weighted_dpo.core.files import SUFFIXES
 from trl_weighted_dpo.core.seam import last_checkpoint
-from trl_weighted_dpo.settings import PairsConfig, setting_of
+from trl_weighted_dpo.settings import PairsConfig
+from trl_weighted_dpo.settings.setting import read_settings
 from trl_weighted_dpo.training.config import WeightedDPOConfig, WeightedTrainingConfig, declared
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -42,9 +43,9 @@ class PairArguments(ScriptArguments):
     chat_template_kwargs: dict[str, Any] | str | None = declared(PairsConfig, "chat_template_kwargs")
 
     def __post_init__(self) -> None:
-        self.chat_template_kwargs = setting_of(PairsConfig, "chat_template_kwargs").read(self.chat_template_kwargs)
         rendering = ("render_pairs", "prompt_template", "system_prompt", "chat_template_kwargs")
-        PairsConfig(**{name: getattr(self, name) for name in rendering})
+        read = read_settings(PairsConfig, {name: getattr(self, name) for name in rendering})
+        self.chat_template_kwargs = read.chat_template_kwargs
         self.evaluation_paths  # noqa: B018  (checks them)
 
     @property

@@ -15,7 +15,6 @@ from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import SchemaError, check_pair_row
 from trl_weighted_dpo.core.files import RowFile, row_types
 from trl_weighted_dpo.core.rendering import pair_variables, render_pair
-from trl_weighted_dpo.settings import PairsConfig, setting_of
 from trl_weighted_dpo.training.arguments import PairArguments, given_paths
 
 logger = get_logger(__name__)
@@ -159,7 +158,7 @@ def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> 
     if pairs.system_prompt and not (is_rendered and tokenizer.chat_template):
         reason = "the tokenizer has no chat template" if is_rendered else "its pairs are not rendered"
         logger.warning_once(f"{source}: system_prompt is not used, since {reason}.")
-    variables = setting_of(PairsConfig, "chat_template_kwargs").read(pairs.chat_template_kwargs) or {}
+    variables: Any = pairs.chat_template_kwargs or {}
     if not is_rendered:
         return _with_variables(dataset, variables, source)
     if variables and not tokenizer.chat_template:
