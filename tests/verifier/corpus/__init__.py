@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.verifier.corpus.planted import answers, plants
+from tests.verifier.corpus.planted import answers, limits, plants
 from trl_weighted_dpo.verifier import DIMENSIONS, KINDS, VERIFIER_VERSION, ErrorProfile, MathVerifier
 
 FOLDER = Path(__file__).parent
@@ -46,7 +46,7 @@ class Stored(NamedTuple):
         verdict (`str`): Whether its final answer is right.
         reason (`str`): How that was decided.
         scores (`list[float | None]`): Of the six dimensions, in their order, to four decimals.
-        findings (`list[str]`): Dimension, kind, channel and step of each, in the order of the text.
+        findings (`list[str]`): Dimension, kind and channel of those found, each with its steps (`-` for none).
         first_faulty_step (`int`, *optional*): 0-based.
         wrongness (`float`, *optional*): To three decimals.
         absurdity (`float`, *optional*): To three decimals.
@@ -98,6 +98,9 @@ def rows() -> list[dict[str, Any]]:
         number = f"{plant.finding}/{seen[plant.finding]}"
         found.append({"id": f"{number}/faulty", **given, "solution": plant.faulty})
         found.append({"id": f"{number}/sound", **given, "solution": plant.sound, "sound": plant.finding})
+    for name, problem, solution, answer in limits():
+        row_id = f"limit/{name}".replace(" ", "_")
+        found.append({"id": row_id, "problem": problem, "solution": solution, "reference_answer": answer})
     for number, (reason, reference, solution) in enumerate(answers()):
         given = {"problem": "", "solution": solution, "reference_answer": reference}
         found.append({"id": f"{reason}/{number}".replace(" ", "_"), **given})
@@ -140,13 +143,25 @@ def stored_form(row: Mapping[str, Any], profile: ErrorProfile) -> Stored:
         verdict=fields["verdict"],
         reason=fields["reason"],
         scores=[_rounded(fields["scores"][dimension], 4) for dimension in DIMENSIONS],
-        findings=[f"{item['dimension']}/{item['kind']}/{item['channel']} @{item['step']}" for item in evidence],
+        findings=_by_kind(evidence),
         first_faulty_step=fields["first_faulty_step"],
         wrongness=_rounded(fields["wrongness"], 3),
         absurdity=_rounded(fields["absurdity"], 3),
         details=_digest(details),
         text=_digest(given),
     )
+
+
+def _by_kind(evidence: Sequence[Mapping[str, Any]]) -> list[str]:
+    steps: dict[str, list[str]] = {}
+    for item in evidence:
+        place = "-" if item["step"] is None else str(item["step"])
+        steps.setdefault(f"{item['dimension']}/{item['kind']}/{item['channel']}", []).append(place)
+    return [f"{kind} @{','.join(places)}" for kind, places in steps.items()]
+
+
+def _counts(findings: Sequence[str]) -> Counter[str]:
+    return Counter({kind: places.count(",") + 1 for kind, _, places in (item.partition(" @") for item in findings)})
 
 
 def _rounded(value: float | None, places: int) -> float | None:
@@ -205,7 +220,7 @@ def _differences(old: Stored, new: Stored) -> Iterator[str]:
         yield f"verdict {old.verdict} -> {new.verdict}"
     if old.reason != new.reason:
         yield f"reason {old.reason!r} -> {new.reason!r}"
-    mine, yours = (Counter(item.split(" @")[0] for item in each.findings) for each in (old, new))
+    mine, yours = _counts(old.findings), _counts(new.findings)
     for kind in sorted(mine.keys() | yours.keys()):
         if mine[kind] != yours[kind]:
             yield f"{kind}: {'fewer' if mine[kind] > yours[kind] else 'more'}"

@@ -664,3 +664,126 @@ def answers() -> Iterator[tuple[str, str, str]]:
         for reference, found in pairs:
             yield reason, reference, found if found.endswith(".") or "\n" in found else f"A: {found}"
             yield reason, reference, f"A: {reference}"
+
+
+def limits() -> Iterator[tuple[str, str, str, str | None]]:
+    """Name, problem, solution and reference answer of texts a little beyond what is read of them, or just within."""
+    many = "How many are there?"
+    sums = [f"{n} + 1 = {n + 1}" for n in range(3, 3000)]
+    names = "abcdefghjklmnpqrstuvwxyz"
+    yield "characters", many, "She counts them. " * 1300 + "\nA: 5", "5"
+    yield "mentions", "There are 3 pens.", " ".join(f"{n} pens," for n in range(3, 2250)) + " 9999 pads", None
+    yield "statements", many, "\n".join([*sums[:1100], "2 + 2 = 5"]), None
+    yield "findings", many, "\n".join(f"{n} + 1 = {n + 2}" for n in range(100, 156)), None
+    yield "checks", many, "\n".join([*(f"{n} / 7 = {n / 7:.2f}" for n in range(100, 323)), "2 + 2 = 5"]), None
+    yield (
+        "clashes",
+        many,
+        "\n".join(f"Cost of item {n} = {n}\nCost of item {n} = {n + 40}" for n in range(11, 35)),
+        None,
+    )
+    yield "markers", many, "\n".join(f"{n}. Add." for n in [*range(1, 430), 440]) + "\nA: 5", "5"
+    yield "equations", many, "\n".join([*(f"x = y + {n} - {n}" for n in range(3, 70)), "x = y + 1"]), None
+    yield "names", many, " + ".join(names[:14]) + " = 5\n" + " + ".join(names[:14]) + " = 6", None
+    yield (
+        "formulas",
+        many,
+        "\n".join(
+            [
+                *(f"Cost of {n} pens = Price * Number = $3 * 5 = $15" for n in range(3, 225)),
+                "Cost of pads = Price * Number = $3 * 4 = $12",
+                "Cost of pads = $71",
+            ]
+        ),
+        None,
+    )
+    yield (
+        "terms",
+        many,
+        "Cost of ink = $7\nTotal = " + " + ".join(["Cost of ink"] * 13) + " = " + " + ".join(["$7"] * 12 + ["$93"]),
+        None,
+    )
+    yield "letters", "", "5" + " is what we get and it holds so far" * 4 + " = 6", None
+    for count in (55, 62, 70):
+        yield f"label of {count}", many, f"Total {'x' * (count + 10)} = 5 + 3\nTotal {'x' * (count + 10)} = 9", None
+        yield f"gap of {count}", many, f"Total cost = 5 + 3 {' ' * 2}{'/ pens ' * (count // 7)}\nTotal cost = 9", None
+    for count in (140, 150, 170, 190):
+        yield f"step after {count}", many, f"18x = 162\nDivide both sides {'by ' * (count // 3)}: x = 162 / 17", None
+    for count in (9, 18, 20, 22, 24, 28, 35, 45, 70, 90):
+        digits = "7" * count
+        yield f"{count} digits", "", f"{digits} + 1 = {digits}", None
+        yield f"answer of {count} digits", "", f"We get {digits} + 2 = 3\nA: {digits}", "1" + digits[1:]
+        yield f"{count} words", "", f"She has {'very ' * count}many pens, so 5 + 4 = 8", None
+        yield f"{count} letters before", "", f"P({'x' * count} x = 4) and 2 * 3 > 7 {'y' * count} false", None
+    for count in (65, 72):
+        yield f"{count} items", "", "A: " + ", ".join(map(str, range(count))), ", ".join(map(str, range(count, 0, -1)))
+    for count in (8, 9, 10):
+        yield f"{count} groups", "", f"A: {'{' * count}5{'}' * count}", "5"
+        yield f"{count} answers", "", "\n".join([*["A: 5"] * count, "A: 6"]), "5"
+    for count in (30, 33, 40):
+        yield f"{count} brackets", "", f"A: {'(' * count}5{')' * count}", "5"
+    for count in (101, 110, 130):
+        yield f"sum of {count}", "", "A: " + "+".join(["1"] * count), str(count)
+        yield f"signs of {count}", "", "A: " + "-" * count + "1", "1"
+    yield "610 tokens", "", "A: " + "+".join(["1"] * 99) + "*" + "(1)" * 140, "5"
+    for count in (2010, 2100):
+        yield f"number of {count} digits", "", "A: " + "9" * count, "9" * count + ".0"
+        yield f"power {count}", "", f"A: 2^{{{count}}}", f"2^{{{count + 1}}}/2"
+        yield f"answer of {count} characters", "", "A: 5" + " " * 3 + "x" * count, "5"
+    yield "factorial", "", "A: 550!/549!", "550"
+    yield "bits", "", "A: 2^{1900} * 2^{1900} * (3^{1900})^6 / (3^{1900})^6 / 2^{3799}", "2"
+    yield "base", "", "A: 11_{40}", "41"
+    yield "distinct", "", "A: " + ", ".join([*map(str, range(17)), "3"]), ", ".join(map(str, range(17)))
+    for count in (4, 5, 6):
+        yield f"unit of {count} words", "", f"A: 5 {'red ' * (count - 1)}pens", f"5 {'red ' * (count - 1)}pens"
+        yield f"{count} unit words", "", f"3 {'red ' * (count - 1)}pens * 4 = 13", None
+        yield f"repeated {count} times", "", "She adds them all up once more.\nIt is late.\n" * count + "A: 5", "5"
+        yield f"phrase {count} times", "", "and so on it goes " * count + "\nA: 5", "5"
+        yield f"word {count} times", "", "pens " * count + "\nA: 5", "5"
+        yield f"cycle of {count}", "", "so she adds one more pen and then goes on\n" * (count - 2) + "A: 5", "5"
+        yield (
+            f"recent {count}",
+            "",
+            "\n".join(
+                [
+                    "36 * 7 = 252 eggs.",
+                    *(f"{n} + {n} = {2 * n}" for n in range(13, 11 + count)),
+                    "That makes 225 / 9 = 25.",
+                ]
+            ),
+            None,
+        )
+    for count in (10, 11, 12, 15):
+        yield (
+            f"row of {count} words",
+            "",
+            ("one fine day she went off to buy pens and ink and paper there".rsplit(" ", 14 - count)[0] + ".\nYes.\n")
+            * 4
+            + "A: 5",
+            "5",
+        )
+    for ratio in (0.97, 0.975, 0.98, 0.985, 0.99, 0.995, 0.9975, 0.999):
+        near = f"{123.4 * ratio:.4f}"
+        yield f"near {ratio}", "", f"100.1 + 23.3 = {near}", None
+        yield f"about {ratio}", "", f"100.1 + 23.3 \u2248 {near}", None
+        yield f"root {ratio}", "", f"\\sqrt{{50}} = {50**0.5 * ratio:.4f}", None
+        yield f"unit {ratio}", "", f"2 miles = {3.218688 * ratio:.3f} km", None
+        yield (
+            f"carried {ratio}",
+            many,
+            f"Cost of all pens = $123.4\nTotal = Cost of all pens + Tax = ${near} + $3",
+            None,
+        )
+        yield f"solved {ratio}", many, f"3x = 100\nDivide both sides by 3: x = {100 / 3 * ratio:.3f}", None
+        yield f"name {ratio}", many, f"We get 3x = 100.1.\nSo x = {100.1 / 3 * ratio:.4f}.", None
+        yield f"derived {ratio}", many, f"100.1 + 23.3 = 123.4\nA: {near}", "123.4"
+        yield f"about {ratio} of 100", "", f"99 + 1 \u2248 {95 + 5 * ratio:.2f}", None
+    for factor in (7, 10, 12, 24, 30, 52, 60, 100, 365, 1000, 3600):
+        yield (
+            f"times {factor}",
+            many,
+            (f"Time of each lap = 17\nTotal = Time of each lap + Rest = {17 * factor} + 3"),
+            None,
+        )
+        yield f"derived times {factor}", many, f"10 + 7 = 17\nA: {17 * factor}", str(17 * factor)
+        yield f"answer times {factor}", many, f"10 + 7 = 17\nA: {17 * factor}", "17"
