@@ -159,6 +159,7 @@ def test_the_axolotl_yaml_is_the_user_s_with_model_data_and_folders_filled_in(fo
     assert "pairs_per_problem" not in block
     assert stage.settings == {
         "seed": 5, "learning_rate": 1e-6, "bf16": False, "prompt_template": "Q: {problem}\n", "system_prompt": None,
+        "train_on": "all",
     }  # fmt: skip
     assert stage.result_versions == {"weighting": FORMULA_VERSION}
     assert stage.inputs == {"model": "out/sft/model", "data": "out/round-1/pairs.parquet"}

@@ -14,6 +14,7 @@ from trl_weighted_dpo.settings.audit import AuditConfig
 from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 from trl_weighted_dpo.verifier.profile import Verdict
 from trl_weighted_dpo.verifier.reading.answer import read_answer
+from trl_weighted_dpo.verifier.reading.thinking import without_thought
 from trl_weighted_dpo.verifier.verifier import MathVerifier
 
 _FINAL_ANSWER = "final_answer"
@@ -184,7 +185,7 @@ def _answers(pair: Pair) -> tuple[str, str] | None:
     for column, text in ((schema.CHOSEN_ANSWER, pair.chosen), (schema.REJECTED_ANSWER, pair.rejected)):
         answer = pair.columns.get(column)
         if column not in pair.columns:
-            read = read_answer(_ENDS.sub("", text))
+            read = read_answer(without_thought(_ENDS.sub("", text)))
             answer = read.text if read is not None and not read.is_weak else None
         if not isinstance(answer, str) or not answer.strip():
             return None

@@ -70,7 +70,10 @@ class TruncationChecks:
         if isinstance(prompt, str):
             if self._config.render:
                 mined = {schema.PROMPT: prompt, schema.CHOSEN: chosen, schema.REJECTED: rejected}
-                rendered = render_pair(mined, self._tokenizer, self._config.prompt_template, self._config.system_prompt)
+                config = self._config
+                rendered = render_pair(
+                    mined, self._tokenizer, config.prompt_template, config.system_prompt, config.train_on
+                )
                 prompt, chosen, rejected = (rendered[name] for name in mined)
             whole = [prompt, prompt + self._ended(chosen), prompt + self._ended(rejected)]
             ids = self._tokenizer(whole)["input_ids"]

@@ -69,6 +69,7 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
         files=tuple(files),
         prompt_template=settings.prompt_template,
         system_prompt=settings.system_prompt,
+        train_on=settings.train_on,
         pair_columns=pair_columns,
     )
     return convert, {"batched": True, "remove_columns": "__all__"}
@@ -164,6 +165,7 @@ def rows_to_pairs(
     files: tuple[str, ...],
     prompt_template: str,
     system_prompt: str | None,
+    train_on: str,
     pair_columns: Mapping[frozenset[str], pa.Schema],
 ) -> pa.Table:
     """Row function for a batched `datasets.map`: look the pairs of each pool row up and render them; pairs are only
@@ -176,6 +178,6 @@ def rows_to_pairs(
         rows = [pair for row in rows for pair in by_row.get(row_digest(row), ())]
     else:
         columns = pair_columns[frozenset(batch)]
-    rendered = [render_pair(pair, tokenizer, prompt_template, system_prompt) for pair in rows]
+    rendered = [render_pair(pair, tokenizer, prompt_template, system_prompt, train_on) for pair in rows]
     # Typed, since `map` would take the types of the first batch, where a column may be all null.
     return pa.Table.from_pylist(rendered, schema=columns)

@@ -76,7 +76,14 @@ class _TRL:
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
-    _filled = ("model_name_or_path", "output_dir", "resume_from_checkpoint", "prompt_template", "system_prompt")
+    _filled = (
+        "model_name_or_path",
+        "output_dir",
+        "resume_from_checkpoint",
+        "prompt_template",
+        "system_prompt",
+        "train_on",
+    )
     _data = ("dataset_name", "datasets")
 
     def config(

@@ -10,7 +10,7 @@ from typing import Any
 
 from trl_weighted_dpo.core.files import SUFFIXES
 from trl_weighted_dpo.core.printing import cut
-from trl_weighted_dpo.pipeline.options import COMMANDS, RENDERING, Command
+from trl_weighted_dpo.pipeline.options import COMMANDS, RENDERING, TRAIN_ON, Command
 from trl_weighted_dpo.pipeline.recipe import (
     DATA_STAGES,
     ENGINES,
@@ -25,8 +25,8 @@ from trl_weighted_dpo.pipeline.recipe import (
 )
 
 _TOP = (
-    "output_dir", "seed", "model", "format", "prompt_template", "system_prompt", "problems", "evaluation", "sft",
-    *DATA_STAGES, "weigh", "train", "rounds", "earlier_pool",
+    "output_dir", "seed", "model", "format", "prompt_template", "system_prompt", "train_on", "problems", "evaluation",
+    "sft", *DATA_STAGES, "weigh", "train", "rounds", "earlier_pool",
 )  # fmt: skip
 _LAUNCHED = ("sample", "score", "evaluation")
 
@@ -83,6 +83,9 @@ class _Reader:
             format=self._choice("format", content.get("format", Recipe.format), FORMATS),
             prompt_template=self._optional("prompt_template", content),
             system_prompt=self._optional("system_prompt", content),
+            train_on=None
+            if content.get("train_on") is None
+            else self._choice("train_on", content["train_on"], TRAIN_ON.choices),
             problems=problems,
             evaluation_problems=evaluation_problems,
             evaluation=None if evaluation is None else self._block("evaluation", evaluation),
@@ -232,7 +235,7 @@ class _Reader:
     def _check_rendering(self, recipe: Recipe, train: Training) -> None:
         """Refuse prompts in training that are not those of sampling."""
         own = train.settings if train.engine == "trl" else train.settings.get("weighted_dpo") or {}
-        for name in sorted(RENDERING):
+        for name in sorted((*RENDERING, "train_on")):
             given, here = own.get(name), getattr(recipe, name)
             if given is not None and given != here:
                 raise RecipeError(

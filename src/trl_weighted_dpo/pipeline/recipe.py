@@ -70,6 +70,7 @@ class Recipe:
             own.
         format (`str`, *optional*, defaults to `"jsonl"`): Of pools and pairs: `"jsonl"` or `"parquet"`.
         prompt_template, system_prompt (`str`, *optional*): How problems are rendered, everywhere.
+        train_on (`str`, *optional*): What scoring, mining and training take of a solution with a thought.
         problems (`Source`, *optional*): What is sampled for and, with SFT, learnt from.
         evaluation_problems (`Source`, *optional*), evaluation (`Block`, *optional*): What models are compared on, and
             how.
@@ -87,6 +88,7 @@ class Recipe:
     format: str = "jsonl"
     prompt_template: str | None = None
     system_prompt: str | None = None
+    train_on: str | None = None
     problems: Source | None = None
     evaluation_problems: Source | None = None
     evaluation: Block | None = None

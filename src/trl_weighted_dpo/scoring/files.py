@@ -164,7 +164,7 @@ def _key(scorer: Scorer, process: int, processes: int) -> str:
             "scoring": SCORING_VERSION,
             "source": type(scorer.source).__name__,
             "fingerprint": scorer.fingerprint,
-            "rendering": [scorer.config.prompt_template, scorer.config.system_prompt],
+            "rendering": [scorer.config.prompt_template, scorer.config.system_prompt, scorer.config.train_on],
             "share": [process, processes],
         }
     )

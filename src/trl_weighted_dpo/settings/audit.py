@@ -8,7 +8,7 @@ from annotated_types import Ge
 from typing_extensions import Doc
 
 from trl_weighted_dpo.core import schema
-from trl_weighted_dpo.settings.common import DEFAULT_PROMPT_TEMPLATE, PromptTemplate, SystemPrompt
+from trl_weighted_dpo.settings.common import DEFAULT_PROMPT_TEMPLATE, PromptTemplate, SystemPrompt, TrainOn
 from trl_weighted_dpo.settings.setting import check
 from trl_weighted_dpo.settings.weighting import WeightingConfig
 
@@ -29,6 +29,7 @@ class AuditConfig:
     render: Annotated[bool, Doc("Render the prompts, which are bare problems, before tokens are counted.")] = False
     prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
     system_prompt: SystemPrompt = None
+    train_on: TrainOn = "all"
     eval_column: Annotated[str, Doc("Column of the evaluation rows that holds the problem.")] = schema.PROBLEM
     ngram_words: Annotated[int, Ge(8), Doc("Words in a row that a pair may not share with an evaluation problem.")] = 13
     weighting: Annotated[

@@ -1,7 +1,7 @@
 """What settings of several subjects share."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Interval
 from typing_extensions import Doc
@@ -18,6 +18,13 @@ PromptTemplate = Annotated[
 LoadIn4Bit = Annotated[bool, Doc("Load the model in NF4, by bitsandbytes.")]
 DoubleQuant = Annotated[bool, Doc("Quantise the constants of NF4 too, as `qlora` in Axolotl does.")]
 SystemPrompt = Annotated[str | None, Doc("System message if the tokenizer has a chat template.")]
+TrainOn = Annotated[
+    Literal["all", "answer"],
+    Doc(
+        "What is trained on of a solution with a thought: all of it (`all`), or what follows the thought (`answer`). "
+        "Scoring, mining and training need the same."
+    ),
+]
 Share = Interval(ge=0, le=1)
 Seeded = Interval(ge=0, lt=SEEDS)
 

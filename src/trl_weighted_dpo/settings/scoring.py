@@ -12,6 +12,7 @@ from trl_weighted_dpo.settings.common import (
     LoadIn4Bit,
     PromptTemplate,
     SystemPrompt,
+    TrainOn,
 )
 from trl_weighted_dpo.settings.setting import NoneAs, SpeedOnly, check
 
@@ -35,6 +36,7 @@ class ScoringConfig:
     ] = "keep_start"
     prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
     system_prompt: SystemPrompt = None
+    train_on: TrainOn = "all"
     batch_tokens: Annotated[
         int | None,
         Ge(1),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from trl_weighted_dpo.settings.common import DEFAULT_PROMPT_TEMPLATE, PromptTemplate, SystemPrompt
+from trl_weighted_dpo.settings.common import DEFAULT_PROMPT_TEMPLATE, PromptTemplate, SystemPrompt, TrainOn
 from trl_weighted_dpo.settings.setting import Setting, Shape, check, settings_of
 from trl_weighted_dpo.settings.weighting import WeightingConfig
 
@@ -80,6 +80,7 @@ class PairsConfig:
     ] = "auto"
     prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
     system_prompt: SystemPrompt = None
+    train_on: TrainOn = "all"
 
     def __post_init__(self) -> None:
         check(self)

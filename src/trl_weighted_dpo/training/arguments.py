@@ -38,9 +38,10 @@ class PairArguments(ScriptArguments):
     render_pairs: Literal["auto", "always", "never"] = declared(PairsConfig, "render_pairs")
     prompt_template: str = declared(PairsConfig, "prompt_template")
     system_prompt: str | None = declared(PairsConfig, "system_prompt")
+    train_on: Literal["all", "answer"] = declared(PairsConfig, "train_on")
 
     def __post_init__(self) -> None:
-        rendering = ("render_pairs", "prompt_template", "system_prompt")
+        rendering = ("render_pairs", "prompt_template", "system_prompt", "train_on")
         PairsConfig(**{name: getattr(self, name) for name in rendering})
         self.evaluation_paths  # noqa: B018  (checks them)
 

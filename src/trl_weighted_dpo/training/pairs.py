@@ -167,6 +167,7 @@ def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> 
         "tokenizer": tokenizer,
         "prompt_template": pairs.prompt_template,
         "system_prompt": pairs.system_prompt,
+        "train_on": pairs.train_on,
         "all_rows": pairs.render_pairs == "always",
     }
     texts = dict.fromkeys(_TEXTS, Value("string"))
@@ -175,8 +176,13 @@ def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> 
 
 
 def _rendered(
-    row: Mapping[str, Any], tokenizer: Any, prompt_template: str, system_prompt: str | None, all_rows: bool
+    row: Mapping[str, Any],
+    tokenizer: Any,
+    prompt_template: str,
+    system_prompt: str | None,
+    train_on: str,
+    all_rows: bool,
 ) -> dict[str, Any]:
     if all_rows or (isinstance(row[schema.PROMPT], str) and all(row[column] is not None for column in _MINED)):
-        return render_pair(row, tokenizer, prompt_template, system_prompt)
+        return render_pair(row, tokenizer, prompt_template, system_prompt, train_on)
     return dict(row)

@@ -20,7 +20,7 @@ from trl_weighted_dpo.verifier.routes.tracing import Trace, read_trace
 
 _STATED = re.compile(r"(?:=|\u2248|\bis|\bgives|\bget)[ ]?[\\$(]{0,3}(?P<number>\d[\d,]{0,20}(?:\.\d{1,20})?)")
 _NUMBER = re.compile(r"(?P<number>\d[\d,]{0,20}(?:\.\d{1,20})?)")
-_MAX_VALUES = 5_000
+_MAX_VALUES = 2_000
 
 
 @dataclass(frozen=True, slots=True)

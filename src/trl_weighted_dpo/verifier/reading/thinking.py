@@ -134,7 +134,7 @@ def split_thinking(text: str) -> Thinking | None:
         if opens and is_open:
             continue
         if not opens and not is_open and not _is_stray(text, pieces, position, start, end):
-            pieces = [(True, *span) for _, *span in pieces]
+            pieces = [(True, begin, finish) for _, begin, finish in pieces]
             is_open = True
         pieces.append((is_open, position, start))
         position, is_open = end, opens
