@@ -46,7 +46,7 @@ opened it, each of the closing marks ends a thought."""
 
 _PLAIN_MARKS: tuple[tuple[str, str], ...] = (
     # gpt-oss decoded without its special tokens.
-    (r"\Aanalysis(?=[A-Z\"'\d])", r"assistant\s?final(?=[^a-z]|[a-z]?\Z)"),
+    (r"\Aanalysis(?=[A-Z\"'\d<\\(\[*$]|[\s\S]*?assistantfinal)", r"assistant\s?final"),
     # Granite.
     (r"(?m:^)Here is my thought process:", r"(?m:^)Here is my response:"),
 )
@@ -61,12 +61,15 @@ _SIGN = re.compile(r"<(?=[\s|\uff5c/\\A-Za-z])|\[(?=[\s/Tt])|\u25c1")
 _PLAIN_MARK = [re.compile(rf"(?P<open>{opening})|(?P<close>{closing})") for opening, closing in _PLAIN_MARKS]
 _MAX_MARKS = 200
 
-_TOKEN = r"<(?:[|\uff5c][^<>|\uff5c\n]{1,40}[|\uff5c]|/?s|(?:start|end)_of_turn|/?(?:eos|bos|pad))>"
+_TOKEN = (
+    r"(?:<(?:[|\uff5c][^<>|\uff5c\n]{1,40}[|\uff5c]|/?s|(?:start|end)_of_turn|(?:/|[a-z]{1,12}:)?(?:eos|bos|pad))>"
+    r"|\[\|[a-z_]{1,20}\|\])"
+)
 _IDLE = re.compile(rf"(?:\s|{_TOKEN}|\b(?:assistant|model)\b)*", re.IGNORECASE)
 _WRAPPER = r"(?:response|solution|output)"
 _HEAD = re.compile(rf"\s*<\s?{_WRAPPER}\s?>", re.IGNORECASE)
 _TAIL = re.compile(
-    rf"(?:\s*(?:<\s?/\s?{_WRAPPER}\s?>|<[|\uff5c](?:return|end|call|end_(?:of_)?(?:solution|response))[|\uff5c]>))+\s*\Z",
+    rf"(?:\s*(?:<\s?/\s?{_WRAPPER}\s?>|{_TOKEN}))+\s*\Z",
     re.IGNORECASE,
 )
 _MAX_TAIL = 400
@@ -107,16 +110,13 @@ class Thinking:
         thought (`Part`): What it thinks: all its thoughts.
         answer (`Part`): What is meant to be read; blank if there is nothing but a thought.
         is_open (`bool`): Whether a thought never ends.
+        is_answered (`bool`): Whether something follows a thought.
     """
 
     thought: Part
     answer: Part
     is_open: bool
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether an answer follows the thought."""
-        return not self.is_open and bool(self.answer.text.strip())
+    is_answered: bool
 
 
 def split_thinking(text: str) -> Thinking | None:
@@ -130,10 +130,14 @@ def split_thinking(text: str) -> Thinking | None:
         return None
     pieces: list[tuple[bool, int, int]] = []
     position, is_open = 0, False
+    waiting = 0
     for opens, start, end in marks:
+        # An outer thought ends with a mark of its own, after those within it.
+        is_outer = not opens and waiting > 0
+        waiting = waiting + 1 if opens else max(0, waiting - 1)
         if opens and is_open:
             continue
-        if not opens and not is_open and not _is_stray(text, pieces, position, start, end):
+        if not opens and not is_open and (is_outer or not _is_stray(text, pieces, position, start, end)):
             pieces = [(True, begin, finish) for _, begin, finish in pieces]
             is_open = True
         pieces.append((is_open, position, start))
@@ -141,7 +145,8 @@ def split_thinking(text: str) -> Thinking | None:
     pieces.append((is_open, position, len(text)))
     thought = [(start, end) for is_thought, start, end in pieces if is_thought]
     answer = [_unwrapped(text, start, end) for is_thought, start, end in pieces if not is_thought]
-    return Thinking(_part(text, thought), _part(text, answer), is_open)
+    is_answered = any(start > thought[0][0] and not _is_idle(text, start, end) for start, end in answer)
+    return Thinking(_part(text, thought), _part(text, answer), is_open, is_answered and not is_open)
 
 
 def without_thought(text: str) -> str:
