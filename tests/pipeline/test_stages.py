@@ -62,6 +62,25 @@ def test_options_with_blanks_lists_and_mappings_are_quoted_and_repeated(folder):
     assert "--allow-weak-answers" not in words["round-1/mine"]
 
 
+def test_what_is_trained_on_goes_to_scoring_mining_and_training(folder):
+    stages = plan(folder, train_on="answer")
+    for name in ("round-1/score", "round-1/mine"):
+        words = stages[name].command
+        assert words[words.index("--train-on") + 1] == "answer"
+    assert stages["round-1/train"].config["train_on"] == "answer"
+    assert [name for name, stage in stages.items() if stage.settings.get("train_on") == "answer"] == [
+        "round-1/score", "round-1/mine", "round-1/train"
+    ]  # fmt: skip
+    assert (
+        plan(folder, train=AXOLOTL, train_on="answer")["round-1/train"].config["weighted_dpo"]["train_on"] == "answer"
+    )
+    default = plan(folder)
+    assert [default[name].settings["train_on"] for name in ("round-1/score", "round-1/mine", "round-1/train")] == [
+        "all"
+    ] * 3
+    assert "--train-on" not in default["round-1/mine"].command
+
+
 def test_files_count_by_content_and_not_by_their_folder(folder):
     stage = plan(folder, sample={"few_shot": "train.jsonl", "batch_tokens": 64}, verify={"workers": 2})
     assert stage["round-1/sample"].settings == {

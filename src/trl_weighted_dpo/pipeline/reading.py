@@ -237,10 +237,11 @@ class _Reader:
         own = train.settings if train.engine == "trl" else train.settings.get("weighted_dpo") or {}
         for name in sorted((*RENDERING, "train_on")):
             given, here = own.get(name), getattr(recipe, name)
+            why = "pairs are mined" if name == "train_on" else "solutions are sampled"
             if given is not None and given != here:
                 raise RecipeError(
                     f"{self.path}: `train`: its {name} is {given!r}, but that of the recipe is {here!r}, by which "
-                    f"solutions are sampled. Set `{name}` in the recipe, and there alone."
+                    f"{why}. Set `{name}` in the recipe, and there alone."
                 )
 
     def _check_order(self, recipe: Recipe) -> None:
