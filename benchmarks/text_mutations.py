@@ -81,6 +81,17 @@ _JUNK = (
         "$1,000",
     ),
 )
+_THOUGHTS = (
+    ("<think>\n", "\n</think>\n\n"), ("", "</think>"), ("<thinking>", "</thinking>"), ("<reasoning>", "</reasoning>\n"),
+    ("[THINK]", "[/THINK]"), ("\u25c1think\u25b7", "\u25c1/think\u25b7"), ("<seed:think>", "</seed:think>"),
+    ("<|begin_of_thought|>\n", "\n<|end_of_thought|>\n<|begin_of_solution|>"), ("analysis", "assistantfinal"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    ("Here is my thought process:", "Here is my response:"), ("<think><think>", "</thinking></think>"),
+)  # fmt: skip
+_TURNS = (
+    "<|im_start|>assistant\n", "<|im_end|>\n", "<|endoftext|>", "</s>", "<|return|>", "<|start_header_id|>user",
+    "<\uff5cend\u2581of\u2581sentence\uff5c>", "[INST]", "<answer>", "</answer>", "<solution>", "<response>", "<think",
+)  # fmt: skip
 _CONFUSABLES = {
     "0": "O\u0660\uff10\u006f\u0966",
     "1": "lI\u0661\uff11\u00b9",
@@ -190,10 +201,27 @@ def _repeat(rng: random.Random, text: str, rows: Sequence[Row]) -> str:
     return "\n".join([text] * rng.choice((2, 3, 100)))[:_LONG]
 
 
+def _think(rng: random.Random, text: str, rows: Sequence[Row]) -> str:
+    """Puts a thought before or around a text, closed, open, doubled or with broken marks."""
+    opening, closing = rng.choice(_THOUGHTS)
+    thought = rng.choice((text, rng.choice(rows).solution, "", "Wait, is it? " * rng.choice((1, 50))))
+    if rng.random() < 0.2:
+        closing = rng.choice(("", rng.choice(_THOUGHTS)[1], closing * 2, _delete(rng, closing, rows)))
+    if rng.random() < 0.1:
+        opening = rng.choice(("", opening * 2, _delete(rng, opening, rows), opening.upper()))
+    start = rng.choice((0, 0, 0, rng.randint(0, len(text)), len(text)))
+    return text[:start] + opening + thought + closing + text[start:]
+
+
+def _turn(rng: random.Random, text: str, rows: Sequence[Row]) -> str:
+    start = rng.choice((0, rng.randint(0, len(text)), len(text)))
+    return text[:start] + rng.choice(_TURNS) + text[start:]
+
+
 MUTATIONS: tuple[Mutate, ...] = (
     *(_flip, _flip, _flip_bytes, _delete, _delete, _duplicate, _swap, _shuffle_lines, _splice, _insert_hostile),
     *(_insert_junk, _insert_junk, _change_number, _change_number, _confuse, _repeat_character, _truncate, _change_case),
-    _repeat,
+    *(_repeat, _think, _think, _think, _turn, _turn),
 )
 
 

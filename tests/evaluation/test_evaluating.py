@@ -95,7 +95,10 @@ def test_classes_come_from_samples_and_accuracy_from_greedy_candidates():
     assert (own["slice"], own["made_from"], own["measured_on"]) == ("error class", "samples", "greedy candidates")
     assert own["is_independent"]
     counts = {name: group["problems"] for name, group in own["groups"].items()}
-    assert counts == {"correct": 7, "near_miss": 4, "miscalculated": 0, "other_incorrect": 0, "undecided": 1}
+    assert counts == {
+        "correct": 7, "near_miss": 4, "miscalculated": 0, "other_incorrect": 0, "unfinished_thinking": 0,
+        "undecided": 1,
+    }  # fmt: skip
     near = own["groups"]["near_miss"]
     assert [near["measures"][name]["greedy"]["correct"] for name in "ab"] == [0, 4]
     assert near["comparisons"][0]["difference"] == 1.0

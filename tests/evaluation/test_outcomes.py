@@ -33,6 +33,12 @@ def test_class_without_any_score():
     assert error_class({"verdict": "incorrect", "scores": None}) == "other_incorrect"
 
 
+def test_unfinished_thinking_is_a_class_of_its_own():
+    with MathVerifier() as verifier:
+        found = outcome(verifier.verify(PROBLEM, "<think>\n40 - 8 = 32. The answer is 32. Wait", "32").to_dict())
+    assert (found.verdict, found.error_class) == ("undecided", "unfinished_thinking")
+
+
 PROBLEM = "Tom has 40 apples and loses 8 of them. How many apples does Tom have?"
 REFERENCE = "Tom has 40 - 8 = 32 apples.\n#### 32"
 REAL = {

@@ -85,6 +85,12 @@ REFUSED = [
         {"system_prompt": "A", "train": {"engine": "trl", "settings": {"system_prompt": "B"}}},
         "`train`: its system_prompt is 'B', but that of the recipe is 'A'",
     ),
+    (
+        {"train": {"engine": "trl", "settings": {"train_on": "answer"}}},
+        "`train`: its train_on is 'answer', but that of the recipe is None, by which pairs are mined. Set `train_on`",
+    ),
+    ({"train_on": "thought"}, "`train_on: 'thought'`. Give all or answer."),
+    ({"mine": {"train_on": "answer"}}, "`mine.train_on: 'answer'`."),
 ]  # fmt: skip
 
 

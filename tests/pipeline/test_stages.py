@@ -79,6 +79,25 @@ def test_variables_of_the_chat_template_go_wherever_it_renders(folder):
     assert WeightedDPOBlockConfig(**train.config["weighted_dpo"]).chat_template_kwargs == variables
 
 
+def test_what_is_trained_on_goes_to_scoring_mining_and_training(folder):
+    stages = plan(folder, train_on="answer")
+    for name in ("round-1/score", "round-1/mine"):
+        words = stages[name].command
+        assert words[words.index("--train-on") + 1] == "answer"
+    assert stages["round-1/train"].config["train_on"] == "answer"
+    assert [name for name, stage in stages.items() if stage.settings.get("train_on") == "answer"] == [
+        "round-1/score", "round-1/mine", "round-1/train"
+    ]  # fmt: skip
+    assert (
+        plan(folder, train=AXOLOTL, train_on="answer")["round-1/train"].config["weighted_dpo"]["train_on"] == "answer"
+    )
+    default = plan(folder)
+    assert [default[name].settings["train_on"] for name in ("round-1/score", "round-1/mine", "round-1/train")] == [
+        "all"
+    ] * 3
+    assert "--train-on" not in default["round-1/mine"].command
+
+
 def test_files_count_by_content_and_not_by_their_folder(folder):
     stage = plan(folder, sample={"few_shot": "train.jsonl", "batch_tokens": 64}, verify={"workers": 2})
     assert stage["round-1/sample"].settings == {
@@ -177,7 +196,7 @@ def test_the_axolotl_yaml_is_the_user_s_with_model_data_and_folders_filled_in(fo
     assert "pairs_per_problem" not in block
     assert stage.settings == {
         "seed": 5, "learning_rate": 1e-6, "bf16": False, "prompt_template": "Q: {problem}\n", "system_prompt": None,
-        "chat_template_kwargs": None,
+        "chat_template_kwargs": None, "train_on": "all",
     }  # fmt: skip
     assert stage.result_versions == {"weighting": FORMULA_VERSION}
     assert stage.inputs == {"model": "out/sft/model", "data": "out/round-1/pairs.parquet"}

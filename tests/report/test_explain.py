@@ -8,7 +8,7 @@ from rich.console import Console
 from trl_weighted_dpo.report.explain import explanation
 from trl_weighted_dpo.report.tables import verification_table
 from trl_weighted_dpo.report.text import one_line, visible
-from trl_weighted_dpo.verifier import ErrorProfile, Finding, Verdict, VerificationReport
+from trl_weighted_dpo.verifier import ErrorProfile, Finding, MathVerifier, Verdict, VerificationReport
 
 STEPS = ["Half of 48 is 24.", "So 48 + 24 = 74.", "A: 74"]
 WRONG_SUM = Finding("numerical_validity", "wrong_equation", "rule", 1, (21, 33), "72", "74", "48 + 24 is 72, not 74.")
@@ -163,3 +163,21 @@ def test_a_summary_counts_shares_and_speed():
         ["final_answer", "0 of 2 (0.0%)"],
         ["speed", "4 solutions/s"],
     ]
+
+
+def test_a_thought_and_its_answer_are_told_apart():
+    solution = "<think>\n3 * 4 = 13\n</think>\n\n3 * 4 = 13\nA: 13"
+    profile = MathVerifier().verify("", solution, "12")
+    found = [line.strip() for line in shown(solution, profile).splitlines()]
+    first, second = found.index("\u2014 thought \u2014"), found.index("\u2014 answer \u2014")
+    assert found[first + 1 : first + 4] == ["[0] <think>", "[1] \u27e63 * 4 = 13\u27e7", "\u2717 3 * 4 is 12, not 13."]
+    assert found[second + 1 : second + 3] == ["[3] \u27e63 * 4 = 13\u27e7", "\u2717 3 * 4 is 12, not 13."]
+
+
+def test_of_a_long_thought_its_beginning_is_shown_and_all_of_the_answer():
+    solution = "<think>\n" + "".join(f"Now {n}.\n" for n in range(4_000)) + "</think>\nA: 13"
+    found = shown(solution, MathVerifier().verify("", solution, "12"))
+    assert "[1]    Now 0." in found
+    assert "Now 3999." not in found
+    assert "more characters" in found
+    assert "[4002] A: \u27e613\u27e7" in found

@@ -9,6 +9,7 @@ from trl_weighted_dpo.audit.pairs import Pair, PairError, comparable, text_diges
 from trl_weighted_dpo.audit.report import CheckResult, skipped, tally_of
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_solution_row
+from trl_weighted_dpo.core.thinking import without_thought
 from trl_weighted_dpo.mining.assessment import FLAGGED, FLAWED_REASONING
 from trl_weighted_dpo.settings.audit import AuditConfig
 from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
@@ -184,7 +185,7 @@ def _answers(pair: Pair) -> tuple[str, str] | None:
     for column, text in ((schema.CHOSEN_ANSWER, pair.chosen), (schema.REJECTED_ANSWER, pair.rejected)):
         answer = pair.columns.get(column)
         if column not in pair.columns:
-            read = read_answer(_ENDS.sub("", text))
+            read = read_answer(without_thought(_ENDS.sub("", text)))
             answer = read.text if read is not None and not read.is_weak else None
         if not isinstance(answer, str) or not answer.strip():
             return None

@@ -71,7 +71,9 @@ class TruncationChecks:
         if isinstance(prompt, str):
             if config.render:
                 texts = {schema.PROMPT: prompt, schema.CHOSEN: chosen, schema.REJECTED: rejected}
-                rendering = (config.prompt_template, config.system_prompt, config.chat_template_kwargs)
+                rendering = (
+                    config.prompt_template, config.system_prompt, config.chat_template_kwargs, config.train_on
+                )  # fmt: skip
                 rendered = render_pair({**pair.columns, **texts}, self._tokenizer, *rendering)
                 prompt, chosen, rejected = (rendered[name] for name in texts)
             whole = [prompt, prompt + self._ended(chosen), prompt + self._ended(rejected)]

@@ -70,6 +70,7 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
         prompt_template=settings.prompt_template,
         system_prompt=settings.system_prompt,
         chat_template_kwargs={**(cfg.get("chat_template_kwargs") or {}), **(settings.chat_template_kwargs or {})},
+        train_on=settings.train_on,
         pair_columns=pair_columns,
     )
     return convert, {"batched": True, "remove_columns": "__all__"}
@@ -165,6 +166,7 @@ def rows_to_pairs(
     files: tuple[str, ...],
     prompt_template: str,
     system_prompt: str | None,
+    train_on: str,
     pair_columns: Mapping[frozenset[str], pa.Schema],
     chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> pa.Table:
@@ -178,7 +180,7 @@ def rows_to_pairs(
         rows = [pair for row in rows for pair in by_row.get(row_digest(row), ())]
     else:
         columns = pair_columns[frozenset(batch)]
-    rendering = (tokenizer, prompt_template, system_prompt, chat_template_kwargs)
+    rendering = (tokenizer, prompt_template, system_prompt, chat_template_kwargs, train_on)
     rendered = [render_pair(pair, *rendering) for pair in rows]
     # Typed, since `map` would take the types of the first batch, where a column may be all null.
     return pa.Table.from_pylist(rendered, schema=columns)

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.printing import excerpt
+from trl_weighted_dpo.core.thinking import after_thought, without_thought
 from trl_weighted_dpo.settings.common import DEFAULT_PROMPT_TEMPLATE
 
 Message = Mapping[str, Any]
@@ -25,12 +27,34 @@ _CONTENT = ("content", "reasoning_content", "reasoning", "thinking")
 """Keys of a message whose text must survive rendering."""
 
 
+def trained_row(row: Mapping[str, Any], train_on: str) -> Mapping[str, Any]:
+    """A pool row whose solutions are what is trained on of them, without the profiles of those that are shorter now.
+
+    Args:
+        row (`Mapping[str, Any]`):
+            Pool row.
+        train_on (`str`):
+            `"all"` leaves it as it is; `"answer"` leaves out thoughts, of candidates and of the reference solution.
+    """
+    if train_on == "all":
+        return row
+    candidates = []
+    for candidate in row[schema.CANDIDATES]:
+        text = without_thought(candidate[schema.SOLUTION])
+        own = {name: value for name, value in candidate.items() if name != schema.PROFILE}
+        candidates.append(candidate if text == candidate[schema.SOLUTION] else {**own, schema.SOLUTION: text})
+    reference = row.get(schema.REFERENCE_SOLUTION)
+    answer = {schema.REFERENCE_SOLUTION: without_thought(reference) or reference} if reference else {}
+    return {**row, **answer, schema.CANDIDATES: candidates}
+
+
 def render_pair(
     pair: Mapping[str, Any],
     tokenizer: Any,
     prompt_template: str = DEFAULT_PROMPT_TEMPLATE,
     system_prompt: str | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    train_on: str = "all",
 ) -> dict[str, Any]:
     """A copy of a pair whose `prompt`, `chosen` and `rejected` are ready for TRL as plain text.
 
@@ -38,10 +62,12 @@ def render_pair(
         pair (`Mapping[str, Any]`):
             Its `prompt` is the bare text of the problem, as mining leaves it; or all three are conversations, as lists
             of messages. Its own `chat_template_kwargs`, as TRL reads them, take precedence.
-        tokenizer, prompt_template, system_prompt, chat_template_kwargs:
+        tokenizer, prompt_template, system_prompt, chat_template_kwargs, train_on:
             As for [`render_completions`], which also says what is raised.
     """
     completions = pair[schema.CHOSEN], pair[schema.REJECTED]
+    if train_on == "answer":
+        _check_answers(*completions)
     prompt, (chosen, rejected) = render_completions(
         pair[schema.PROMPT],
         completions,
@@ -49,6 +75,7 @@ def render_pair(
         prompt_template,
         system_prompt,
         pair_variables(pair, chat_template_kwargs),
+        train_on,
     )
     return {**pair, schema.PROMPT: prompt, schema.CHOSEN: chosen, schema.REJECTED: rejected}
 
@@ -60,6 +87,7 @@ def render_completions(
     prompt_template: str = DEFAULT_PROMPT_TEMPLATE,
     system_prompt: str | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    train_on: str = "all",
 ) -> tuple[str, list[str]]:
     """A problem and completions of it as plain text for TRL.
 
@@ -80,6 +108,9 @@ def render_completions(
             System message in front, with a chat template only, and unless the messages begin with one.
         chat_template_kwargs (`Mapping[str, Any]`, *optional*):
             Variables of the chat template, such as `{"enable_thinking": False}`.
+        train_on (`str`, *optional*, defaults to `"all"`):
+            `"answer"` leaves the thought out of completions that are text, and closes the thought that a chat template
+            opens in the prompt.
 
     Returns:
         The prompt and the completions.
@@ -89,6 +120,12 @@ def render_completions(
             template refuses the messages, has no variable of `chat_template_kwargs`, loses text of the problem or of
             messages, or renders the prompt differently once messages follow.
     """
+    if train_on == "answer":
+        answers = [without_thought(text) if isinstance(text, str) else text for text in completions]
+        prompt, rendered = render_completions(
+            problem, answers, tokenizer, prompt_template, system_prompt, chat_template_kwargs
+        )
+        return after_thought(prompt), rendered
     if not getattr(tokenizer, "chat_template", None):
         if "{problem}" not in prompt_template:
             raise ValueError(f"prompt_template {prompt_template!r} lacks the placeholder {{problem}}.")
@@ -225,6 +262,18 @@ def _turn_end(messages: list[Message], tokenizer: Any, variables: Mapping[str, A
 def _ended(text: str, end: str) -> str:
     stripped = text.rstrip()
     return stripped if end and stripped.endswith(end) else text + end
+
+
+def _check_answers(chosen: Any, rejected: Any) -> None:
+    if not isinstance(chosen, str) or not isinstance(rejected, str):
+        return
+    answers = without_thought(chosen), without_thought(rejected)
+    way_out = "Drop the pair, or train on all of it (train_on: all)."
+    for name, whole, answer in zip((schema.CHOSEN, schema.REJECTED), (chosen, rejected), answers, strict=True):
+        if whole.strip() and not answer:
+            raise ValueError(f"{name} is a thought without an answer after it: {excerpt(whole)}. {way_out}")
+    if chosen != rejected and answers[0] == answers[1]:
+        raise ValueError(f"chosen and rejected differ in their thoughts only: {excerpt(answers[0])}. {way_out}")
 
 
 def _rendered(messages: list[Message], tokenizer: Any, **settings: Any) -> str:

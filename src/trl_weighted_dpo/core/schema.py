@@ -34,6 +34,8 @@ RENDERED_REFERENCE = "rendered_reference"
 REFERENCE_SCORE = "reference_score"
 FINGERPRINT = "fingerprint"
 """What the scores were computed with, as [`~core.fingerprint.Fingerprint.to_json`] writes it."""
+TRAINED_ON = "trained_on"
+"""What of a solution with a thought was scored: `"answer"` where it is not all of it."""
 SCORE_COLUMNS: dict[str, type] = {
     "tokens": int,
     "logp": float,

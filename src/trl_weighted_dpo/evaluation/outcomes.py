@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.thinking import UNFINISHED_THINKING
 from trl_weighted_dpo.verifier.profile import Verdict
 
 _Value = TypeVar("_Value")
@@ -17,7 +18,7 @@ or an addition for a subtraction mostly stays within that, while on GSM8K more t
 MEANING = ("semantic_alignment", "logical_consistency", "step_ordering")
 """The dimensions that speak of what a solution means, as opposed to what it computes."""
 
-CLASSES = ("correct", "near_miss", "miscalculated", "other_incorrect", "undecided")
+CLASSES = ("correct", "near_miss", "miscalculated", "other_incorrect", "unfinished_thinking", "undecided")
 """What a candidate can be; exactly one of them."""
 
 
@@ -44,7 +45,8 @@ def outcome(profile: Mapping[str, Any]) -> Outcome:
 def error_class(profile: Mapping[str, Any]) -> str:
     """Which of `CLASSES` a candidate is in, from its error profile in plain JSON types.
 
-    `correct` and `undecided` are verdicts. An incorrect candidate is
+    `correct` and `undecided` are verdicts; `unfinished_thinking` is undecided because a thought never ends, as where
+    the maximum length cut it. An incorrect candidate is
 
     * `miscalculated` if an equation of it is false (`numerical_validity` above 0);
     * a `near_miss` if no equation is false, its answer is near the reference answer (see `NEAR`) and one of the
@@ -56,6 +58,8 @@ def error_class(profile: Mapping[str, Any]) -> str:
     for; how near is read off the score of `final_answer`, which is `0.5 + 0.5 · min(1, |found - expected| /
     max(|found|, |expected|))` for numbers, and 1 for an answer that is none.
     """
+    if profile.get("reason") == UNFINISHED_THINKING:
+        return "unfinished_thinking"
     verdict, scores = profile[schema.VERDICT], profile[schema.SCORES] or {}
     if verdict != Verdict.INCORRECT:
         return str(verdict)

@@ -8,7 +8,7 @@ from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, check_profile_row, check_score
 from trl_weighted_dpo.core.identity import digest
 from trl_weighted_dpo.core.processes import Processes, unpacked
-from trl_weighted_dpo.mining.assessment import Assessed, assess_row
+from trl_weighted_dpo.mining.assessment import Assessed, assess_row, check_scored
 from trl_weighted_dpo.settings.mining import AssessmentConfig
 from trl_weighted_dpo.verifier.many import ROW_SECONDS
 from trl_weighted_dpo.verifier.verifier import MathVerifier
@@ -88,6 +88,7 @@ def assess_rows(
     if workers == 1:
         for index, row in enumerate(rows, first):
             check_row(row, index, source)
+            check_scored(row, config, index, source)
             yield row_digest(row), assess_row(row, verifier, config)
         return
     names: deque[str] = deque()
@@ -95,6 +96,7 @@ def assess_rows(
     def essentials() -> Iterator[dict[str, Any]]:
         for index, row in enumerate(rows, first):
             check_row(row, index, source)
+            check_scored(row, config, index, source)
             essential = _essentials(row)
             names.append(digest(essential))
             yield essential

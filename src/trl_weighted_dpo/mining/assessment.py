@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from trl_weighted_dpo.core import schema
-from trl_weighted_dpo.core.checks import is_encodable, solution_rows
+from trl_weighted_dpo.core.checks import is_encodable, row_error, solution_rows
+from trl_weighted_dpo.core.rendering import trained_row
+from trl_weighted_dpo.core.thinking import UNFINISHED_THINKING, split_thinking
 from trl_weighted_dpo.mining.outline import ProximityParts, proximity_parts, read_outline, why_alike
 from trl_weighted_dpo.scoring.reference_solution import render_reference
 from trl_weighted_dpo.settings.mining import AssessmentConfig
@@ -124,6 +126,7 @@ def assess_row(row: Mapping[str, Any], verifier: MathVerifier, config: Assessmen
     Returns:
         One entry for each candidate, in order, and one for the reference solution if it is looked at and correct.
     """
+    row = trained_row(row, config.train_on)
     candidates = row[schema.CANDIDATES]
     unusable = _unusable(row, config)
     looked_at = [index for index in range(len(candidates)) if unusable[index] is None]
@@ -146,6 +149,22 @@ def assess_row(row: Mapping[str, Any], verifier: MathVerifier, config: Assessmen
     return _compared(assessed, texts)
 
 
+def check_scored(row: Mapping[str, Any], config: AssessmentConfig, index: int, source: str) -> None:
+    """Check that a row's scores are those of what is trained on.
+
+    Raises:
+        [`~core.checks.SchemaError`]: If they are of texts with thoughts, and only answers are trained on, or the other
+            way round.
+    """
+    trained_on = row.get(schema.TRAINED_ON) or "all"
+    candidates = row[schema.CANDIDATES]
+    if trained_on == config.train_on or all(candidate.get(schema.SCORE) is None for candidate in candidates):
+        return
+    if any(split_thinking(candidate[schema.SOLUTION]) is not None for candidate in candidates):
+        hint = f"The pool was scored so, but train_on is {config.train_on!r}: score it again with the same, or mine so."
+        raise row_error(source, index, schema.TRAINED_ON, trained_on, hint)
+
+
 def _unusable(row: Mapping[str, Any], config: AssessmentConfig) -> list[str | None]:
     """Why candidates are not even looked at."""
     texts = [candidate[schema.SOLUTION] for candidate in row[schema.CANDIDATES]]
@@ -161,6 +180,8 @@ def _unusable(row: Mapping[str, Any], config: AssessmentConfig) -> list[str | No
         elif candidate.get(schema.TRUNCATED) is True:
             # Training puts an EOS after it, where the model did not end.
             why = "cut when it was sampled"
+        elif (split := split_thinking(text)) is not None and split.is_open:
+            why = UNFINISHED_THINKING
         elif spaced in seen:
             why = "repeated"
         reasons.append(why)

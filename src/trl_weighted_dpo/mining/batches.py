@@ -13,7 +13,7 @@ from typing import Any
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import row_error
 from trl_weighted_dpo.mining.assessing import check_row
-from trl_weighted_dpo.mining.assessment import Assessed, assess_row
+from trl_weighted_dpo.mining.assessment import Assessed, assess_row, check_scored
 from trl_weighted_dpo.mining.selection import (
     PAIR_COLUMNS,
     REFERENCE_COLUMNS,
@@ -76,6 +76,7 @@ class AssessBatch:
             check_row(row, index, "batch")
             if not row.get(schema.ID):
                 raise row_error("batch", index, schema.ID, row.get(schema.ID), "Give each problem an id.")
+            check_scored(row, self._config.assessment, index, "batch")
             assessed = assess_row(row, self._verifier, self._config.assessment)
             texts.append(json.dumps([one.to_dict() for one in assessed]))
             hardness.append([negative.hardness for negative in negatives(assessed, self._config)])

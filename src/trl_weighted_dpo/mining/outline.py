@@ -7,6 +7,7 @@ from itertools import takewhile
 
 from rapidfuzz.distance import Indel
 
+from trl_weighted_dpo.core.thinking import without_thought
 from trl_weighted_dpo.verifier.facts import answer_value, read_passage
 from trl_weighted_dpo.verifier.reading.answer import read_answer
 
@@ -44,7 +45,10 @@ class Outline:
 
 def read_outline(text: str) -> Outline:
     """Reads the outline of a solution; of a long one the part that the verifier reads too."""
-    passage = read_passage(text)
+    passage = read_passage(without_thought(text))
+    if not passage.statements:
+        # All that is computed is computed in the thought.
+        passage = read_passage(text)
     answer = read_answer(passage.text)
     stating = {statement.step for statement in passage.statements}
     answering = passage.step_at(answer.span[0]) if answer is not None and not answer.is_weak else None

@@ -10,6 +10,7 @@ from rapidfuzz.distance import Prefix
 
 from trl_weighted_dpo import plugins
 from trl_weighted_dpo.core import schema
+from trl_weighted_dpo.core.rendering import trained_row
 from trl_weighted_dpo.mining.assessment import (
     FLAWED_REASONING,
     WRONG_ANSWER,
@@ -115,6 +116,7 @@ def select_pairs(
     Raises:
         `ValueError`: If the most confident candidate is to be chosen, but they have no scores.
     """
+    row = trained_row(row, config.train_on)
     available = negatives(assessed, config)
     inside = [negative for negative in available if scale.lowest <= negative.hardness <= scale.highest]
     correct = [one for one in assessed if one.unusable is None and one.verdict == Verdict.CORRECT.value]

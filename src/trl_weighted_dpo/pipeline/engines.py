@@ -77,7 +77,7 @@ class _TRL:
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
-    _filled = ("model_name_or_path", "output_dir", "resume_from_checkpoint", *RENDERING)
+    _filled = ("model_name_or_path", "output_dir", "resume_from_checkpoint", *RENDERING, "train_on")
     _data = ("dataset_name", "datasets")
 
     def config(

@@ -22,6 +22,7 @@ from trl_weighted_dpo.settings import (
     WeighConfig,
     WeightingConfig,
     WorkersConfig,
+    setting_of,
     settings_of,
 )
 from trl_weighted_dpo.settings.setting import items_of, plain
@@ -106,6 +107,7 @@ def _of(*configs: type, without: Iterable[str] = ()) -> tuple[Setting, ...]:
 
 _RENDERING = _of(RenderingConfig)
 RENDERING = tuple(setting.key for setting in _RENDERING)
+TRAIN_ON = setting_of(ScoringConfig, "train_on")
 _SOURCE = _of(SourceConfig)
 _MODEL = ("model", "adapter", "tokenizer")
 _WRITTEN = ("output", "json")
@@ -130,9 +132,11 @@ COMMANDS = {
         ),
     ),
     "score": Command(
-        "score", _of(ScoringModelConfig, ScoringConfig, without=_APART), _RENDERING, (*_MODEL, *_WRITTEN)
+        "score", _of(ScoringModelConfig, ScoringConfig, without=(*_APART, "train_on")),
+        (*_RENDERING, TRAIN_ON),
+        (*_MODEL, *_WRITTEN),
     ),
-    "mine": Command("mine", _of(PairingConfig, WorkersConfig), (), _WRITTEN),
+    "mine": Command("mine", _of(PairingConfig, WorkersConfig, without=("train_on",)), (TRAIN_ON,), _WRITTEN),
     "weigh": Command(
         "weigh",
         # Several schemes are compared.

@@ -10,7 +10,7 @@ from typing import Any
 
 from trl_weighted_dpo.core.files import SUFFIXES
 from trl_weighted_dpo.core.printing import cut
-from trl_weighted_dpo.pipeline.options import COMMANDS, RENDERING, Command
+from trl_weighted_dpo.pipeline.options import COMMANDS, RENDERING, TRAIN_ON, Command
 from trl_weighted_dpo.pipeline.recipe import (
     DATA_STAGES,
     ENGINES,
@@ -26,8 +26,8 @@ from trl_weighted_dpo.pipeline.recipe import (
 from trl_weighted_dpo.settings import RenderingConfig, setting_of
 
 _TOP = (
-    "output_dir", "seed", "model", "format", *RENDERING, "problems", "evaluation", "sft", *DATA_STAGES, "weigh",
-    "train", "rounds", "earlier_pool",
+    "output_dir", "seed", "model", "format", *RENDERING, "train_on", "problems", "evaluation", "sft", *DATA_STAGES,
+    "weigh", "train", "rounds", "earlier_pool",
 )  # fmt: skip
 _LAUNCHED = ("sample", "score", "evaluation")
 
@@ -85,6 +85,9 @@ class _Reader:
             prompt_template=self._optional("prompt_template", content),
             system_prompt=self._optional("system_prompt", content),
             chat_template_kwargs=self._variables("chat_template_kwargs", content.get("chat_template_kwargs")),
+            train_on=None
+            if content.get("train_on") is None
+            else self._choice("train_on", content["train_on"], TRAIN_ON.choices),
             problems=problems,
             evaluation_problems=evaluation_problems,
             evaluation=None if evaluation is None else self._block("evaluation", evaluation),
@@ -242,14 +245,15 @@ class _Reader:
         own = train.settings
         if train.engine == "axolotl":
             own = {"chat_template_kwargs": own.get("chat_template_kwargs"), **(own.get("weighted_dpo") or {})}
-        for name in sorted(RENDERING):
+        for name in sorted((*RENDERING, "train_on")):
             given, here = own.get(name), getattr(recipe, name)
+            why = "pairs are mined" if name == "train_on" else "solutions are sampled"
             if name == "chat_template_kwargs":
                 given = self._variables(f"train.{name}", given)
             if given is not None and given != here:
                 raise RecipeError(
                     f"{self.path}: `train`: its {name} is {given!r}, but that of the recipe is {here!r}, by which "
-                    f"solutions are sampled. Set `{name}` in the recipe, and there alone."
+                    f"{why}. Set `{name}` in the recipe, and there alone."
                 )
 
     def _check_order(self, recipe: Recipe) -> None:

@@ -71,6 +71,7 @@ class Recipe:
         format (`str`, *optional*, defaults to `"jsonl"`): Of pools and pairs: `"jsonl"` or `"parquet"`.
         prompt_template, system_prompt (`str`, *optional*), chat_template_kwargs (`Mapping[str, Any]`, *optional*): How
             problems are rendered, everywhere.
+        train_on (`str`, *optional*): What scoring, mining and training take of a solution with a thought.
         problems (`Source`, *optional*): What is sampled for and, with SFT, learnt from.
         evaluation_problems (`Source`, *optional*), evaluation (`Block`, *optional*): What models are compared on, and
             how.
@@ -89,6 +90,7 @@ class Recipe:
     prompt_template: str | None = None
     system_prompt: str | None = None
     chat_template_kwargs: Mapping[str, Any] | None = None
+    train_on: str | None = None
     problems: Source | None = None
     evaluation_problems: Source | None = None
     evaluation: Block | None = None

@@ -24,6 +24,7 @@ from trl_weighted_dpo.pipeline.recipe import (
 )
 from trl_weighted_dpo.sampling import SAMPLING_VERSION
 from trl_weighted_dpo.scoring import SCORING_VERSION
+from trl_weighted_dpo.settings import ScoringConfig
 from trl_weighted_dpo.verifier import VERIFIER_VERSION, MathVerifier
 from trl_weighted_dpo.weighting import FORMULA_VERSION
 
@@ -92,6 +93,7 @@ class _Planner:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe, self.folder = recipe, recipe.output_dir
         self.rendering = {name: getattr(recipe, name) for name in RENDERING}
+        self.train_on = {} if recipe.train_on is None else {"train_on": recipe.train_on}
         self.problems = self.folder / "problems.jsonl"
         self.model = recipe.model
         """The model as the stages so far have left it."""
@@ -159,12 +161,14 @@ class _Planner:
         engine = engine_of(training, name.rsplit("/", 1)[-1])
         output, config_file = folder / "model", folder / f"{name.rsplit('/', 1)[-1]}.yaml"
         settings = {"seed": self.recipe.seed, **training.settings}
-        config = engine.config(settings, self.model, data, folder, self.rendering)
+        config = engine.config(settings, self.model, data, folder, self.rendering | self.train_on)
         inputs = {"model": self.model} | ({} if data is None else {"data": str(data)})
         mines = self.recipe.mine is None
         deciding, files = _deciding(engine.deciding(settings, has_data=data is not None))
         deciding = engine.resolved(deciding, mines)
         rendering, _ = COMMANDS["sft-data"].resolved(self.rendering)
+        if name != "sft":
+            rendering["train_on"] = self.recipe.train_on or ScoringConfig.train_on
         versions = {} if name == "sft" else _result_versions(self._training_results(), engine.weighting(settings))
         yield Stage(
             name, output, tuple(engine.command(config_file, training.launch)), inputs | files, deciding | rendering,
@@ -229,6 +233,8 @@ class _Planner:
         if name in ("sample", "score"):
             inputs["model"] = self.model
             options = {**options, **self.rendering}
+        if name in ("score", "mine"):
+            options |= self.train_on
         if name == "sample":
             # Another round is to see other noise.
             options.setdefault("seed", self.recipe.seed + number - 1)

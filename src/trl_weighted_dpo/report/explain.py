@@ -9,6 +9,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from trl_weighted_dpo.core.thinking import Thinking, split_thinking
 from trl_weighted_dpo.report.text import one_line, visible
 from trl_weighted_dpo.verifier import ErrorProfile, Finding
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ, split_steps
@@ -54,11 +55,23 @@ def explanation(
 
 
 def _solution(solution: str | Sequence[str], profile: ErrorProfile, with_brackets: bool) -> Iterator[RenderableType]:
-    text, steps = split_steps(solution)
-    shown = [step for step in steps if step.span[0] < MAX_READ]
-    width = len(str(len(shown))) + 3
+    text = solution if isinstance(solution, str) else "\n".join(solution)
+    _, steps = split_steps(solution, len(text) + 1)
+    thinking = split_thinking(text)
+    read = _read(text, thinking)
+    shown = [step for step in steps if any(start <= step.span[1] and step.span[0] < end for start, end, _ in read)]
+    width = len(str(steps[-1].index if steps else 0)) + 3
+    part, last = "", -1
     for step in shown:
-        start, end = step.span[0], min(step.span[1], MAX_READ)
+        if step.index > last + 1:
+            yield _indented(f"… {steps[step.index].span[0] - steps[last + 1].span[0]} more characters")
+        last = step.index
+        names = dict.fromkeys(name for start, end, name in read if start < step.span[1] and step.span[0] < end)
+        name = " and ".join(names) or part or read[0][2]
+        if thinking is not None and name != part:
+            yield Padding(Text(f"— {name} —", "dim"), (0, 0, 0, 2))
+            part = name
+        start, end = step.span[0], min(step.span[1], max(end for _, end, _ in read))
         line = Table.grid()
         line.add_column(width=width, no_wrap=True)
         line.add_column()
@@ -66,12 +79,26 @@ def _solution(solution: str | Sequence[str], profile: ErrorProfile, with_bracket
         line.add_row(Text(f"[{step.index}]", style), _marked(text, start, end, profile.evidence, with_brackets))
         yield Padding(line, (0, 0, 0, 2))
         yield from (_finding(item, width + 2) for item in profile.evidence if item.step == step.index)
-    if len(text) > MAX_READ:
-        yield _indented(f"… {len(text) - MAX_READ} more characters")
-    elsewhere = [item for item in profile.evidence if item.step is None or item.step >= len(shown)]
+    end = max((end for _, end, _ in read), default=0)
+    if len(text) > end:
+        yield _indented(f"… {len(text) - end} more characters")
+    indices = {step.index for step in shown}
+    elsewhere = [item for item in profile.evidence if item.step not in indices]
     if elsewhere:
         yield Text("In no step that is shown", "bold")
         yield from (_finding(item, 2) for item in elsewhere)
+
+
+def _read(text: str, thinking: Thinking | None) -> list[tuple[int, int, str]]:
+    """The stretches of a text that the verifier reads, with the name of the part that each is in."""
+    if thinking is None:
+        return [(0, min(len(text), MAX_READ), "")]
+    found = []
+    for name, part in (("thought", thinking.thought), ("answer", thinking.answer)):
+        for at, (start, end) in zip(part.starts, part.spans, strict=True):
+            if at < MAX_READ and text[start:end].strip():
+                found.append((start, min(end, start + MAX_READ - at), name))
+    return sorted(found) or [(0, min(len(text), MAX_READ), "")]
 
 
 def _marked(text: str, start: int, end: int, evidence: Sequence[Finding], with_brackets: bool) -> Text:

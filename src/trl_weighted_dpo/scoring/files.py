@@ -166,6 +166,7 @@ def _key(scorer: Scorer, process: int, processes: int) -> str:
             "source": type(scorer.source).__name__,
             "fingerprint": scorer.fingerprint,
             "rendering": [getattr(scorer.config, setting.name) for setting in settings_of(RenderingConfig)],
+            "train_on": scorer.config.train_on,
             "share": [process, processes],
         }
     )

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from trl_weighted_dpo.core.thinking import without_thought
 from trl_weighted_dpo.verifier.reading.answer import read_answer
 
 _CALCULATOR = re.compile(r"<<[^<>\n]{0,200}>>")
@@ -55,6 +56,7 @@ def _answer_form(candidates: Sequence[str]) -> tuple[str, str] | None:
     """What stands before and after the answer on the answer line: the most frequent, the first in order on a tie."""
     forms: Counter[tuple[str, str]] = Counter()
     for text in candidates:
+        text = without_thought(text)
         answer = read_answer(text)
         if answer is None or answer.is_weak or answer.text is None:
             continue

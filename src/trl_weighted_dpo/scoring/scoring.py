@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, is_encodable, row_error
 from trl_weighted_dpo.core.fingerprint import Fingerprint, compute_dtype, fingerprint
-from trl_weighted_dpo.core.rendering import render_completions
+from trl_weighted_dpo.core.rendering import render_completions, trained_row
 from trl_weighted_dpo.core.tokens import Tokens, tokenize_completions
 from trl_weighted_dpo.scoring.logps import ForwardPass
 from trl_weighted_dpo.scoring.reference_solution import render_reference
@@ -114,8 +114,9 @@ class Scorer:
         sequences = [text.tokens for text in texts if text.tokens is not None]
         found = iter(self.source.logps(sequences))
         self.tokens_read += sum(len(tokens.ids) for tokens in sequences)
+        mark = {} if self.config.train_on == "all" else {schema.TRAINED_ON: self.config.train_on}
         entries: list[dict[str, Any]] = [
-            {"scores": [], schema.RENDERED_REFERENCE: None, schema.REFERENCE_SCORE: None} for _ in rows
+            {"scores": [], schema.RENDERED_REFERENCE: None, schema.REFERENCE_SCORE: None, **mark} for _ in rows
         ]
         for text in texts:
             score = None if text.tokens is None else _score(text.tokens, next(found))
@@ -134,6 +135,7 @@ class Scorer:
 
     def _texts(self, row: Mapping[str, Any], index: int) -> list["_Text"]:
         """What is to be scored of a row: its candidates in order, then its reference solution if it can be rendered."""
+        row = trained_row(row, self.config.train_on)
         solutions = [candidate[schema.SOLUTION] for candidate in row[schema.CANDIDATES]]
         texts = [
             _Text(index, f"{schema.CANDIDATES}[{position}].{schema.SOLUTION}", solution)
@@ -152,6 +154,7 @@ class Scorer:
                 config.prompt_template,
                 config.system_prompt,
                 config.chat_template_kwargs,
+                config.train_on,
             )
             tokens = tokenize_completions(
                 prompt, completions, self.tokenizer, config.max_length, config.truncation_mode
@@ -213,6 +216,7 @@ def with_scores(row: Mapping[str, Any], entry: Mapping[str, Any], fingerprint: F
         schema.RENDERED_REFERENCE: entry[schema.RENDERED_REFERENCE],
         schema.REFERENCE_SCORE: entry[schema.REFERENCE_SCORE],
         schema.FINGERPRINT: fingerprint.to_json(),
+        **{name: entry[name] for name in (schema.TRAINED_ON,) if name in entry},
     }
 
 

@@ -13,6 +13,7 @@ from trl_weighted_dpo.settings.common import (
     ChatTemplateKwargs,
     PromptTemplate,
     SystemPrompt,
+    TrainOn,
 )
 from trl_weighted_dpo.settings.setting import check
 from trl_weighted_dpo.settings.weighting import WeightingConfig
@@ -35,6 +36,7 @@ class AuditConfig:
     prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
     system_prompt: SystemPrompt = None
     chat_template_kwargs: ChatTemplateKwargs = None
+    train_on: TrainOn = "all"
     eval_column: Annotated[str, Doc("Column of the evaluation rows that holds the problem.")] = schema.PROBLEM
     ngram_words: Annotated[int, Ge(8), Doc("Words in a row that a pair may not share with an evaluation problem.")] = 13
     weighting: Annotated[

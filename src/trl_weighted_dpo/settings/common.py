@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval
 from typing_extensions import Doc
@@ -21,6 +21,13 @@ DoubleQuant = Annotated[bool, Doc("Quantise the constants of NF4 too, as `qlora`
 SystemPrompt = Annotated[str | None, Doc("System message if the tokenizer has a chat template.")]
 ChatTemplateKwargs = Annotated[
     Mapping[str, Any] | None, Doc('Variables of the chat template, such as `{"enable_thinking": false}`.')
+]
+TrainOn = Annotated[
+    Literal["all", "answer"],
+    Doc(
+        "What is trained on of a solution with a thought: all of it (`all`), or what follows the thought (`answer`). "
+        "Scoring, mining and training need the same."
+    ),
 ]
 Share = Interval(ge=0, le=1)
 Seeded = Interval(ge=0, lt=SEEDS)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Interval
 from typing_extensions import Doc
 
-from trl_weighted_dpo.settings.common import Share
+from trl_weighted_dpo.settings.common import Share, TrainOn
 from trl_weighted_dpo.settings.setting import check
 
 PROXIMITY_PARTS = ("steps", "equations", "prefix", "answer")
@@ -36,6 +36,7 @@ class AssessmentConfig:
     with_reference: Annotated[bool, Doc("Assess the reference solution too, as a solution to choose.")] = False
     allow_weak_answers: _AllowWeakAnswers = False
     seed: _Seed = 42
+    train_on: TrainOn = "all"
 
     def __post_init__(self) -> None:
         check(self)
@@ -133,6 +134,7 @@ class PairingConfig:
         bool, Doc("Prefer pairs of equal length, and drop pairs until length does not reveal the chosen one.")
     ] = False
     max_candidates: _MaxCandidates = AssessmentConfig.max_candidates
+    train_on: TrainOn = AssessmentConfig.train_on
     hardness: Annotated[HardnessConfig, Doc("What hardness is made of.")] = field(default_factory=HardnessConfig)
 
     def __post_init__(self) -> None:
@@ -156,7 +158,7 @@ class PairingConfig:
     def assessment(self) -> AssessmentConfig:
         """The settings that decide what is known of candidates, before pairs are chosen."""
         wants_reference = "reference_solution" in (self.chosen, self.chosen_fallback)
-        return AssessmentConfig(self.max_candidates, wants_reference, self.allow_weak_answers, self.seed)
+        return AssessmentConfig(self.max_candidates, wants_reference, self.allow_weak_answers, self.seed, self.train_on)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON types, and where the hardness function comes from."""

@@ -13,6 +13,7 @@ from trl_weighted_dpo.settings.common import (
     LoadIn4Bit,
     PromptTemplate,
     SystemPrompt,
+    TrainOn,
 )
 from trl_weighted_dpo.settings.setting import NoneAs, SpeedOnly, check
 
@@ -37,6 +38,7 @@ class ScoringConfig:
     prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
     system_prompt: SystemPrompt = None
     chat_template_kwargs: ChatTemplateKwargs = None
+    train_on: TrainOn = "all"
     batch_tokens: Annotated[
         int | None,
         Ge(1),

@@ -12,6 +12,7 @@ from trl_weighted_dpo.settings.common import (
     ChatTemplateKwargs,
     PromptTemplate,
     SystemPrompt,
+    TrainOn,
 )
 from trl_weighted_dpo.settings.setting import Setting, Shape, check, settings_of
 from trl_weighted_dpo.settings.weighting import WeightingConfig
@@ -86,6 +87,7 @@ class PairsConfig:
     prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
     system_prompt: SystemPrompt = None
     chat_template_kwargs: ChatTemplateKwargs = None
+    train_on: TrainOn = "all"
 
     def __post_init__(self) -> None:
         check(self)

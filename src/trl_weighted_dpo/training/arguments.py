@@ -41,9 +41,10 @@ class PairArguments(ScriptArguments):
     system_prompt: str | None = declared(PairsConfig, "system_prompt")
     # A command line has JSON, a YAML a mapping.
     chat_template_kwargs: dict[str, Any] | str | None = declared(PairsConfig, "chat_template_kwargs")
+    train_on: Literal["all", "answer"] = declared(PairsConfig, "train_on")
 
     def __post_init__(self) -> None:
-        rendering = ("render_pairs", "prompt_template", "system_prompt", "chat_template_kwargs")
+        rendering = ("render_pairs", "prompt_template", "system_prompt", "chat_template_kwargs", "train_on")
         read = read_settings(PairsConfig, {name: getattr(self, name) for name in rendering})
         self.chat_template_kwargs = read.chat_template_kwargs
         self.evaluation_paths  # noqa: B018  (checks them)

@@ -171,6 +171,7 @@ def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> 
         "prompt_template": pairs.prompt_template,
         "system_prompt": pairs.system_prompt,
         "variables": variables,
+        "train_on": pairs.train_on,
         "all_rows": pairs.render_pairs == "always",
     }
     texts = dict.fromkeys(_TEXTS, Value("string"))
@@ -184,10 +185,11 @@ def _rendered(
     prompt_template: str,
     system_prompt: str | None,
     variables: Mapping[str, Any],
+    train_on: str,
     all_rows: bool,
 ) -> dict[str, Any]:
     if all_rows or (isinstance(row[schema.PROMPT], str) and all(row[column] is not None for column in _MINED)):
-        return render_pair(row, tokenizer, prompt_template, system_prompt, variables)
+        return render_pair(row, tokenizer, prompt_template, system_prompt, variables, train_on)
     return dict(row)
 
 

@@ -1,7 +1,8 @@
 """What the dimensions check from: a solution, its problem and its reference, read once."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
@@ -10,12 +11,31 @@ from trl_weighted_dpo.verifier.arithmetic import NotExactError, exact
 from trl_weighted_dpo.verifier.reading.answer import Answer
 from trl_weighted_dpo.verifier.reading.characters import plain
 from trl_weighted_dpo.verifier.reading.mentions import read_mentions
-from trl_weighted_dpo.verifier.reading.passage import MAX_READ, Passage, split_steps
+from trl_weighted_dpo.verifier.reading.passage import MAX_READ, Passage, Step, split_steps
 from trl_weighted_dpo.verifier.reading.statements import read_statements
 from trl_weighted_dpo.verifier.reading.structure import Labelled, Quantity, read_form
 from trl_weighted_dpo.verifier.reading.tokens import UnreadableError
 from trl_weighted_dpo.verifier.routes.known import Route, asked_unknown, given_values, read_route
-from trl_weighted_dpo.verifier.routes.tracing import Trace
+from trl_weighted_dpo.verifier.routes.tracing import Trace, read_trace
+
+_STATED = re.compile(r"(?:=|\u2248|\bis|\bgives|\bget)[ ]?[\\$(]{0,3}(?P<number>\d[\d,]{0,20}(?:\.\d{1,20})?)")
+_NUMBER = re.compile(r"(?P<number>\d[\d,]{0,20}(?:\.\d{1,20})?)")
+_MAX_VALUES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What a solution thinks before its answer.
+
+    Args:
+        passage (`Passage`): The thought.
+        trace (`Trace`): Where its values come from.
+        values (`frozenset[Fraction]`): What it derives, which the answer may work with.
+    """
+
+    passage: Passage
+    trace: Trace
+    values: frozenset[Fraction]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +53,8 @@ class Facts:
         expected (`str`, *optional*): The reference answer.
         target (`Fraction`, *optional*): The value of the reference answer if it is a number.
         decision (`Decision`): The verdict on the final answer, with its reason.
+        thought (`Thought`, *optional*): What the solution thinks before its answer; `solution` is then the answer part
+            alone, and `given` has the values of the thought.
     """
 
     solution: Passage
@@ -45,14 +67,43 @@ class Facts:
     expected: str | None
     target: Fraction | None
     decision: Decision
+    thought: Thought | None = None
 
 
 def read_passage(solution: str | Sequence[str]) -> Passage:
     """Reads a text, given whole or as the list of its steps."""
-    text, steps = split_steps(solution)
+    return passage_of(*split_steps(solution))
+
+
+def passage_of(text: str, steps: tuple[Step, ...]) -> Passage:
+    """Reads a text with its steps."""
     readable = plain(text[:MAX_READ])
     mentions, statements = read_mentions(readable), read_statements(readable, steps)
     return Passage(text, readable, steps, mentions, statements, len(text) > MAX_READ)
+
+
+def read_thought(
+    text: str,
+    steps: tuple[Step, ...],
+    problem: Passage,
+    given: frozenset[Fraction],
+    route: Route | None,
+    unknowns: Mapping[str, Fraction],
+) -> Thought:
+    """Reads a thought. Of what lies beyond `MAX_READ` only the numbers are known, and those that are stated."""
+    passage = passage_of(text, steps)
+    trace = read_trace(passage, problem, given, route, unknowns)
+    values = {value for item in trace.derived for value in (item.value, item.exact)}
+    if passage.was_cut:
+        rest = plain(text[MAX_READ:])
+        values.update(_written(_STATED, rest))
+        trace = replace(trace, mentioned=(*trace.mentioned, *_written(_NUMBER, rest)))
+    return Thought(passage, trace, frozenset(values))
+
+
+def _written(pattern: re.Pattern[str], text: str) -> Iterator[Fraction]:
+    numbers = dict.fromkeys(match["number"].replace(",", "") for match in pattern.finditer(text))
+    yield from map(Fraction, list(numbers)[:_MAX_VALUES])
 
 
 # Problem and reference solution are shared by many candidates.

@@ -32,6 +32,8 @@ class Finding:
             What is there.
         message (`str`):
             One sentence that a student understands.
+        part (`str`, *optional*):
+            In a solution with a thought, whether it is in the `"thought"` or the `"answer"`.
     """
 
     dimension: str
@@ -42,6 +44,7 @@ class Finding:
     expected: str | None
     found: str | None
     message: str
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

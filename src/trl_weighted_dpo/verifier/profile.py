@@ -101,7 +101,7 @@ class ErrorProfile:
             "answer_is_weak": self.answer_is_weak,
             "scores": dict(self.scores),
             "evidence": [
-                {name: getattr(item, name) for name in Finding.__slots__}
+                {name: getattr(item, name) for name in Finding.__slots__ if name != "part" or item.part is not None}
                 | {"span": list(item.span) if item.span is not None else None}
                 for item in self.evidence
             ],

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,6 +10,7 @@ from typing import Any, Self
 from trl_weighted_dpo.core.checks import NAME_HINT, is_name
 from trl_weighted_dpo.core.identity import digest, function_identity
 from trl_weighted_dpo.core.printing import described
+from trl_weighted_dpo.core.thinking import UNFINISHED_THINKING, split_thinking, without_thought
 from trl_weighted_dpo.core.workers import WorkerError, Workers
 from trl_weighted_dpo.verifier.aggregates import (
     Calibration,
@@ -23,9 +25,11 @@ from trl_weighted_dpo.verifier.dimensions import DIMENSION_CHECKS
 from trl_weighted_dpo.verifier.facts import (
     Facts,
     answer_value,
+    passage_of,
     read_passage,
     read_problem,
     read_reference,
+    read_thought,
     unknown_values,
 )
 from trl_weighted_dpo.verifier.findings import DimensionResult, Finding
@@ -36,6 +40,7 @@ from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Verdict
 from trl_weighted_dpo.verifier.reading.answer import Answer, read_answer
 from trl_weighted_dpo.verifier.reading.passage import MAX_READ
 from trl_weighted_dpo.verifier.routes.tracing import read_trace
+from trl_weighted_dpo.verifier.thought import Parts, read_parts, sure, with_thought
 from trl_weighted_dpo.verifier.view import DimensionCheck, SolutionView, view_of
 
 VERIFIER_VERSION = "4"
@@ -171,17 +176,23 @@ class MathVerifier:
                 [`DimensionResult`].
             `ValueError`: If such a check gives a score outside [0, 1], or evidence for another dimension.
         """
-        facts = self._read(problem, solution, reference_answer, reference_solution)
+        facts, parts = self._read(problem, solution, reference_answer, reference_solution)
         results = {dimension: check(facts) for dimension, check in DIMENSION_CHECKS.items()}
         if self._own:
             view = view_of(facts, results)
             results |= {name: _checked_result(name, check, view) for name, check in self._own.items()}
+        if parts is None:
+            first = first_faulty_step(facts, results.values())
+        else:
+            results, first = with_thought(facts, results, parts)
         scores = {dimension: result.score for dimension, result in results.items()}
         found = (item for result in results.values() for item in result.evidence)
         evidence = tuple(sorted(found, key=_place))
         unavailable = dict.fromkeys(item for result in results.values() for item in result.unavailable)
         if facts.solution.was_cut:
             unavailable[f"text after {MAX_READ} characters"] = None
+        if facts.thought is not None and facts.thought.passage.was_cut:
+            unavailable[f"thought after {MAX_READ} characters"] = None
         answer = facts.answer
         return ErrorProfile(
             verdict=facts.decision.verdict,
@@ -190,7 +201,7 @@ class MathVerifier:
             answer_is_weak=answer is not None and answer.is_weak,
             scores=scores,
             evidence=evidence,
-            first_faulty_step=first_faulty_step(facts, results.values()),
+            first_faulty_step=first,
             wrongness=wrongness(scores, self._calibration.weights(facts.reference is not None)),
             absurdity=absurdity(scores, evidence),
             unavailable=tuple(unavailable),
@@ -205,7 +216,7 @@ class MathVerifier:
     ) -> SolutionView:
         """Returns what a check of your own gets to see of a solution, to try the check out. Arguments and errors are
         those of [`verify`]."""
-        facts = self._read(problem, solution, reference_answer, reference_solution)
+        facts, _ = self._read(problem, solution, reference_answer, reference_solution)
         return view_of(facts, {dimension: check(facts) for dimension, check in DIMENSION_CHECKS.items()})
 
     def _read(
@@ -214,30 +225,46 @@ class MathVerifier:
         solution: str | Sequence[str],
         reference_answer: str | None,
         reference_solution: str | None,
-    ) -> Facts:
+    ) -> tuple[Facts, Parts | None]:
+        """What is known of a solution; of one with a thought, of its answer part, and where the two parts are."""
         _check_arguments(problem, solution, reference_answer, reference_solution)
-        passage = read_passage(solution)
+        parts = read_parts(solution)
+        passage = read_passage(solution) if parts is None else passage_of(parts.split.answer.text, parts.answer.steps)
         answer = read_answer(passage.text)
         expected = _expected(reference_answer, reference_solution)
         target = answer_value(expected)
         given_problem, given = read_problem(problem)
-        reference, route = read_reference(reference_solution, problem, target) if reference_solution else (None, None)
+        worked = _worked(reference_solution)
+        reference, route = read_reference(worked, problem, target) if worked else (None, None)
+        unknowns = unknown_values(problem, target)
+        thought = None
+        if parts is not None:
+            answer = sure(answer, passage.text)
+            said = parts.split.thought.text, parts.thought.steps
+            thought = read_thought(*said, given_problem, given, route, unknowns)
+            given |= thought.values
+        trace = read_trace(passage, given_problem, given, route, unknowns)
         return Facts(
             solution=passage,
             problem=given_problem,
             given=given,
             reference=reference,
             route=route,
-            trace=read_trace(passage, given_problem, given, route, unknown_values(problem, target)),
+            trace=trace if thought is None else replace(trace, thought=thought.trace),
             answer=answer,
             expected=expected,
             target=target,
-            decision=self._decide(expected, answer),
-        )
+            decision=self._decide(expected, answer, parts),
+            thought=thought,
+        ), parts
 
-    def _decide(self, expected: str | None, answer: Answer | None) -> Decision:
+    def _decide(self, expected: str | None, answer: Answer | None, parts: Parts | None) -> Decision:
+        if parts is not None and parts.split.is_open:
+            return undecided(UNFINISHED_THINKING)
         if expected is None:
             return undecided("no reference answer")
+        if parts is not None and not parts.split.is_answered:
+            return undecided("no answer after thinking")
         return compare_answer(expected, answer, self._symbolic)
 
     def _symbolic(self, reference: str, found: str) -> Decision:
@@ -249,7 +276,10 @@ class MathVerifier:
 
     def compare(self, reference: str, found: str) -> Decision:
         """Decides whether `found` gives the same final answer as `reference`; both may be texts that end in one."""
-        return compare(reference, found, self._symbolic)
+        split = split_thinking(found)
+        if split is not None and split.is_open:
+            return undecided(UNFINISHED_THINKING)
+        return compare(without_thought(reference), found if split is None else split.answer.text, self._symbolic)
 
     def verify_many(
         self,
@@ -358,6 +388,14 @@ def _place(item: Finding) -> tuple[bool, int, bool, tuple[int, int]]:
 
 def _expected(reference_answer: str | None, reference_solution: str | None) -> str | None:
     if reference_answer is None and reference_solution is not None:
-        worked = read_answer(reference_solution)
+        worked = read_answer(without_thought(reference_solution))
         reference_answer = worked.text if worked is not None and not worked.is_weak else None
     return reference_text(reference_answer) if reference_answer is not None else None
+
+
+def _worked(reference_solution: str | None) -> str | None:
+    """What a reference solution derives: its answer part, unless all of the work is in its thought."""
+    if not reference_solution:
+        return reference_solution
+    answer = without_thought(reference_solution)
+    return answer if "=" in answer else reference_solution

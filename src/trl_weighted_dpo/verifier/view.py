@@ -103,6 +103,8 @@ class SolutionView:
         reference_solution (`str`, *optional*): The reference solution.
         verdict (`Verdict`): Whether the answer is right.
         results (`Mapping[str, DimensionResult]`): What the package's own six dimensions report, by dimension.
+        thought (`str`): What the solution thinks before its answer; "" if it has no thought. Otherwise all else here is
+            about the answer part alone, as if it were the solution.
     """
 
     problem: str
@@ -116,6 +118,7 @@ class SolutionView:
     reference_solution: str | None
     verdict: Verdict
     results: Mapping[str, DimensionResult]
+    thought: str = ""
 
     def step_at(self, position: int) -> int | None:
         """The index of the step that holds the character at `position`, or of the last one that begins before it;
@@ -165,6 +168,7 @@ def view_of(facts: Facts, results: Mapping[str, DimensionResult]) -> SolutionVie
         reference_solution=facts.reference.text if facts.reference is not None else None,
         verdict=facts.decision.verdict,
         results=MappingProxyType(dict(results)),
+        thought=facts.thought.passage.text if facts.thought is not None else "",
     )
 
 

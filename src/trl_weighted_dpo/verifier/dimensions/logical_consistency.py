@@ -72,6 +72,7 @@ def _not_derived(facts: Facts) -> Iterator[Finding]:
     others = [mention.value for mention in facts.solution.mentions if not _within(mention.span, answer.span)]
     others += [mention.value for mention in facts.problem.mentions]
     others += [each for item in derived for each in (item.value, item.exact)]
+    others += facts.thought.values if facts.thought is not None else ()
     if not any(_is_derived_from(other, value) for other in others):
         before = facts.solution.plain[max(0, answer.span[0] - _LINE_START) : answer.span[0]]
         channel = RULE if _ANSWER_LINE.search(before) else HEURISTIC

@@ -143,7 +143,7 @@ def _early_answer(facts: Facts) -> Iterator[Finding]:
     """An answer in the first step that is computed only after it."""
     solution = facts.solution
     derived = facts.trace.derived
-    if len(solution.steps) < 2 or not derived:
+    if len(solution.steps) < 2 or not derived or facts.thought is not None:
         return
     first = next(iter(given_answers(solution.plain)), None)
     if first is None or first.span[0] >= solution.steps[0].span[1] or derived[0].span[0] < first.span[1]:

@@ -181,6 +181,18 @@ _SAYS = re.compile(r"[\w!]")
 _SIGNS = re.compile(r"[\d=+*/^<>&\\|,;]")
 
 
+THOUGHT_LOOP = 16
+"""Times in a row from which a piece of a thought is a loop: whoever checks a result again says the same again."""
+
+
+def read_loop(plain: str) -> Finding | None:
+    """Returns the first piece of a thought in plain characters that is repeated `THOUGHT_LOOP` times without a
+    break."""
+    tokens = plain.split()
+    fault = _loop_of_tokens(plain, tokens, THOUGHT_LOOP)
+    return fault or _loop_within_token(plain, [token for token in tokens if len(token) >= _LONG_TOKEN])
+
+
 def read_repeats(plain: str) -> Finding | None:
     """Returns the first piece of a text in plain characters that is repeated without a break, as a `loop`; else, as a
     `repetition`, the first sentence that is said for the fourth time, or the first three in a row that have come in the
@@ -196,7 +208,7 @@ def read_repeats(plain: str) -> Finding | None:
     return fault or (_repetition(plain) if again >= _MIN_AGAIN else None)
 
 
-def _loop_of_tokens(plain: str, tokens: Sequence[str]) -> Finding | None:
+def _loop_of_tokens(plain: str, tokens: Sequence[str], least: int = 0) -> Finding | None:
     # Text of period p has equal distance p from each three words to where they came last.
     latest: dict[tuple[str, str, str], int] = {}
     period = start = 0
@@ -206,17 +218,17 @@ def _loop_of_tokens(plain: str, tokens: Sequence[str]) -> Finding | None:
         distance = position - before if before is not None else 0
         if distance == period:
             continue
-        if period and _is_loop(tokens, start, position + _GRAM - 1, period):
+        if period and _is_loop(tokens, start, position + _GRAM - 1, period, least):
             return _loop(plain, tokens, start, position + _GRAM - 1, period)
         period, start = distance, position - distance
-    if period and _is_loop(tokens, start, len(tokens), period):
+    if period and _is_loop(tokens, start, len(tokens), period, least):
         return _loop(plain, tokens, start, len(tokens), period)
     return None
 
 
-def _is_loop(tokens: Sequence[str], start: int, end: int, period: int) -> bool:
+def _is_loop(tokens: Sequence[str], start: int, end: int, period: int, least: int = 0) -> bool:
     times = (end - start) // period
-    if times < 3:
+    if times < max(3, least):
         return False
     unit = " ".join(tokens[start : start + min(period, 60)])
     is_words = _WORD.search(unit) is not None and "\\" not in unit

@@ -116,15 +116,15 @@ class Passage:
         return index
 
 
-def split_steps(solution: str | Sequence[str]) -> tuple[str, tuple[Step, ...]]:
-    """The text of a solution and those of its steps that begin within `MAX_READ`: its lines that are not blank, or the
+def split_steps(solution: str | Sequence[str], limit: int = MAX_READ) -> tuple[str, tuple[Step, ...]]:
+    """The text of a solution and those of its steps that begin before `limit`: its lines that are not blank, or the
     steps it is given as."""
     pieces = solution.split("\n") if isinstance(solution, str) else list(solution)
     text = solution if isinstance(solution, str) else "\n".join(solution)
     steps: list[Step] = []
     start = 0
     for piece in pieces:
-        if start >= MAX_READ:
+        if start >= limit:
             break
         if not isinstance(solution, str) or piece.strip():
             steps.append(Step(len(steps), (start, start + len(piece))))

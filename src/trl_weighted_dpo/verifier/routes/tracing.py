@@ -83,6 +83,7 @@ class Trace:
         strays (`tuple[Stray, ...]`): What comes from nowhere, in order, each value once.
         mentioned (`tuple[Fraction, ...]`): All values that it mentions, in order.
         values (`Mapping[str, Fraction]`): The values at which its expressions in an unknown are evaluated.
+        thought (`Trace`, *optional*): That of the thought before it, whose values it may use.
     """
 
     derived: tuple[Derived, ...]
@@ -90,6 +91,7 @@ class Trace:
     strays: tuple[Stray, ...]
     mentioned: tuple[Fraction, ...]
     values: Mapping[str, Fraction]
+    thought: "Trace | None" = None
 
     @cached_property
     def opened(self) -> tuple[Fraction, ...]:
@@ -106,6 +108,8 @@ class Trace:
     def reached(self) -> frozenset[Fraction | int]:
         """What it computes, parts of its expressions included, and claims."""
         reached = {key(claim.mention.value) for claim in self.claims}
+        if self.thought is not None:
+            reached |= self.thought.reached
         for item in self.derived:
             reached.update((key(item.value), key(item.exact)))
             if len(item.operands) > 2:
@@ -120,7 +124,8 @@ class Trace:
     @cached_property
     def used(self) -> frozenset[Fraction | int]:
         """All values that it mentions or computes, parts of its expressions included."""
-        return self.reached.union(map(key, self.mentioned))
+        used = self.reached.union(map(key, self.mentioned))
+        return used if self.thought is None else used | self.thought.used
 
 
 def read_trace(
