@@ -94,7 +94,7 @@ class TextProcessor(ProcessorMixin):
         ({"use_liger_kernel": True}, "use_liger_kernel=True` is not supported: Liger replaces"),
         ({"padding_free": True}, "padding_free=True` is not supported"),
         ({"loss_type": ["aot"]}, "cannot be weighted per pair"),
-        ({"weight_lambda": 2.0}, r"must lie in \[0, 1\]"),
+        ({"weight_lambda": 2.0}, r"lambda is 2\.0\. Give a number in \[0, 1\]"),
         ({"weight_scheme": "hard"}, "Unknown weighting scheme"),
     ],
 )

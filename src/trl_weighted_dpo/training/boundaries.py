@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from accelerate import PartialState
 from accelerate.logging import get_logger
 from datasets import Dataset, IterableDataset
 
@@ -51,11 +52,12 @@ def keep_prompt_tokens(dataset: Any, tokenizer: Any, args: Any, name: str) -> An
         "from which the model was sampled, so that you can ignore TRL's warnings of a mismatch.",
         name,
     )
-    dataset = dataset.map(split, batched=True, batch_size=_BATCH)
-    if args.max_length is None or args.truncation_mode != "keep_start":
-        return dataset
-    # As TRL does, for prompts that it has shortened.
-    return dataset.filter(lambda row: len(row["prompt_ids"]) < args.max_length)
+    with PartialState().main_process_first():
+        dataset = dataset.map(split, batched=True, batch_size=_BATCH)
+        if args.max_length is not None and args.truncation_mode == "keep_start":
+            # As TRL does, for prompts that it has shortened.
+            dataset = dataset.filter(lambda row: len(row["prompt_ids"]) < args.max_length)
+    return dataset
 
 
 def _ids(texts: Iterable[tuple[str, str, str]], tokenizer: Any) -> list[tuple[list[int], ...] | None]:
