@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from trl_weighted_dpo.verifier.reading.characters import COMBINING, plain
 from trl_weighted_dpo.verifier.reading.continuation import asks_again, find_heading, first_turn, headings
@@ -108,6 +109,7 @@ _CHOICE_LINE = re.compile(
     re.IGNORECASE,
 )
 _MAX_UNIT_WORDS = 4
+_MAX_CHOICE = 80
 _CHOICE_LABEL = re.compile(r"\(?[A-H][).][ ]+")
 _UNIT_POWER = re.compile(r"(?<=[A-Za-z])(?:\^?[23\u00b2\u00b3]|\^\{[23]\})(?!\w)")
 _ENDS_LIKE_A_WORD = re.compile(r"(?:\d in|\bA)$")
@@ -289,15 +291,15 @@ _SYMBOLS = re.compile(r"\s*[+&|/~-]+\s*")
 _BLANKS = re.compile(r"(?:[ $]|\\[,;:! ]|\\q?quad)*")
 # What stands between the boxes of two parts: `(b)`, `Part 2:`, on a line of its own or at the start of one.
 _PART_LABEL = (
-    r"(?:\**(?:\(?(?:[a-h]|[1-9]|i{1,3}|iv|v)\)|[a-h][.:]"
-    r"|(?:parts?|questions?|problems?)[ ]?\(?(?:[a-h]|[1-9]|i{1,3})\)?|for[ ]part[ ]\w)\**)"
+    r"(?:\*{0,4}(?:\(?(?:[a-h]|[1-9]|i{1,3}|iv|v)\)|[a-h][.:]"
+    r"|(?:parts?|questions?|problems?)[ ]?\(?(?:[a-h]|[1-9]|i{1,3})\)?|for[ ]part[ ]\w)\*{0,4})"
 )
 _NEXT_PART = re.compile(
     rf"[\s$.,;)\]\\]{{0,12}}\n\s*(?:{_PART_LABEL}[ ]?[:.,)]?[^\n\\]{{0,80}}(?:\n[^\n\\]{{0,80}})?|[1-9]\.)"
     r"[\s$(\[\\]{0,6}$",
     re.IGNORECASE,
 )
-_PART_START = re.compile(rf"^\s*(?:{_PART_LABEL}|[1-9]\.)", re.IGNORECASE | re.MULTILINE)
+_PART_START = re.compile(rf"^[ ]{{0,8}}(?:{_PART_LABEL}|[1-9]\.)", re.IGNORECASE | re.MULTILINE)
 _INNER_BOX = re.compile(r"[ $]*\\{1,2}(?:boxed|fbox)[ ]?\{(?P<content>.*)\}[ $]*", re.DOTALL)
 _MAX_NESTED = 4
 _SEPARATORS = r"[\s$.,;]|\\[()\[\],;:! ]|\\q?quad"
@@ -366,8 +368,9 @@ def _parts(text: str, start: int, answer: str | None) -> tuple[str, ...]:
         return ()
     if _PART_START.search(text, start) is None:
         return ()
-    boxes = (_group_end(text, cue.end()) for cue in CUE.finditer(text, start - 10) if cue["box"] is not None)
-    return tuple(text[text.rindex("{", 0, end) + 1 : end] for end in boxes if end is not None)
+    boxes = islice((cue.end() for cue in CUE.finditer(text, start - 12) if cue["box"] is not None), _MAX_CUES)
+    ends = ((opening, _group_end(text, opening)) for opening in boxes)
+    return tuple(text[opening + 1 : end] for opening, end in ends if end is not None)
 
 
 def _labelled(text: str, cue: re.Match[str], content: str) -> str:
@@ -499,7 +502,8 @@ def _unmarked(text: str) -> _Guess | None:
     start, end = _trimmed(text, 0, len(text))
     last_line = text.rfind("\n", start, end) + 1
     sentence = text.rfind(". ", start, end)
-    choice = _CHOICE_LINE.fullmatch(text, max(last_line, sentence + 2 if sentence >= 0 else 0))
+    last = max(last_line, sentence + 2 if sentence >= 0 else 0)
+    choice = _CHOICE_LINE.fullmatch(text, last) if len(text) - last <= _MAX_CHOICE else None
     if choice is not None:
         span = choice.span("letter" if choice["letter"] else "named")
         return text[slice(*span)], span, True, ()

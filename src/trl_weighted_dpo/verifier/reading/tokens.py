@@ -46,7 +46,7 @@ _LOCALE_NUMBER = re.compile(
     r"(?:[.,](?P<decimals>\d{1,20}))?(?![.,']?\d)"
 )
 _PRIMES = re.compile(
-    r"\s*\^\s?(?:\{\s?(?P<group>(?:\\prime\s?|'){1,4})\}|(?P<one>\\prime(?![a-z])))|\s?[\u2032\u2033\u2034]"
+    r"\s{0,4}\^\s?(?:\{\s?(?P<group>(?:\\prime\s?|'){1,4})\}|(?P<one>\\prime(?![a-z])))|\s?[\u2032\u2033\u2034]"
 )
 _PRIME_SIGNS = {"\u2032": "'", "\u2033": "''", "\u2034": "'''"}
 _PERCENT_WORDS = re.compile(r"\b(?:per|pour|por) (?:cent|ciento|cento)\b", re.IGNORECASE)
