@@ -100,7 +100,7 @@ def test_a_forgotten_pool_leaves_no_process() -> None:
 ORPHANING = f"""
 from trl_weighted_dpo.core import workers
 workers.GRACE_SECONDS = 0.5
-workers.Workers({HERE!r}, timeout=1.0, memory_mib=2048, max_workers=1).run("{HERE}:long_operation_in_c")
+workers.Workers({HERE!r}, timeout=8.0, memory_mib=2048, max_workers=1).run("{HERE}:long_operation_in_c")
 """
 
 

@@ -18,7 +18,7 @@ def test_the_defaults_are_the_documented_ones():
     assert asdict(PairingConfig()) == {
         "pairs_per_problem": 1, "chosen_fallback": "none", "seed": 42, "allow_weak_answers": False, "strategy": "hard",
         "random_share": 0.5, "chosen": "cleanest", "flawed_per_problem": 0, "min_quantile": 0.0, "max_quantile": 1.0,
-        "match_lengths": False, "max_candidates": 64, "hardness": asdict(HardnessConfig()),
+        "match_lengths": False, "max_candidates": 64, "train_on": "all", "hardness": asdict(HardnessConfig()),
     }  # fmt: skip
     assert asdict(HardnessConfig()) == {
         "confidence_floor": 0.1, "steps": 0.3, "equations": 0.3, "prefix": 0.2, "answer": 0.2, "wrongness": 1.0,

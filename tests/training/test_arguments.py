@@ -59,7 +59,7 @@ def test_the_recipe_is_understood_whole(tmp_path):
     recipe = tmp_path / "train.yaml"
     recipe.write_text(re.sub(r"^# (?=[a-z_0-9]+: )", "", text, flags=re.MULTILINE))
     settings = yaml.safe_load(recipe.read_text())
-    assert len(settings) - len(yaml.safe_load(text)) == 9
+    assert len(settings) - len(yaml.safe_load(text)) == 10
     pairs, args, model, _, from_yaml, _ = parse("--config", recipe)
     assert from_yaml == ["--num_processes", "8", "--accelerate_config", "zero2"]
     found = {**vars(model), **vars(args), **vars(pairs)}

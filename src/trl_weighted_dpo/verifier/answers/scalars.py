@@ -288,7 +288,7 @@ def _with_units(reference: Quantity, found: Quantity, decision: Decision, decide
 def _converted(reference: Quantity, found: Quantity, factor: Fraction, decide: Decide) -> Decision:
     """Decides two quantities in units of one dimension; `factor` of the reference's unit is one of the other."""
     if reference.percent or found.percent:
-        return undecided("percent of a unit")
+        return undecided("percent of an expression")
     scaled = [Operation("*", (item.node, Number(Fraction(item.scale), 0))) for item in (reference, found)]
     if decide(scaled[0], Operation("*", (scaled[1], Number(factor, 0)))).verdict is Verdict.CORRECT:
         return correct("same quantity")
