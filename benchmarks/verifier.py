@@ -20,6 +20,7 @@ from verifying.data import read_files
 from verifying.hidden import hidden_answers
 from verifying.steps import FULL, NO_REFERENCE, ablation, first_faulty_steps, profiles_of
 from verifying.tables import SUMMARY, table
+from verifying.thoughts import thoughts
 
 from trl_weighted_dpo.verifier import VERIFIER_VERSION, MathVerifier
 
@@ -44,6 +45,7 @@ def report(paths: list[Path], passes: int) -> list[str]:
         lines += ["## False alarms on sound solutions", "", *false_alarms(alarms, summary)]
         lines += ["## Wrong answers from process signals alone", "", *hidden_answers(verifier, pools, summary)]
         lines += ["## Answers and speed", "", *answers(verifier, files, passes, summary)]
+        lines += ["## Long thoughts", "", *thoughts(verifier, passes, summary)]
         lines += ["## What each dimension adds to the first faulty step", "", *ablation(stepwise)]
     return [*table(SUMMARY, summary), *lines]
 

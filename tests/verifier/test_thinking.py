@@ -175,6 +175,7 @@ SOUND_THOUGHTS = {
     "corrected at once": "15 - 3 = 13. Oh wait, 15 - 3 is 12. So 12 + 4 = 16.",
     "corrected on a later line": "15 - 3 = 13\n13 + 4 = 17\nLet me recompute.\n15 - 3 = 12\n12 + 4 = 16",
     "taken back in words": "15 - 3 = 13. Hmm, that is wrong.",
+    "taken back by one word": "First 15 - 3 = 13 -> no, 12.",
     "dropped": "15 - 3 = 13. So it is 17.",
     "another way": "Is it 15 + 3 = 18? Then 18 + 4 = 22. No.",
     "checked six times": "Wait, let me double-check. 12 + 4 = 16. " * 6,
@@ -234,6 +235,7 @@ def test_an_answer_may_use_what_its_thought_derived(verify):
     answer = "After eating he has 12.\n#### 16"
     thought = "<think>\n15 - 3 = 12\n12 + 4 = 16\n</think>\n"
     assert found(verify(thought + answer)) == []
+    assert found(verify("<think>\n15 - 3 = 12\n</think>\nSo he has 16 apples.", None)) == []
     assert verify(thought + "He doubles nothing: 16 * 1 = 16\n#### 16").scores["logical_consistency"] == 0.0
 
 

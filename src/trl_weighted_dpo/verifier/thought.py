@@ -21,9 +21,9 @@ THOUGHT, ANSWER = "thought", "answer"
 """The parts of a solution, as findings name them."""
 
 _TAKEN_BACK = re.compile(
-    r"\b(?:wait|hmm+|hold on|oops|actually|sorry|no[,.!;]|nope|wrong|incorrect|not (?:right|correct|quite)"
+    r"\b(?:wait|hmm+|hold on|oops|actually|sorry|nope|wrong|incorrect|not (?:right|correct|quite)"
     r"|mistaken?|mistakes|error|let me (?:re|correct|check|double|verify|try|see)|re-?(?:check|compute|calculate|do)"
-    r"|scratch that|correct(?:ion|ing)|should be|instead)\b|[!?]{2}"
+    r"|scratch that|correct(?:ion|ing)|should be|instead)\b|\bno[,.!;]|[!?]{2}"
     # "Not right", "wrong", "wait".
     r"|\u4e0d\u5bf9|\u9519\u4e86|\u7b49\u7b49|\u7b49\u4e00\u4e0b",
     re.IGNORECASE,

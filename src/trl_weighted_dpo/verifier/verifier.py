@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -243,14 +242,14 @@ class MathVerifier:
             said = parts.split.thought.text, parts.thought.steps
             thought = read_thought(*said, given_problem, given, route, unknowns)
             given |= thought.values
-        trace = read_trace(passage, given_problem, given, route, unknowns)
+        trace = read_trace(passage, given_problem, given, route, unknowns, thought.trace if thought else None)
         return Facts(
             solution=passage,
             problem=given_problem,
             given=given,
             reference=reference,
             route=route,
-            trace=trace if thought is None else replace(trace, thought=thought.trace),
+            trace=trace,
             answer=answer,
             expected=expected,
             target=target,

@@ -134,14 +134,16 @@ def read_trace(
     given: frozenset[Fraction],
     route: Route | None,
     values: Mapping[str, Fraction],
+    thought: Trace | None = None,
 ) -> Trace:
     """Follows the values of a solution in the order of its text, with its expressions in the unknown that is asked for
-    evaluated at `values`."""
+    evaluated at `values`; of an answer part, after those of its thought."""
     derived, operand_spans, algebra, results = _computed(solution, values)
     known: set[Fraction | int] = {*given, *constants(problem.plain, solution.plain)}
     if route is not None:
         known |= route.values
-    recent = [mention.value for mention in problem.mentions]
+    recent = list(thought.mentioned[-_RECENT // 2 :]) if thought is not None else []
+    recent += [mention.value for mention in problem.mentions]
     strays: list[Stray] = []
     claims: list[Claim] = []
     pending = iter((*derived, None))
@@ -169,7 +171,7 @@ def read_trace(
         known.add(key(mention.value))
         recent.append(mention.value)
     mentioned = tuple([mention.value for mention in solution.mentions])
-    return Trace(tuple(derived), tuple(claims), tuple(strays), mentioned, values)
+    return Trace(tuple(derived), tuple(claims), tuple(strays), mentioned, values, thought)
 
 
 def _computed(
