@@ -89,7 +89,8 @@ def sites(tree: ast.Module) -> Iterator[Site]:
     """Every change of a module, in the order of the text."""
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-            yield from _values(statement, _named(statement))
+            if _named(statement) != "__all__":
+                yield from _values(statement, _named(statement))
         elif isinstance(statement, ast.ClassDef):
             for inner in statement.body:
                 if isinstance(inner, ast.AnnAssign | ast.Assign) and inner.value is not None:

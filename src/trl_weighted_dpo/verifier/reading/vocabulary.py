@@ -57,8 +57,8 @@ _COMPOUND = frozenset({
     "quart", "cup",
 })  # fmt: skip
 _SHORT_UNITS = frozenset({
-    "cm", "mm", "km", "kg", "mg", "ml", "l", "g", "m", "s", "h", "hr", "hrs", "min", "sec", "mph", "oz", "lb", "lbs",
-    "ft", "in", "yd", "gb", "mb", "kb", "w", "am", "pm", "c", "f", "k", "th", "st", "nd", "rd", "d",
+    "cm", "mm", "km", "kg", "mg", "ml", "hr", "hrs", "min", "sec", "mph", "oz", "lb", "lbs", "ft", "in", "yd", "gb",
+    "mb", "kb", "am", "pm",
 })  # fmt: skip
 _MAX_UNIT_WORDS = 4
 _LETTERS = GREEK | {"pi"}

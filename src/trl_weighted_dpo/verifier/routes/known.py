@@ -22,18 +22,16 @@ MAX_STEPS = 16
 _MAX_EXPRESSION = 24
 
 _CONSTANTS = {
-    # word of the problem or solution: values that it brings with it
-    "seconds": (60, 3600), "minute": (60,), "hour": (60, 24, 3600), "day": (24, 7, 30, 31, 365), "weekend": (2,),
-    "night": (7,), "week": (7, 52, 5, 4), "month": (12, 30, 31, 28, 4), "monthly": (12,), "weekly": (52, 4),
-    "year": (12, 365, 52), "yearly": (12,), "decade": (10,), "century": (100,), "dozen": (12,), "foot": (12, 3, 5280),
-    "feet": (12, 3, 5280), "inch": (12, 36), "yard": (3, 36), "mile": (5280, 1760), "cent": (100,), "dollar": (100,),
-    "penny": (100,), "nickel": (5,), "dime": (10,), "quarter": (4, 25), "pound": (16,), "ounce": (16,),
-    "gallon": (4, 8, 16, 128), "quart": (4, 2, 32), "pint": (2, 16), "cup": (8, 16), "quarterly": (3, 4),
+    # word of the problem or solution: values that it brings with it, besides those of _UNIVERSAL
+    "seconds": (60, 3600), "minute": (60,), "hour": (60, 24, 3600), "day": (24, 7, 30, 31, 365), "night": (7,),
+    "week": (7, 52, 5, 4), "month": (12, 30, 31, 28, 4), "monthly": (12,), "weekly": (52, 4), "year": (12, 365, 52),
+    "yearly": (12,), "decade": (10,), "dozen": (12,), "foot": (12, 3, 5280), "feet": (12, 3, 5280), "inch": (12, 36),
+    "yard": (3, 36), "mile": (5280, 1760), "nickel": (5,), "dime": (10,), "quarter": (4, 25), "pound": (16,),
+    "ounce": (16,), "gallon": (4, 8, 16, 128), "quart": (4, 32), "pint": (16,), "cup": (8, 16), "quarterly": (3, 4),
     "kilometer": (1000,), "km": (1000,), "kilogram": (1000,), "kg": (1000,), "gram": (1000,), "liter": (1000,),
-    "meter": (100, 1000), "cm": (100,), "triangle": (3, 180), "square": (4,), "cube": (6, 12, 8), "circle": (360,),
-    "angle": (180, 90, 360), "degree": (180, 360, 90), "side": (4, 6), "die": (6,), "dice": (6, 36), "coin": (2,),
-    "average": (2, 3, 4), "mean": (2, 3), "half": (2,), "percent": (100,), "digit": (10, 9), "state": (50,),
-    "leg": (2, 4), "wheel": (2, 4),
+    "meter": (1000,), "triangle": (3, 180), "square": (4,), "cube": (6, 12, 8), "circle": (360,),
+    "angle": (180, 90, 360), "degree": (180, 360, 90), "side": (4, 6), "die": (6,), "dice": (6, 36), "average": (3, 4),
+    "mean": (3,), "digit": (10, 9), "state": (50,), "leg": (4,), "wheel": (4,),
 }  # fmt: skip
 _UNIVERSAL = frozenset(map(Fraction, (0, 1, 2, 100)))
 _WORDS = re.compile(r"[a-z]{3,12}")
