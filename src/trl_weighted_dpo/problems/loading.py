@@ -10,8 +10,8 @@ from typing import Any
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, is_encodable, row_error
+from trl_weighted_dpo.core.sources import source_rows
 from trl_weighted_dpo.problems.presets import PRESETS, Preset
-from trl_weighted_dpo.problems.sources import source_rows
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def load_problems(
 
     Args:
         source (`str` or `Path`):
-            See [`~problems.sources.source_rows`]. A pool gives its problems; its candidates are left out.
+            See [`~core.sources.source_rows`]. A pool gives its problems; its candidates are left out.
         preset (`str`, *optional*):
             What the columns mean: one of `NAMES`. `"auto"`, the default unless there are `columns`, goes by their
             names; `"custom"`, the default with `columns`, takes what those say and columns with our names.

@@ -7,7 +7,13 @@ of the commands (`cli/options.py`), the `weighted_dpo:` block (`axolotl/args.py`
 """
 
 from trl_weighted_dpo.settings.audit import AuditConfig
-from trl_weighted_dpo.settings.common import DEFAULT_PROMPT_TEMPLATE, RenderingConfig, WorkersConfig
+from trl_weighted_dpo.settings.common import (
+    DEFAULT_PROMPT_TEMPLATE,
+    PoolRowsConfig,
+    RenderingConfig,
+    RowsConfig,
+    WorkersConfig,
+)
 from trl_weighted_dpo.settings.evaluation import EvaluationConfig, ModelsConfig
 from trl_weighted_dpo.settings.mining import AssessmentConfig, HardnessConfig, PairingConfig
 from trl_weighted_dpo.settings.planning import PlanConfig
@@ -43,7 +49,9 @@ __all__ = [
     "PairsConfig",
     "PlanConfig",
     "PoolConfig",
+    "PoolRowsConfig",
     "RenderingConfig",
+    "RowsConfig",
     "SamplingConfig",
     "ScoringConfig",
     "ScoringModelConfig",

@@ -1,12 +1,13 @@
 """What settings of several subjects share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge, Interval
 from typing_extensions import Doc
 
-from trl_weighted_dpo.settings.setting import SpeedOnly, check
+from trl_weighted_dpo.settings.setting import Shape, SpeedOnly, check
 
 DEFAULT_PROMPT_TEMPLATE = "{problem}\n"
 SEEDS = 2**32
@@ -18,6 +19,10 @@ PromptTemplate = Annotated[
 LoadIn4Bit = Annotated[bool, Doc("Load the model in NF4, by bitsandbytes.")]
 DoubleQuant = Annotated[bool, Doc("Quantise the constants of NF4 too, as `qlora` in Axolotl does.")]
 SystemPrompt = Annotated[str | None, Doc("System message if the tokenizer has a chat template.")]
+Columns = Annotated[
+    Sequence[str], Shape("OURS=THEIRS"), Doc("A column of ours and what it is called there, such as problem=question.")
+]
+Split = Annotated[str | None, Doc("Which split of a folder or of a dataset on the hub, if there are several.")]
 Share = Interval(ge=0, le=1)
 Seeded = Interval(ge=0, lt=SEEDS)
 
@@ -32,6 +37,40 @@ class RenderingConfig:
 
     prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
     system_prompt: SystemPrompt = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class RowsConfig:
+    """How rows are read.
+
+    Raises:
+        `ValueError`: If a value is of another type.
+    """
+
+    column: Columns = ()
+    split: Split = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class PoolRowsConfig:
+    """How pool rows and solution rows are read.
+
+    Raises:
+        `ValueError`: If a value is of another type.
+    """
+
+    column: Columns = RowsConfig.column
+    split: Split = RowsConfig.split
+    reward_threshold: Annotated[
+        float | None,
+        Doc("Least `reward` of a correct solution, where rows have rewards in place of reference answers."),
+    ] = None
 
     def __post_init__(self) -> None:
         check(self)

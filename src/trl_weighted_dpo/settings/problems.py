@@ -1,13 +1,13 @@
 """Settings of problem sets."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from trl_weighted_dpo.settings.setting import Shape, check
+from trl_weighted_dpo.settings.common import Columns, Split
+from trl_weighted_dpo.settings.setting import check
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class SourceConfig:
             "names."
         ),
     ] = None
-    column: Annotated[Sequence[str], Shape("OURS=THEIRS"), Doc("Our column and theirs, such as problem=question.")] = ()
-    split: Annotated[str | None, Doc("Which split, if there are several.")] = None
+    column: Columns = ()
+    split: Split = None
     limit: Annotated[int | None, Ge(1), Doc("Most problems, from the first on.")] = None
 
     def __post_init__(self) -> None:
