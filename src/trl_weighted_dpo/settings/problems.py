@@ -21,7 +21,7 @@ class SourceConfig:
     preset: Annotated[
         str | None,
         Doc(
-            "What the columns mean: own, gsm8k, math, numina_math, metamathqa, orca_math, custom, or auto by their "
+            "What the columns mean: a name in the table of layouts, such as gsm8k or math; custom; or auto, by their "
             "names."
         ),
     ] = None
