@@ -147,7 +147,7 @@ def test_fields_of_the_training_config_are_the_settings(config, declared):
         assert own[name].default == setting.default
         assert own[name].metadata["help"].replace("%%", "%") == setting.help
         # argparse knows no union of a word and true or false, and no sequence that is no list.
-        others = {"share_prompt": str, "eval_datasets": list[str] | None}
+        others = {"share_prompt": str, "eval_datasets": list[str] | None, "column": list[str] | None}
         assert hints[name] == others.get(name, setting.hint)
 
 

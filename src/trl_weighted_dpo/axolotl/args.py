@@ -8,13 +8,17 @@ from trl_weighted_dpo.settings import (
     AXOLOTL_BLOCK,
     HardnessConfig,
     PairingConfig,
+    ReadingConfig,
     RenderingConfig,
     WeightingConfig,
     settings_of,
 )
 
 PAIRING_FIELDS = tuple(setting.name for setting in settings_of(PairingConfig))
-MINING_FIELDS = (*PAIRING_FIELDS, *(setting.name for setting in settings_of(RenderingConfig)))
+MINING_FIELDS = (
+    *PAIRING_FIELDS,
+    *(setting.name for config in (RenderingConfig, ReadingConfig) for setting in settings_of(config)),
+)
 """Settings that decide which pairs there are and how they read."""
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from trl_weighted_dpo.cli.rendering import named
-from trl_weighted_dpo.cli.sources import named_columns
+from trl_weighted_dpo.core.sources import named_columns
 from trl_weighted_dpo.settings import BackendConfig, SourceConfig
 
 

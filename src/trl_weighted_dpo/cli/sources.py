@@ -1,10 +1,9 @@
 """What commands make of the options that say how rows are read."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trl_weighted_dpo.cli.rendering import named
+from trl_weighted_dpo.core.sources import named_columns
 from trl_weighted_dpo.settings import PoolRowsConfig, RowsConfig
 
 if TYPE_CHECKING:
@@ -17,11 +16,6 @@ POOL = "Pool: file (JSONL, JSON, Parquet, CSV, each also gzipped), folder, or na
 """Help of an argument that is a pool."""
 PAIRS = "Pairs: file (JSONL, JSON, Parquet, CSV, each also gzipped), folder, or name on the hub."
 """Help of an argument that is a set of pairs."""
-
-
-def named_columns(given: Sequence[str]) -> dict[str, str]:
-    """`--column OURS=THEIRS` as a dictionary."""
-    return named(given, "--column", "problem=question")
 
 
 def row_file(source: str | Path, config: RowsConfig) -> "RowFile":

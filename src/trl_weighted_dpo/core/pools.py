@@ -5,7 +5,7 @@ import json
 import logging
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ _OF_PROBLEMS = (schema.PROBLEM, schema.REFERENCE_ANSWER, schema.REFERENCE_SOLUTI
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
 
-class PoolFile:
-    """The pool rows of a source, which can be read again and again.
+class PoolRows:
+    """The pool rows of rows as people have them, which can be read again and again.
 
     * A candidate may be a text, or have its text as `solution`, `text`, `completion`, `response` or `output`.
     * Numbers as ids and answers become texts, whole ones without a fraction.
@@ -32,8 +32,10 @@ class PoolFile:
     Memory does not grow with the source: rows to be grouped lie in a temporary database on disk.
 
     Args:
-        source (`str` or `Path`), limit, columns, split:
-            As for [`~core.files.RowFile`]; the limit counts rows of the source.
+        rows (`Iterable[Mapping[str, Any]]`):
+            Any rows, such as a [`~core.files.RowFile`] or a list; no iterator.
+        source (`str`):
+            Where they are from, for messages.
         reward_threshold (`float`, *optional*):
             The least reward of a correct solution; without it rewards are not labels.
         is_grouped (`bool`, *optional*, defaults to `True`):
@@ -44,24 +46,22 @@ class PoolFile:
 
     def __init__(
         self,
-        source: str | Path,
-        limit: int | None = None,
-        columns: Mapping[str, str] | None = None,
-        split: str | None = None,
+        rows: Iterable[Mapping[str, Any]],
+        source: str,
         reward_threshold: float | None = None,
         is_grouped: bool = True,
     ) -> None:
-        self.rows = RowFile(source, limit, columns, split)
+        self.rows, self.source = rows, source
         self.reward_threshold, self.is_grouped = reward_threshold, is_grouped
         self._said: set[str] = set()
         self._groups: sqlite3.Connection | None = None
 
     def __str__(self) -> str:
-        return str(self.rows)
+        return self.source
 
     def __len__(self) -> int:
         if not self._has_solutions():
-            return len(self.rows)
+            return len(self.rows) if isinstance(self.rows, Sized) else sum(1 for _ in self.rows)
         (count,) = self._grouped().execute("SELECT count(*) FROM problems").fetchone()
         return int(count)
 
@@ -165,6 +165,28 @@ class PoolFile:
             rows.append((place, json.loads(text)))
         if rows:
             yield _pool(rows, str(self))
+
+
+class PoolFile(PoolRows):
+    """The pool rows of a source: as [`PoolRows`], from a file, a folder or the hub.
+
+    Args:
+        source (`str` or `Path`), limit, columns, split:
+            As for [`~core.files.RowFile`]; the limit counts rows of the source.
+        reward_threshold, is_grouped:
+            As for [`PoolRows`].
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        limit: int | None = None,
+        columns: Mapping[str, str] | None = None,
+        split: str | None = None,
+        reward_threshold: float | None = None,
+        is_grouped: bool = True,
+    ) -> None:
+        super().__init__(RowFile(source, limit, columns, split), str(source), reward_threshold, is_grouped)
 
 
 def _is_solution(row: Mapping[str, Any]) -> bool:

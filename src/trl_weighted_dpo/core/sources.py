@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -263,3 +263,44 @@ def renamed(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], sourc
                 raise SchemaError(f"{source}: there is no column {theirs!r} to be {ours!r}; there are: {there}.")
         kept = {name: value for name, value in row.items() if name not in taken}
         yield kept | {ours: row[theirs] for ours, theirs in columns.items() if theirs in row}
+
+
+def names_of(names: Collection[str], columns: Mapping[str, str], source: str) -> dict[str, str]:
+    """Their column → ours, of those of theirs that are there, where several sets may have other columns.
+
+    Raises:
+        [`~core.checks.SchemaError`]: If neither their nor our column is there.
+    """
+    for ours, theirs in columns.items():
+        if theirs not in names and ours not in names:
+            there = ", ".join(map(str, names))
+            raise SchemaError(f"{source}: there is no column {theirs!r} to be {ours!r}; there are: {there}.")
+    return {theirs: ours for ours, theirs in columns.items() if theirs in names}
+
+
+def named_columns(given: Any) -> dict[str, str]:
+    """Our column → theirs, from `OURS=THEIRS` texts, one or several, or a mapping.
+
+    Raises:
+        `ValueError`: If a text names no two columns, or one of ours is there twice.
+    """
+    if isinstance(given, Mapping):
+        return {str(ours): str(theirs) for ours, theirs in given.items()}
+    found: dict[str, str] = {}
+    for text in [given] if isinstance(given, str) else given or ():
+        ours, _, theirs = str(text).partition("=")
+        if not (ours and theirs):
+            raise ValueError(f"--column {text}: give a name and a value, as in --column problem=question.")
+        if ours in found:
+            raise ValueError(f"--column {ours} is given twice: {found[ours]!r} and {theirs!r}.")
+        found[ours] = theirs
+    return found
+
+
+def rename(dataset: Any, names: Collection[str], renaming: Mapping[str, str]) -> Any:
+    """A dataset of `datasets` with our column names in place of theirs; a column that has one of ours already is left
+    out."""
+    if not renaming:
+        return dataset
+    replaced = [ours for ours in renaming.values() if ours in names and ours not in renaming]
+    return dataset.remove_columns(replaced).rename_columns(dict(renaming))

@@ -43,7 +43,8 @@ def boxed_answer(solution: str) -> str | None:
             return inside or None
         from trl_weighted_dpo.verifier.reading.answer import read_answer
 
-        joined = read_answer(solution).text or ""
+        found = read_answer(solution)
+        joined = (found.text if found is not None else None) or ""
         return joined if joined.endswith(f", {inside}") else inside
     return None
 

@@ -10,6 +10,7 @@ from trl_weighted_dpo.settings.audit import AuditConfig
 from trl_weighted_dpo.settings.common import (
     DEFAULT_PROMPT_TEMPLATE,
     PoolRowsConfig,
+    ReadingConfig,
     RenderingConfig,
     RowsConfig,
     WorkersConfig,
@@ -32,7 +33,7 @@ from trl_weighted_dpo.settings.training import PairsConfig, TrainingConfig
 from trl_weighted_dpo.settings.verification import CalibrationConfig, VerificationConfig
 from trl_weighted_dpo.settings.weighting import WeighConfig, WeightingConfig
 
-AXOLOTL_BLOCK = (WeightingConfig, TrainingConfig, PairingConfig, RenderingConfig)
+AXOLOTL_BLOCK = (WeightingConfig, TrainingConfig, PairingConfig, RenderingConfig, ReadingConfig)
 """Whose settings the `weighted_dpo:` block of an Axolotl YAML has."""
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "PlanConfig",
     "PoolConfig",
     "PoolRowsConfig",
+    "ReadingConfig",
     "RenderingConfig",
     "RowsConfig",
     "SamplingConfig",

@@ -58,15 +58,14 @@ class RowsConfig:
 
 
 @dataclass(frozen=True)
-class PoolRowsConfig:
-    """How pool rows and solution rows are read.
+class ReadingConfig:
+    """What the columns of rows mean.
 
     Raises:
         `ValueError`: If a value is of another type.
     """
 
     column: Columns = RowsConfig.column
-    split: Split = RowsConfig.split
     reward_threshold: Annotated[
         float | None,
         Doc("Least `reward` of a correct solution, where rows have rewards in place of reference answers."),
@@ -74,6 +73,17 @@ class PoolRowsConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True)
+class PoolRowsConfig(ReadingConfig):
+    """How pool rows and solution rows are read.
+
+    Raises:
+        `ValueError`: If a value is of another type.
+    """
+
+    split: Split = RowsConfig.split
 
 
 @dataclass(frozen=True)

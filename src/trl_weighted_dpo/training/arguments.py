@@ -10,8 +10,8 @@ import yaml
 from transformers import TrainingArguments
 from trl import DatasetMixtureConfig, DPOConfig, ModelConfig, ScriptArguments, TrlParser
 
-from trl_weighted_dpo.core.files import SUFFIXES
 from trl_weighted_dpo.core.seam import last_checkpoint
+from trl_weighted_dpo.core.sources import SUFFIXES, named_columns
 from trl_weighted_dpo.settings import PairsConfig
 from trl_weighted_dpo.training.config import WeightedDPOConfig, WeightedTrainingConfig, declared
 
@@ -38,16 +38,23 @@ class PairArguments(ScriptArguments):
     render_pairs: Literal["auto", "always", "never"] = declared(PairsConfig, "render_pairs")
     prompt_template: str = declared(PairsConfig, "prompt_template")
     system_prompt: str | None = declared(PairsConfig, "system_prompt")
+    column: list[str] | None = declared(PairsConfig, "column")
 
     def __post_init__(self) -> None:
         rendering = ("render_pairs", "prompt_template", "system_prompt")
         PairsConfig(**{name: getattr(self, name) for name in rendering})
-        self.evaluation_paths  # noqa: B018  (checks them)
+        # Checks them.
+        self.evaluation_paths, self.columns  # noqa: B018
 
     @property
     def evaluation_paths(self) -> dict[str, str]:
         """Where evaluation pairs come from, by name; one path that is given alone has the name `""`."""
         return _named(self.eval_datasets)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Our column → theirs."""
+        return named_columns(self.column)
 
 
 def _named(given: Any) -> dict[str, str]:
@@ -160,11 +167,13 @@ def given_paths(pairs: PairArguments, mixture: DatasetMixtureConfig) -> list[str
 
 def _check_path(name: str) -> None:
     path = Path(name)
-    looks_local = path.suffix in (*SUFFIXES, ".json", ".csv") or path.is_absolute() or name.startswith(".")
+    is_named_so = path.name.removesuffix(".gz").endswith(SUFFIXES)
+    looks_local = is_named_so or path.is_absolute() or name.startswith(".")
     if looks_local and not path.exists():
         raise ValueError(f"{name}: there is no such file or folder, as seen from {Path.cwd()}.")
-    if path.is_file() and path.suffix not in SUFFIXES:
-        raise ValueError(f"{name}: pairs are read from *{' or *'.join(SUFFIXES)}, as the suffix says.")
+    if path.is_file() and not is_named_so:
+        kinds = ", *".join(SUFFIXES)
+        raise ValueError(f"{name}: pairs are read from *{kinds}, each also with .gz, as the suffix says.")
 
 
 def _checkpoint(given: str | bool | None, output_dir: str) -> str | None:

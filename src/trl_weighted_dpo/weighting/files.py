@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trl_weighted_dpo.core import schema
-from trl_weighted_dpo.core.checks import SchemaError, check_pair_row
 from trl_weighted_dpo.core.files import RowFile
+from trl_weighted_dpo.core.pairs import checked_pair, layout_of
 from trl_weighted_dpo.core.sources import is_plain
 from trl_weighted_dpo.settings.weighting import WeightingConfig
 from trl_weighted_dpo.weighting.columns import COLUMNS, OtherNumbers, read_column, takes_any, weight_columns
@@ -49,7 +49,7 @@ def _parquet_columns(path: Path, configs: Sequence[WeightingConfig]) -> tuple[di
     size = len(RowFile(path))
     with pq.ParquetFile(path) as file:
         types = {field.name: field.type for field in file.schema_arrow}
-        _check_names(types, path)
+        layout_of(types, str(path))
         wanted = {name for config in configs for name in weight_columns(config, types)}
         table = file.read(columns=[name for name in types if name in wanted])
     return {name: table.column(name) for name in table.column_names}, size
@@ -76,24 +76,18 @@ def _row_columns(pairs: RowFile, configs: Sequence[WeightingConfig]) -> tuple[di
 
 def _batches(pairs: RowFile) -> Iterator[list[Mapping[str, Any]]]:
     batch: list[Mapping[str, Any]] = []
+    layout = None
     for index, row in enumerate(pairs):
-        if schema.CHOSEN not in row or schema.REJECTED not in row:
-            check_pair_row(row, index, str(pairs))
+        if layout is None:
+            layout = layout_of(row, str(pairs))
+        if not (layout.chosen in row and layout.rejected in row):
+            checked_pair(row, layout, index, str(pairs))
         batch.append(row)
         if len(batch) == _BATCH_ROWS:
             yield batch
             batch = []
     if batch:
         yield batch
-
-
-def _check_names(names: Collection[str], path: Path) -> None:
-    missing = [name for name in (schema.CHOSEN, schema.REJECTED) if name not in names]
-    if missing:
-        raise SchemaError(
-            f"{path}: these are no pairs: the column {missing[0]!r} is missing; there are: {', '.join(names)}. "
-            "`weighted-dpo mine` makes pairs of a pool."
-        )
 
 
 def heaviest_and_lightest(weights: np.ndarray[Any, Any], count: int) -> tuple[list[int], list[int]]:
