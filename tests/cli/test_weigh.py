@@ -135,7 +135,7 @@ def test_what_is_no_file_of_pairs_is_refused(tmp_path):
         write_rows(path, [{"problem": "p", "candidates": [{"solution": "s"}]}])
         done = run(path)
         assert done.exit_code == 1
-        assert "the column is missing" in done.output or "the column 'chosen' is missing" in done.output
+        assert "this is a pool of candidates. Make pairs of it" in done.output
     (tmp_path / "empty.jsonl").write_text("")
     assert "there are no pairs in it" in run(tmp_path / "empty.jsonl").output
 

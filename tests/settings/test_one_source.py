@@ -214,4 +214,4 @@ def test_a_default_config_imports_no_plugin(monkeypatch):
 
 def test_settings_of_training_are_declared_once():
     names = [setting.name for config in (WeightingConfig, TrainingConfig) for setting in settings_of(config)]
-    assert len(set(names)) == len(names) == 15
+    assert len(set(names)) == len(names) == 16

@@ -74,6 +74,7 @@ SIGNS = {
     "confidence_gap": {"rejected_confidence": 1, "chosen_confidence": -1},
     "perplexity": {RELATIVE_NLL: 1},
     "reward_margin": {"reward_margin": -1},
+    "score_margin": {"score_chosen": 1, "score_rejected": -1},
 }
 
 
@@ -81,9 +82,9 @@ SIGNS = {
     ("scheme", "signal", "sign"), [(s, n, d) for s, signs in SIGNS.items() for n, d in signs.items()]
 )
 @unhurried
-@given(st.lists(st.floats(0.0, 1.0), min_size=len(NAMES) + 2, max_size=len(NAMES) + 2), st.floats(0.0, 5.0))
+@given(st.lists(st.floats(0.0, 1.0), min_size=len(NAMES) + 4, max_size=len(NAMES) + 4), st.floats(0.0, 5.0))
 def test_raw_weights_are_monotone_in_each_signal(scheme, signal, sign, values, step):
-    names = (*NAMES, RELATIVE_NLL, "reward_margin")
+    names = (*NAMES, RELATIVE_NLL, "reward_margin", "score_chosen", "score_rejected")
     columns = {name: np.array([value, value]) for name, value in zip(names, values, strict=True)}
     columns[signal][1] += step
     first, second = RAW_WEIGHTS[scheme](columns, WeightingConfig())

@@ -13,7 +13,7 @@ from trl_weighted_dpo.core.files import RowFile
 from trl_weighted_dpo.core.pairs import checked_pair, layout_of
 from trl_weighted_dpo.core.sources import is_plain
 from trl_weighted_dpo.settings.weighting import WeightingConfig
-from trl_weighted_dpo.weighting.columns import COLUMNS, OtherNumbers, read_column, takes_any, weight_columns
+from trl_weighted_dpo.weighting.columns import OtherNumbers, own_columns, read_column, takes_any, weight_columns
 
 _BATCH_ROWS = 8192
 
@@ -57,11 +57,12 @@ def _parquet_columns(path: Path, configs: Sequence[WeightingConfig]) -> tuple[di
 
 def _row_columns(pairs: RowFile, configs: Sequence[WeightingConfig]) -> tuple[dict[str, Any], int]:
     others = OtherNumbers() if any(map(takes_any, configs)) else None
+    own = dict.fromkeys(name for config in configs for name in own_columns(config))
     chunks: dict[str, list[Any]] = {}
     size = 0
     for batch in _batches(pairs):
         names = {name for row in batch for name in row}
-        for name in COLUMNS:
+        for name in own:
             if name in chunks or name in names:
                 numbers = read_column([row.get(name) for row in batch], name, str(pairs), size)
                 # Not a number is not known: `read_column` refuses any that the file itself holds.
