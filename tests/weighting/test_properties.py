@@ -22,6 +22,8 @@ pairs = st.lists(
             **dict.fromkeys(NAMES, share),
             "rejected_nll": st.none() | st.floats(1e-3, 50.0),
             "reward_margin": st.none() | st.floats(-30.0, 30.0),
+            "score_chosen": st.none() | st.floats(0.0, 10.0),
+            "score_rejected": st.none() | st.floats(0.0, 10.0),
         }
     ),
     min_size=1,
@@ -140,6 +142,7 @@ def test_evaluation_by_the_training_statistics_repeats_itself(rows, scheme):
 @pytest.mark.parametrize("size", [1, 7])
 def test_equal_pairs_weigh_one(scheme, size):
     row = {**dict.fromkeys(NAMES, 0.5), "rejected_confidence": 0.75, "rejected_nll": 2.0, "reward_margin": -1.0}
+    row |= {"score_chosen": 8.0, "score_rejected": 5.0}
     columns = {name: [value] * size for name, value in row.items()}
     assert weigh(columns, scheme)[0] == pytest.approx(np.ones(size), rel=1e-12)
 
