@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 from tools.architecture import layout
+from tools.layout_tables import pair_layouts, problem_layouts
 from tools.verifier_tables import kinds_table
 
 from trl_weighted_dpo.cli import app
@@ -76,6 +77,13 @@ def options_table(command: str) -> Iterator[str]:
         yield _row(names + takes, "required" if parameter.required else _shown(parameter.default), parameter.help or "")
 
 
+def plain_table(rows: Callable[[], Iterator[tuple[str, ...]]]) -> Iterator[str]:
+    """A table of rows of cells, the first of which is its head."""
+    head, *body = rows()
+    yield from _head(*head)
+    yield from (_row(*cells) for cells in body)
+
+
 def _choices(parameter: Any) -> str:
     choices = getattr(parameter.type, "choices", ())
     return " " + ", ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices) if choices else ""
@@ -93,6 +101,8 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     **{f"options-{name}": partial(options_table, name)
        for name in ("problems", "sample", "verify", "score", "audit", "evaluate", "plan")},
     **{f"kinds-{name}": partial(kinds_table, name) for name in DIMENSIONS},
+    "problem-layouts": partial(plain_table, problem_layouts),
+    "pair-layouts": partial(plain_table, pair_layouts),
     "layout": lambda: ["```", *layout().splitlines(), "```"],
 }  # fmt: skip
 """What makes each table, by its name."""

@@ -171,9 +171,18 @@ def test_references_are_also_taken_from_the_columns_of_the_pairs():
     assert found(audited(rows)) == {"mislabelled": [8]}
 
 
-def test_a_pair_without_a_problem_is_not_verified():
-    rows = [{"chosen": "A: 7", "rejected": "No, 8.\nA: 8", "reference_answer": "7"}] * 2
-    assert audited(rows)["mislabelled"].note == "2 without a reference: only that the two answers differ"
+def test_a_pair_whose_question_is_nowhere_is_malformed():
+    rows = [{"chosen": "It is 7.\nA: 7", "rejected": "It is 8.\nA: 8", "reference_answer": "7"}] * 2
+    malformed = audited(rows)["malformed"]
+    assert malformed.rows == [0, 1]
+    assert "no column has the question, so that the model would never see it" in malformed.examples[0].detail
+
+
+def test_columns_of_public_sets_are_read():
+    rows = clean_pairs()
+    rows[3] |= {"rejected": rows[3]["chosen"]}
+    orca = [{"system": "", "question": row["prompt"], **{n: row[n] for n in ("chosen", "rejected")}} for row in rows]
+    assert found(audited(orca, reference=references(clean_pairs()))) == {"mislabelled": [3], "identical": [3]}
 
 
 def test_references_are_found_by_text_where_ids_do_not_belong_to_the_problem():
@@ -251,7 +260,8 @@ def test_conversations_and_implicit_prompts_are_read():
         report = audited(conversations, reference=references(clean_pairs()))
         assert found(report) == {"mislabelled": [3], "identical": [3]}
         assert report["mislabelled"].examples[0].excerpt.startswith(rows[3]["prompt"][:40])
-    texts = [{name: f"{row['prompt']}\n{row[name]}" for name in ("chosen", "rejected")} for row in rows]
+    dialogue = "\n\nHuman: {}\n\nAssistant: {}"
+    texts = [{name: dialogue.format(row["prompt"], row[name]) for name in ("chosen", "rejected")} for row in rows]
     assert found(audited(texts))["identical"] == [3]
 
 
@@ -375,7 +385,9 @@ def test_a_tolerated_share_passes_and_its_rows_are_still_named():
 def test_what_is_no_set_of_pairs_is_refused():
     with pytest.raises(ValueError, match="pairs: there are no pairs"):
         audited([])
-    with pytest.raises(SchemaError, match=r"row 0, column 'rejected'.*there are: prompt, chosen"):
+    with pytest.raises(
+        SchemaError, match=r"pairs: these are no pairs: the column 'rejected' is missing; there are: prompt, chosen"
+    ):
         audited([{"prompt": "p", "chosen": "c"}])
     with pytest.raises(TypeError, match="rows is an iterator"):
         audited(iter(clean_pairs()))

@@ -249,3 +249,31 @@ def test_variables_of_the_chat_template_reach_the_prompt(pool, tmp_path, top):
         cfg["chat_template_kwargs"] = {"enable_thinking": False}
     row = mapped(cfg, pool, tmp_path, tokenizer=tokenizer)[0]
     assert row["prompt"].endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+
+
+def test_pairs_in_public_layouts_are_rendered_with_their_question(tmp_path):
+    rows = [
+        {"system": "S", "q": f"What is {n} x 3?", "chosen": f"{3 * n}", "rejected": "0", "extra": n} for n in (1, 2)
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    cfg = config(path, tmp_path, column=["question=q"])
+    ours.check_local_data(cfg)
+    found = mapped(cfg, path, tmp_path).to_list()
+    assert [(row["prompt"], row["chosen"], row["extra"]) for row in found] == [
+        ("S\n\nWhat is 1 x 3?\n", "3", 1),
+        ("S\n\nWhat is 2 x 3?\n", "6", 2),
+    ]
+
+
+def test_pools_as_people_have_them_are_mined(pool, tmp_path):
+    expected = mapped(config(pool, tmp_path / "a"), pool, tmp_path / "a").to_list()
+    rows = tiny_pool(12)
+    for row in rows:
+        row["query"], row["reference_answer"] = row.pop("problem"), int(row["reference_answer"])
+        row["candidates"] = [candidate["solution"] for candidate in row["candidates"]]
+    other = tmp_path / "other.jsonl"
+    other.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    cfg = config(other, tmp_path / "b", column=["problem=query"])
+    ours.check_local_data(cfg)
+    assert mapped(cfg, other, tmp_path / "b").to_list() == expected

@@ -162,6 +162,7 @@ def test_settings_reach_the_training_arguments():
     assert fields == {
         "weight_scheme": "verifier", "weight_lambda": 0.5, "weight_clip_min": 0.2, "weight_clip_max": 3.0,
         "weight_severity": 1.0, "weight_confidence_gap": 1.0, "weight_nll": 0.0, "weight_normalize_column": False,
+        "weight_score_direction": "rising",
         "weight_control_of": "verifier", "weight_shuffle_seed": 42, "ref_logps": "auto", "dpop_lambda": 5.0,
         "health_check": True, "health_early_stop": True, "share_prompt": False,
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """`weighted-dpo mine` as a person runs it."""
 
+import csv
 import json
 
 import pytest
@@ -114,3 +115,46 @@ def test_a_missing_file_and_a_bad_option_are_explained(pool, tmp_path):
     done = run(pool, "-o", tmp_path / "pairs.jsonl", "--chosen-fallback", "best")
     assert done.exit_code == 2
     assert "'best' is not one of 'none'" in done.output
+
+
+def test_one_solution_a_row_in_other_columns_gives_the_pairs_of_the_pool(pool, tmp_path):
+    run(pool, "-o", tmp_path / "expected.jsonl")
+    texts = [
+        (row["problem"], one["solution"], int(row["reference_answer"]))
+        for row in tiny_pool(8)
+        for one in row["candidates"]
+    ]
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(("query", "response", "gold"))
+        # Rows of one problem do not follow each other.
+        out.writerows([*texts[::2], *texts[1::2]])
+    columns = ("--column", "problem=query", "--column", "reference_answer=gold")
+    done = run(tmp_path / "rows.csv", "-o", tmp_path / "pairs.jsonl", *columns)
+    assert done.exit_code == 0, done.output
+    found, expected = (
+        {(row["prompt"], row["chosen"], row["rejected"]) for row in read_jsonl(tmp_path / f"{name}.jsonl")}
+        for name in ("pairs", "expected")
+    )
+    assert found == expected
+    assert len(found) == 6
+    done = run(tmp_path / "rows.csv", "-o", tmp_path / "pairs.jsonl", "--column", "problem=question")
+    assert done.exit_code == 1
+    assert "there is no column 'question' to be 'problem'; there are: query, response, gold" in done.output
+
+
+def test_labels_decide_where_there_are_no_answers_and_a_line_says_so(tmp_path, caplog):
+    rows = tiny_pool(8)
+    for row in rows:
+        answer = row.pop("reference_answer")
+        del row["reference_solution"]
+        row["reward"] = [float(one["solution"].endswith(f"A: {answer}")) for one in row["candidates"]]
+        row["candidates"] = [one["solution"] for one in row["candidates"]]
+    (tmp_path / "rows.json").write_text(json.dumps(rows, indent=1))
+    done = run(tmp_path / "rows.json", "-o", tmp_path / "pairs.jsonl")
+    assert done.exit_code == 1
+    assert "say which reward is that of a correct solution (--reward-threshold)" in caplog.text
+    done = run(tmp_path / "rows.json", "-o", tmp_path / "pairs.jsonl", "--reward-threshold", 0.5)
+    assert done.exit_code == 0, done.output
+    assert "rows without a reference answer have their verdicts from the label 'reward'" in caplog.text
+    assert len(list(read_jsonl(tmp_path / "pairs.jsonl"))) == 6

@@ -330,12 +330,12 @@ def test_a_calibration_is_used(tmp_path, pool):
     [
         ([], "there is nothing to verify: give a file, or --problem and --solution"),
         (["pool.jsonl"], "say what is to be done: -o OUT.jsonl writes profiles, --explain shows one"),
-        (["nowhere.jsonl", "-o", "out.jsonl"], "nowhere.jsonl: there is no such file. Is the path right"),
-        (["nowhere.jsonl", "--explain"], "nowhere.jsonl: there is no such file. Is the path right"),
+        (["nowhere.jsonl", "-o", "out.jsonl"], "nowhere.jsonl: there is no such file or folder. Is the path right"),
+        (["nowhere.jsonl", "--explain"], "nowhere.jsonl: there is no such file or folder. Is the path right"),
         (["pool.jsonl", "--explain", "--calibration", "no.json"], "no.json: there is no such file"),
-        ([".", "-o", "out.jsonl"], ".: this is a directory. Name a file in it"),
+        (["folder", "-o", "out.jsonl"], "folder: no rows could be read from this folder"),
         (["/dev/null", "-o", "out.jsonl"], "/dev/null: this is a pipe or device, but it is read more than once"),
-        (["pool.gz", "-o", "out.jsonl"], "pool.gz: this is no JSONL file but compressed (gzip); unpack it first"),
+        (["pool.gz", "-o", "out.jsonl"], "pool.gz: this is no whole gzip file"),
         (["pool.jsonl", "-o", "out.jsonl", "--row", "0"], "--row needs a file and --explain"),
         (["pool.jsonl", "-o", "out.jsonl", "--candidate", "0"], "--candidate needs a file and --explain"),
         (["pool.jsonl", "--explain", "--limit", "1"], "--limit needs a file and -o OUT.jsonl"),
@@ -363,7 +363,8 @@ def test_what_cannot_be_done_is_explained(pool, tmp_path, monkeypatch, arguments
     write_jsonl("rows.jsonl", SOLUTIONS)
     write_jsonl("bad.jsonl", [{"text": "x"}])
     write_jsonl("hollow.jsonl", [POOL[3]] * 2)
-    (tmp_path / "pool.gz").write_bytes(gzip.compress(pool.read_bytes()))
+    (tmp_path / "pool.gz").write_bytes(gzip.compress(pool.read_bytes())[:-9])
+    (tmp_path / "folder").mkdir()
     (tmp_path / "broken.jsonl").write_text(json.dumps(SOLUTIONS[0]) + "\n{")
     (tmp_path / "empty.jsonl").write_text("\n")
     done = run(*arguments)

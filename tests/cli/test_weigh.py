@@ -135,7 +135,7 @@ def test_what_is_no_file_of_pairs_is_refused(tmp_path):
         write_rows(path, [{"problem": "p", "candidates": [{"solution": "s"}]}])
         done = run(path)
         assert done.exit_code == 1
-        assert "the column is missing" in done.output or "the column 'chosen' is missing" in done.output
+        assert "this is a pool of candidates. Make pairs of it" in done.output
     (tmp_path / "empty.jsonl").write_text("")
     assert "there are no pairs in it" in run(tmp_path / "empty.jsonl").output
 
@@ -160,7 +160,7 @@ def test_columns_that_begin_or_end_within_a_file_are_null_elsewhere(tmp_path, mo
     rows = [{"chosen": "a", "rejected": "b"} for _ in range(10)]
     rows[4]["rejected_nll"], rows[8]["rejected_severity"] = 2, 0.5
     write_rows(tmp_path / "pairs.jsonl", rows)
-    columns, size = weighting_files.file_columns(tmp_path / "pairs.jsonl", [WeightingConfig()])
+    columns, size = weighting_files.file_columns(RowFile(tmp_path / "pairs.jsonl"), [WeightingConfig()])
     assert size == 10
     assert columns["rejected_nll"].to_pylist() == [None] * 4 + [2.0] + [None] * 5
     assert columns["rejected_severity"].to_pylist() == [None] * 8 + [0.5, None]

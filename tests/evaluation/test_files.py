@@ -7,6 +7,7 @@ import pytest
 from tests.evaluation.pools import pool_file
 from trl_weighted_dpo.core.checks import SchemaError
 from trl_weighted_dpo.core.files import read_jsonl, write_jsonl
+from trl_weighted_dpo.core.pools import PoolFile
 from trl_weighted_dpo.evaluation.files import ModelFiles, evaluate_files
 from trl_weighted_dpo.evaluation.pools import read_answered
 from trl_weighted_dpo.settings.evaluation import EvaluationConfig
@@ -14,6 +15,10 @@ from trl_weighted_dpo.verifier import MathVerifier, Verdict
 from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 
 FAST = EvaluationConfig(resamples=200)
+
+
+def opened(*arguments, **columns):
+    return PoolFile(pool_file(*arguments, **columns))
 
 
 def test_real_pool(shared_data, tmp_path):
@@ -36,7 +41,7 @@ def test_real_pool(shared_data, tmp_path):
 
 
 def test_verdicts_of_the_verifier(tmp_path):
-    pool = read_answered(pool_file(tmp_path / "pool.jsonl", "ciu"), tmp_path / "journal")
+    pool = read_answered(opened(tmp_path / "pool.jsonl", "ciu"), tmp_path / "journal")
     assert [one.verdict for one in pool.outcomes["p0"]] == [Verdict.CORRECT, Verdict.INCORRECT, Verdict.UNDECIDED]
 
 
@@ -49,7 +54,7 @@ def test_profiles_of_a_pool_are_used(tmp_path):
     # What the profile says counts, not the text.
     verified[0]["candidates"][1]["profile"]["verdict"] = "correct"
     write_jsonl(tmp_path / "verified.jsonl", verified)
-    pool = read_answered(tmp_path / "verified.jsonl", tmp_path / "other")
+    pool = read_answered(PoolFile(tmp_path / "verified.jsonl"), tmp_path / "other")
     assert [one.verdict for one in pool.outcomes["p0"]] == [Verdict.CORRECT, Verdict.CORRECT]
     assert not (tmp_path / "other").exists()
 
@@ -82,11 +87,11 @@ def test_something_must_tell_right_from_wrong(tmp_path, caplog):
     bare = {"reference_answer": None, "reference_solution": None}
     path = pool_file(tmp_path / "pool.jsonl", "ci", "cc", **bare)
     with pytest.raises(ValueError, match=r"pool\.jsonl: no problem has a 'reference_answer' or 'reference_solution'"):
-        read_answered(path, tmp_path / "journal")
+        read_answered(PoolFile(path), tmp_path / "journal")
     assert not (tmp_path / "journal").exists()
     rows = list(read_jsonl(pool_file(path, "ci", "cc")))
     write_jsonl(path, [rows[0], {**rows[1], **bare}])
-    pool = read_answered(path, tmp_path / "journal")
+    pool = read_answered(PoolFile(path), tmp_path / "journal")
     assert [one.verdict for one in pool.outcomes["p1"]] == [Verdict.UNDECIDED] * 2
     assert "1 of 2 problems have neither reference answer nor solution" in caplog.text
 
@@ -94,14 +99,14 @@ def test_something_must_tell_right_from_wrong(tmp_path, caplog):
 def test_bad_rows(tmp_path):
     path = tmp_path / "pool.jsonl"
     with pytest.raises(SchemaError, match=r"row 1, column 'id': got 'x'\. It is that of row 0 too"):
-        read_answered(pool_file(path, "c", "i", id="x"), tmp_path / "journal")
+        read_answered(opened(path, "c", "i", id="x"), tmp_path / "journal")
     with pytest.raises(SchemaError, match=r"row 1, column 'candidates': got \[\]\. A problem without candidates"):
-        read_answered(pool_file(path, "c", ""), tmp_path / "journal")
+        read_answered(opened(path, "c", ""), tmp_path / "journal")
     with pytest.raises(SchemaError, match="candidate 0: row 0, column 'verdict': the column is missing"):
-        read_answered(pool_file(path, "c", candidates=[{"solution": "x", "profile": {}}]), tmp_path / "journal")
+        read_answered(opened(path, "c", candidates=[{"solution": "x", "profile": {}}]), tmp_path / "journal")
     path.write_text("")
     with pytest.raises(ValueError, match="the file is empty"):
-        read_answered(path, tmp_path / "journal")
+        read_answered(PoolFile(path), tmp_path / "journal")
     assert not (tmp_path / "journal").exists()
 
 

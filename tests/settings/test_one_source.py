@@ -150,6 +150,7 @@ def test_fields_of_the_training_config_are_the_settings(config, declared):
         others = {
             "share_prompt": str,
             "eval_datasets": list[str] | None,
+            "column": list[str] | None,
             "chat_template_kwargs": dict[str, Any] | str | None,
         }
         assert hints[name] == others.get(name, setting.hint)
@@ -218,4 +219,4 @@ def test_a_default_config_imports_no_plugin(monkeypatch):
 
 def test_settings_of_training_are_declared_once():
     names = [setting.name for config in (WeightingConfig, TrainingConfig) for setting in settings_of(config)]
-    assert len(set(names)) == len(names) == 15
+    assert len(set(names)) == len(names) == 16

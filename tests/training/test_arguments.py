@@ -154,9 +154,9 @@ def test_a_model_and_pairs_have_to_be_given(tmp_path):
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ValueError, match=r"this is an adapter\. Merge it"):
         check(*parse("--model_name_or_path", tmp_path, "--dataset_name", "org/pairs")[:4])
-    (tmp_path / "pairs.csv").write_text("a")
-    with pytest.raises(ValueError, match=r"pairs are read from \*.jsonl or \*.parquet"):
-        checked("--dataset_name", tmp_path / "pairs.csv")
+    (tmp_path / "pairs.txt").write_text("a")
+    with pytest.raises(ValueError, match=r"pairs are read from \*.jsonl, \*.json, \*.parquet, \*.csv, \*.tsv, each"):
+        checked("--dataset_name", tmp_path / "pairs.txt")
 
 
 def test_the_last_checkpoint_is_found(tmp_path):

@@ -1,5 +1,6 @@
 """Pairs of `weighted-dpo train`: from every kind of place, rendered, and split."""
 
+import gzip
 import json
 
 import pytest
@@ -210,3 +211,54 @@ def test_a_bad_row_is_named_with_its_file(tmp_path, row, message):
     path.write_text("")
     with pytest.raises(SchemaError, match="the file is empty"):
         load({"dataset_name": str(path)})
+
+
+@pytest.mark.parametrize("name", ["pairs.jsonl", "pairs.parquet", "pairs.json", "pairs.csv", "pairs.jsonl.gz"])
+@pytest.mark.parametrize("streaming", [False, True])
+def test_every_format_and_layout_gives_the_same_pairs(tmp_path, name, streaming):
+    rows = [{"q": row["prompt"].strip(), **{key: row[key] for key in row if key != "prompt"}} for row in READY]
+    path = tmp_path / name
+    if name.endswith(".json"):
+        path.write_text(json.dumps(rows, indent=1))
+    elif name.endswith(".csv"):
+        Dataset.from_list(rows).to_csv(path)
+    elif name.endswith(".gz"):
+        path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    else:
+        write_rows(path, rows)
+    settings = {"dataset_name": str(path), "dataset_streaming": streaming, "column": ["problem=q"]}
+    train, _ = load(settings)
+    # The problem is bare, and rendered.
+    assert texts(train) == texts(READY)
+    assert [row["rejected_nll"] for row in train] == [row["rejected_nll"] for row in READY]
+    with pytest.raises(SchemaError, match="there is no column 'question' to be 'prompt'; there are: q, chosen"):
+        load({**settings, "column": ["prompt=question"]})
+
+
+def test_conversations_of_ultrafeedback_and_orca_with_a_system_message(tmp_path, chat_tokenizer):
+    asked = [{"role": "user", "content": row["prompt"]} for row in READY]
+    said = [{name: {"role": "assistant", "content": row[name]} for name in ("chosen", "rejected")} for row in READY]
+    ultra = [
+        {"prompt": row["prompt"], "score_chosen": None, **{name: [user, turn[name]] for name in ("chosen", "rejected")}}
+        for row, user, turn in zip(READY, asked, said, strict=True)
+    ]
+    write_rows(tmp_path / "ultra.jsonl", ultra)
+    train, _ = load({"dataset_name": str(tmp_path / "ultra.jsonl")}, chat_tokenizer)
+    assert texts(train) == [([user], [t["chosen"]], [t["rejected"]]) for user, t in zip(asked, said, strict=True)]
+    orca = [{"system": "S", "question": row["prompt"], "chosen": row["chosen"], "rejected": "b"} for row in READY]
+    write_rows(tmp_path / "orca.jsonl", orca)
+    train, _ = load({"dataset_name": str(tmp_path / "orca.jsonl")}, chat_tokenizer)
+    assert train[0]["prompt"] == f"<system>S</s><user>{READY[0]['prompt']}</s><assistant>"
+    assert train[0]["rejected"].removesuffix("</s>") == "<assistant>b".removeprefix("<assistant>")
+
+
+def test_files_in_public_layouts_load(shared_data, chat_tokenizer):
+    for name in ("implicit", "mixlong", "orca", "problem", "think_only", "ultra"):
+        train, _ = load({"dataset_name": str(shared_data / "cases" / "formats" / f"p_{name}.jsonl")}, chat_tokenizer)
+        assert "What is " in str(train[0]["prompt"])
+
+
+def test_texts_without_a_question_are_not_trained_on(tmp_path):
+    write_rows(tmp_path / "pairs.jsonl", [{"chosen": "It is 6.", "rejected": "It is 7."}] * 2)
+    with pytest.raises(SchemaError, match=r"pairs.jsonl: row 0, .*no column has the question, .*--column prompt=NAME"):
+        load({"dataset_name": str(tmp_path / "pairs.jsonl")})

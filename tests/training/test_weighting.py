@@ -8,10 +8,13 @@ from tests.arena import make
 from tests.tiny import tiny_pairs
 from trl_weighted_dpo.weighting import WeightingConfig, compute_weights
 
-PAIRS = [{**row, "reward_margin": index - 2.0} for index, row in enumerate(tiny_pairs(6))]
+PAIRS = [
+    {**row, "reward_margin": index - 2.0, "score_chosen": float(index), "score_rejected": 1.5}
+    for index, row in enumerate(tiny_pairs(6))
+]
 
 
-@pytest.mark.parametrize("scheme", ["perplexity", "reward_margin", "shuffled", "inverse"])
+@pytest.mark.parametrize("scheme", ["perplexity", "reward_margin", "score_margin", "shuffled", "inverse"])
 def test_the_trainer_weighs_by_a_named_scheme(tmp_path, scheme):
     evaluation = Dataset.from_list(PAIRS[:2])
     trainer = make(tmp_path, PAIRS, weight_scheme=scheme, weight_shuffle_seed=7, eval_dataset=evaluation)

@@ -12,6 +12,7 @@ NEEDED = {
     "confidence_gap": ("chosen_confidence", "rejected_confidence"),
     "perplexity": ("rejected_nll",),
     "reward_margin": ("reward_margin",),
+    "score_margin": ("score_chosen", "score_rejected"),
 }
 TRAIN = {name: [0.2, 0.4, 0.9] for names in NEEDED.values() for name in names} | {"chosen_confidence": [0.1, 0.1, 0.2]}
 

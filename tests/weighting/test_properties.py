@@ -22,6 +22,8 @@ pairs = st.lists(
             **dict.fromkeys(NAMES, share),
             "rejected_nll": st.none() | st.floats(1e-3, 50.0),
             "reward_margin": st.none() | st.floats(-30.0, 30.0),
+            "score_chosen": st.none() | st.floats(0.0, 10.0),
+            "score_rejected": st.none() | st.floats(0.0, 10.0),
         }
     ),
     min_size=1,
@@ -74,6 +76,7 @@ SIGNS = {
     "confidence_gap": {"rejected_confidence": 1, "chosen_confidence": -1},
     "perplexity": {RELATIVE_NLL: 1},
     "reward_margin": {"reward_margin": -1},
+    "score_margin": {"score_chosen": 1, "score_rejected": -1},
 }
 
 
@@ -81,9 +84,9 @@ SIGNS = {
     ("scheme", "signal", "sign"), [(s, n, d) for s, signs in SIGNS.items() for n, d in signs.items()]
 )
 @unhurried
-@given(st.lists(st.floats(0.0, 1.0), min_size=len(NAMES) + 2, max_size=len(NAMES) + 2), st.floats(0.0, 5.0))
+@given(st.lists(st.floats(0.0, 1.0), min_size=len(NAMES) + 4, max_size=len(NAMES) + 4), st.floats(0.0, 5.0))
 def test_raw_weights_are_monotone_in_each_signal(scheme, signal, sign, values, step):
-    names = (*NAMES, RELATIVE_NLL, "reward_margin")
+    names = (*NAMES, RELATIVE_NLL, "reward_margin", "score_chosen", "score_rejected")
     columns = {name: np.array([value, value]) for name, value in zip(names, values, strict=True)}
     columns[signal][1] += step
     first, second = RAW_WEIGHTS[scheme](columns, WeightingConfig())
@@ -139,6 +142,7 @@ def test_evaluation_by_the_training_statistics_repeats_itself(rows, scheme):
 @pytest.mark.parametrize("size", [1, 7])
 def test_equal_pairs_weigh_one(scheme, size):
     row = {**dict.fromkeys(NAMES, 0.5), "rejected_confidence": 0.75, "rejected_nll": 2.0, "reward_margin": -1.0}
+    row |= {"score_chosen": 8.0, "score_rejected": 5.0}
     columns = {name: [value] * size for name, value in row.items()}
     assert weigh(columns, scheme)[0] == pytest.approx(np.ones(size), rel=1e-12)
 

@@ -65,6 +65,21 @@ def test_reward_margins_of_any_size_are_weighed():
     assert normalised({"reward_margin": [-1e30, 1e30, None]}, "reward_margin").tolist() == [3.0, 0.0, 0.0]
 
 
+def test_score_margin_weighs_clear_preferences_or_close_ones():
+    scores = {"score_chosen": [8.0, 5.0, 5.0, None], "score_rejected": [5.0, 5.5, 4.0, 1.0]}
+    assert normalised(scores, "score_margin") == over_mean([3.0, 0.0, 1.0, 0.0])
+    falling = [1 / (1 + math.exp(m)) for m in (3.0, -0.5, 1.0)]
+    assert normalised(scores, "score_margin", score_direction="falling") == over_mean([*falling, 0.0])
+    with pytest.raises(ValueError, match=r"no column 'score_chosen' and no 'score_rejected' .*Bring both scores"):
+        normalised({"rejected_nll": [1.0]}, "score_margin")
+
+
+def test_other_schemes_do_not_look_at_scores():
+    columns = {"rejected_wrongness": "float64", "score_chosen": "string"}
+    assert weight_columns(WeightingConfig(), columns) == ["rejected_wrongness"]
+    assert weight_columns(WeightingConfig("score_margin"), columns) == ["rejected_wrongness", "score_chosen"]
+
+
 SIGNALS = {
     "rejected_wrongness": [0.2, 0.8, 1.0, 0.0],
     "chosen_confidence": [0.5, 0.5, 0.9, None],

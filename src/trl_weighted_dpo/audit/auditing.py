@@ -10,13 +10,13 @@ from tqdm.auto import tqdm
 from trl_weighted_dpo.audit.contamination import ContaminationChecks
 from trl_weighted_dpo.audit.labels import LabelChecks, References
 from trl_weighted_dpo.audit.lengths import LengthChecks
-from trl_weighted_dpo.audit.pairs import Pair, PairError, read_pair
+from trl_weighted_dpo.audit.pairs import Pair, read_pair
 from trl_weighted_dpo.audit.report import SEVERITIES, AuditReport, tally_of
 from trl_weighted_dpo.audit.signals import SignalChecks
 from trl_weighted_dpo.audit.texts import TextChecks
 from trl_weighted_dpo.audit.truncation import TruncationChecks
 from trl_weighted_dpo.core import schema
-from trl_weighted_dpo.core.checks import row_error
+from trl_weighted_dpo.core.pairs import PairError, PairLayout, layout_of
 from trl_weighted_dpo.core.printing import excerpt
 from trl_weighted_dpo.settings.audit import AuditConfig
 from trl_weighted_dpo.verifier.verifier import MathVerifier
@@ -80,7 +80,7 @@ def audit_pairs(
     if isinstance(rows, Iterator):
         raise TypeError("rows is an iterator, but they are read several times: pass a list, a Dataset or a RowFile.")
     config = config or AuditConfig()
-    has_prompt = _check_first(rows, source)
+    layout = _layout(rows, source)
     _check_scheme(rows, config.weighting, source)
     malformed = tally_of(config, "malformed")
     truncation = TruncationChecks(config, tokenizer, source)
@@ -94,7 +94,7 @@ def audit_pairs(
     for index, row in enumerate(tqdm(rows, f"Auditing {source}", total, unit=" pairs", disable=not progress)):
         malformed.of += 1
         try:
-            pair = read_pair(row, index, has_prompt)
+            pair = read_pair(row, index, layout)
             labels.add(pair)
         except PairError as error:
             malformed.add(index, str(error))
@@ -108,7 +108,7 @@ def audit_pairs(
     bad = set(malformed.rows)
 
     def pairs() -> Iterator[Pair]:
-        return (read_pair(row, index, has_prompt) for index, row in enumerate(rows) if index not in bad)
+        return (read_pair(row, index, layout) for index, row in enumerate(rows) if index not in bad)
 
     with tempfile.TemporaryDirectory() as folder:
         labels.verify(pairs, journal or Path(folder) / "journal", workers, source)
@@ -117,21 +117,15 @@ def audit_pairs(
     for checks in (labels, texts, truncation, contamination, lengths, signals):
         found.update({result.name: result for result in checks.results()})
     report = AuditReport(source, malformed.of, [found[name] for name in SEVERITIES])
-    return report.with_examples(_told(rows, {e.row for check in report.checks for e in check.examples}))
+    return report.with_examples(_told(rows, layout, {e.row for check in report.checks for e in check.examples}))
 
 
-def _check_first(rows: Iterable[Mapping[str, Any]], source: str) -> bool:
-    """Whether the rows have a prompt of their own."""
+def _layout(rows: Iterable[Mapping[str, Any]], source: str) -> PairLayout:
+    """What the columns of the rows mean, by those of the first."""
     first = next(iter(rows), None)
     if first is None:
         raise ValueError(f"{source}: there are no pairs.")
-    for column in (schema.CHOSEN, schema.REJECTED):
-        if column not in first:
-            hint = (
-                f"A pair row needs {schema.CHOSEN!r} and {schema.REJECTED!r}; there are: {', '.join(map(str, first))}."
-            )
-            raise row_error(source, 0, column, None, hint)
-    return schema.PROMPT in first
+    return layout_of(first, source)
 
 
 def _check_scheme(rows: Iterable[Mapping[str, Any]], weighting: WeightingConfig, source: str) -> None:
@@ -151,7 +145,7 @@ def _check_scheme(rows: Iterable[Mapping[str, Any]], weighting: WeightingConfig,
         raise ValueError(f"{source}: {refused}") from refused
 
 
-def _told(rows: Iterable[Mapping[str, Any]], wanted: set[int]) -> dict[int, tuple[str | None, str]]:
+def _told(rows: Iterable[Mapping[str, Any]], layout: PairLayout, wanted: set[int]) -> dict[int, tuple[str | None, str]]:
     """The problem id and the beginning of the prompt of some rows."""
     told: dict[int, tuple[str | None, str]] = {}
     last = max(wanted, default=-1)
@@ -160,13 +154,13 @@ def _told(rows: Iterable[Mapping[str, Any]], wanted: set[int]) -> dict[int, tupl
             break
         if index in wanted:
             problem_id = row.get(schema.PROBLEM_ID)
-            told[index] = (None if problem_id is None else str(problem_id), _excerpt(row))
+            told[index] = (None if problem_id is None else str(problem_id), _excerpt(row, layout))
     return told
 
 
-def _excerpt(row: Mapping[str, Any]) -> str:
+def _excerpt(row: Mapping[str, Any], layout: PairLayout) -> str:
     try:
-        text = read_pair(row, 0, schema.PROMPT in row).problem
+        text = read_pair(row, 0, layout).problem
     except PairError:
         text = str(row.get(schema.PROMPT, ""))
     return excerpt(text, EXCERPT)

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trl_weighted_dpo.audit.pairs import Pair, PairError, comparable, text_digest
+from trl_weighted_dpo.audit.pairs import Pair, comparable, text_digest
 from trl_weighted_dpo.audit.report import CheckResult, skipped, tally_of
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_solution_row
+from trl_weighted_dpo.core.pairs import PairError
 from trl_weighted_dpo.core.thinking import without_thought
 from trl_weighted_dpo.mining.assessment import FLAGGED, FLAWED_REASONING
 from trl_weighted_dpo.settings.audit import AuditConfig

@@ -8,10 +8,7 @@ from typing import Any
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import is_encodable
-
-
-class PairError(ValueError):
-    """A row that is no pair; the message says why."""
+from trl_weighted_dpo.core.pairs import PairError, PairLayout, as_pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +36,9 @@ class Pair:
     rejected_key: str
 
 
+_PARTS = (schema.PROMPT, schema.CHOSEN, schema.REJECTED)
+
+
 def comparable(text: str) -> str:
     """The text without what makes no difference: case, and how much white space there is."""
     return " ".join(text.casefold().split())
@@ -49,35 +49,30 @@ def text_digest(*texts: str) -> bytes:
     return hashlib.blake2b("\0".join(texts).encode(errors="surrogatepass"), digest_size=16).digest()
 
 
-def read_pair(row: Mapping[str, Any], index: int, has_prompt: bool) -> Pair:
+def read_pair(columns: Mapping[str, Any], index: int, layout: PairLayout) -> Pair:
     """Read one row.
 
     Args:
-        row (`Mapping[str, Any]`): A pair row in any preference format of TRL.
+        columns (`Mapping[str, Any]`): A pair row.
         index (`int`): Its 0-based position.
-        has_prompt (`bool`): Whether the set has a `prompt` column; if not, it is what the completions begin with.
+        layout ([`~core.pairs.PairLayout`]): What its columns mean.
 
     Raises:
         [`PairError`]: If it is no pair.
     """
-    columns = (schema.PROMPT, schema.CHOSEN, schema.REJECTED) if has_prompt else (schema.CHOSEN, schema.REJECTED)
-    for column in columns:
+    row = as_pair(columns, layout)
+    for column in _PARTS:
         _check(column, row.get(column))
-    if len({isinstance(row[column], str) for column in columns}) > 1:
-        raise PairError(f"{', '.join(columns)} mix texts and conversations")
-    chosen, rejected = row[schema.CHOSEN], row[schema.REJECTED]
-    prompt: Any
-    if has_prompt:
-        prompt = row[schema.PROMPT]
-    else:
-        prompt, chosen, rejected = _split(chosen, rejected)
+    prompt, chosen, rejected = (row[column] for column in _PARTS)
+    if len({isinstance(part, str) for part in (prompt, chosen, rejected)}) > 1:
+        raise PairError(f"{', '.join(_PARTS)} mix texts and conversations")
     texts = {schema.PROMPT: _text(prompt), schema.CHOSEN: _text(chosen), schema.REJECTED: _text(rejected)}
     for column in (schema.CHOSEN, schema.REJECTED):
         if not texts[column].strip():
             raise PairError(f"{column} is blank")
     keys = {f"{column}_key": comparable(text) for column, text in texts.items()}
     problem = texts[schema.PROMPT] if isinstance(prompt, str) else _last_user_message(prompt)
-    return Pair(row=index, columns=row, parts=(prompt, chosen, rejected), problem=problem, **texts, **keys)
+    return Pair(row=index, columns=columns, parts=(prompt, chosen, rejected), problem=problem, **texts, **keys)
 
 
 def _check(column: str, value: object) -> None:
@@ -112,15 +107,3 @@ def _content(message: Mapping[str, Any]) -> str:
 def _last_user_message(prompt: list[Mapping[str, Any]]) -> str:
     asked = (_content(message) for message in reversed(prompt) if message["role"] == "user")
     return next((content for content in asked if content.strip()), _text(prompt))
-
-
-def _split(chosen: Any, rejected: Any) -> tuple[Any, Any, Any]:
-    """Prompt and completions where the prompt is implicit in them, as TRL's `extract_prompt` splits them; equal ones
-    have none but, in conversations, what is before the last message."""
-    shortest = min(len(chosen), len(rejected))
-    shared = next((place for place in range(shortest) if chosen[place] != rejected[place]), shortest - 1)
-    if chosen == rejected and isinstance(chosen, str):
-        shared = 0
-    elif chosen[:shared][-1:] == " ":
-        shared -= 1
-    return chosen[:shared], chosen[shared:], rejected[shared:]

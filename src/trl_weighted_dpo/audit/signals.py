@@ -14,7 +14,7 @@ from trl_weighted_dpo.audit.report import CheckResult, skipped, status_of, tally
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.settings.audit import AuditConfig
 from trl_weighted_dpo.weighting import compute_weights
-from trl_weighted_dpo.weighting.columns import COLUMNS, RANGES, OtherNumbers, kind_of, takes_any
+from trl_weighted_dpo.weighting.columns import RANGES, OtherNumbers, kind_of, own_columns, takes_any
 from trl_weighted_dpo.weighting.diagnostics import LEAST_ESS, MOST_AT_BOUNDS
 
 DEVIATIONS = 5.0
@@ -42,7 +42,9 @@ class SignalChecks:
         self._weighting, self._source = config.weighting, source
         self._unusable, self._outliers = tally_of(config, "unusable_signals"), tally_of(config, "weight_outliers")
         self._logps = tally_of(config, "reference_logps")
-        self._columns = {name: array("d") for name in COLUMNS}
+        own = own_columns(config.weighting)
+        self._columns = {name: array("d") for name in own}
+        self._ranges = {name: RANGES[name] for name in (*own, *schema.LOSS_COLUMNS)}
         self._others = OtherNumbers() if takes_any(config.weighting) else None
         self._batch: list[Mapping[str, Any]] = []
         self._present: set[str] = set()
@@ -51,9 +53,9 @@ class SignalChecks:
     def add(self, pair: Pair) -> None:
         """Looks at a pair."""
         self._add_logps(pair)
-        self._present.update(name for name in COLUMNS if name in pair.columns)
+        self._present.update(name for name in self._columns if name in pair.columns)
         self._unusable.of += 1
-        for name, (low, high) in RANGES.items():
+        for name, (low, high) in self._ranges.items():
             value = pair.columns.get(name)
             # Once there are weights, every pair has one.
             is_wanted = name == schema.WEIGHT and name in self._present

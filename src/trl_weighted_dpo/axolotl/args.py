@@ -9,6 +9,7 @@ from trl_weighted_dpo.settings import (
     AXOLOTL_BLOCK,
     HardnessConfig,
     PairingConfig,
+    ReadingConfig,
     RenderingConfig,
     WeightingConfig,
     settings_of,
@@ -16,7 +17,7 @@ from trl_weighted_dpo.settings import (
 
 PAIRING_FIELDS = tuple(setting.name for setting in settings_of(PairingConfig))
 RENDERING_FIELDS = tuple(setting.name for setting in settings_of(RenderingConfig))
-MINING_FIELDS = (*PAIRING_FIELDS, *RENDERING_FIELDS)
+MINING_FIELDS = (*PAIRING_FIELDS, *RENDERING_FIELDS, *(setting.name for setting in settings_of(ReadingConfig)))
 """Settings that decide which pairs there are and how they read."""
 
 

@@ -8,7 +8,7 @@ only rendered.
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,10 @@ from trl_weighted_dpo.axolotl.args import WeightedDPOBlockConfig
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import SchemaError, check_pair_row, row_error
 from trl_weighted_dpo.core.files import read_jsonl
+from trl_weighted_dpo.core.pairs import checked_pair, layout_of, render_bare
+from trl_weighted_dpo.core.pools import PoolRows
 from trl_weighted_dpo.core.rendering import render_pair
+from trl_weighted_dpo.core.sources import named_columns, names_of, rename
 from trl_weighted_dpo.mining.assessing import check_row, row_digest
 from trl_weighted_dpo.mining.batches import pair_schema
 from trl_weighted_dpo.mining.journal import mine_into, mining_key
@@ -58,12 +61,19 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
         for dataset_config in (cfg.get(split) or [])[dataset_idx : dataset_idx + 1]:
             if dataset_config.get("type") != TYPE:
                 continue
+            source = str(dataset_config.path)
             rows = _load(dataset_config, cfg.hf_use_auth_token)
+            names = frozenset(rows.column_names)
+            rows = _renamed(rows, settings, source)
             if schema.CANDIDATES in rows.column_names:
-                files.append(str(mined_file(rows, str(dataset_config.path), settings.pairing, folder, workers)))
+                pool = PoolRows(rows, source, settings.reward_threshold)
+                files.append(str(mined_file(pool, source, settings.pairing, folder, workers)))
             else:
                 texts = dict.fromkeys((schema.PROMPT, schema.CHOSEN, schema.REJECTED), Value("string"))
-                pair_columns[frozenset(rows.column_names)] = Features({**rows.features, **texts}).arrow_schema
+                pair_columns[names] = Features({**rows.features, **texts}).arrow_schema
+                layout = layout_of(rows.column_names, source)
+                if layout.prompt not in (None, schema.PROMPT):
+                    LOG.info("%s: the column %r is the prompt.", source, layout.prompt)
     convert = functools.partial(
         rows_to_pairs,
         files=tuple(files),
@@ -71,6 +81,8 @@ def hard_negatives(cfg: Any, dataset_idx: int = 0, **_: Any) -> tuple[Any, dict[
         system_prompt=settings.system_prompt,
         chat_template_kwargs={**(cfg.get("chat_template_kwargs") or {}), **(settings.chat_template_kwargs or {})},
         train_on=settings.train_on,
+        columns=named_columns(settings.column),
+        reward_threshold=settings.reward_threshold,
         pair_columns=pair_columns,
     )
     return convert, {"batched": True, "remove_columns": "__all__"}
@@ -88,23 +100,27 @@ def check_local_data(cfg: Any) -> None:
             continue
         rows = _load(dataset_config, cfg.hf_use_auth_token)
         source = str(dataset_config.path)
+        settings = WeightedDPOBlockConfig(**(cfg.get("weighted_dpo") or {}))
+        if kind == TYPE:
+            rows = _renamed(rows, settings, source)
         if kind == TYPE and schema.CANDIDATES in rows.column_names:
-            for index, row in enumerate(rows):
+            for index, row in enumerate(PoolRows(rows, source, settings.reward_threshold)):
                 check_row(row, index, source)
             continue
-        if kind == TYPE and schema.CHOSEN not in rows.column_names:
+        completions = (schema.CHOSEN, "chosen_response")
+        if kind == TYPE and not any(name in rows.column_names for name in completions):
             raise SchemaError(
                 f"{source}: `type: {TYPE}` takes pools, with {schema.PROBLEM!r} and {schema.CANDIDATES!r}, or pairs, "
                 f"with {schema.PROMPT!r}, {schema.CHOSEN!r} and {schema.REJECTED!r}; there are: "
                 f"{', '.join(rows.column_names)}."
             )
-        settings = WeightedDPOBlockConfig(**(cfg.get("weighted_dpo") or {}))
+        layout = layout_of(rows.column_names, source) if kind == TYPE else None
         if schema.WEIGHT in rows.column_names and settings.scheme in ("auto", "column"):
             check_weights(rows[schema.WEIGHT][:], source)
         check_signals({name: rows[name][:] for name in schema.SIGNALS if name in rows.column_names}, source)
         check_loss_columns({name: rows[name][:] for name in schema.LOSS_COLUMNS if name in rows.column_names}, source)
         for index, row in enumerate(rows):
-            check_pair_row(row, index, source)
+            check_pair_row(row if layout is None else checked_pair(row, layout, index, source), index, source)
             for column in (schema.PROMPT, schema.CHOSEN, schema.REJECTED):
                 if kind is None and not isinstance(row.get(column), str):
                     hint = (
@@ -119,7 +135,15 @@ def _load(dataset_config: Any, auth_token: Any) -> Dataset:
     return rows["train"] if isinstance(rows, DatasetDict) else rows
 
 
-def mined_file(pool: Dataset, source: str, pairing: PairingConfig, folder: Path, workers: int = 1) -> Path:
+def _renamed(rows: Dataset, settings: WeightedDPOBlockConfig, source: str) -> Dataset:
+    """The rows with our column names."""
+    renaming = names_of(rows.column_names, named_columns(settings.column), source)
+    return rename(rows, rows.column_names, renaming)
+
+
+def mined_file(
+    pool: Iterable[Mapping[str, Any]], source: str, pairing: PairingConfig, folder: Path, workers: int = 1
+) -> Path:
     """Mine a pool into a file named by a hash of its rows, the settings and the versions, unless it is there.
 
     Raises:
@@ -135,7 +159,7 @@ def mined_file(pool: Dataset, source: str, pairing: PairingConfig, folder: Path,
     return path
 
 
-def _mine(pool: Dataset, pairing: PairingConfig, path: Path, source: str, workers: int) -> None:
+def _mine(pool: Iterable[Mapping[str, Any]], pairing: PairingConfig, path: Path, source: str, workers: int) -> None:
     journal, mined = path.with_suffix(".journal"), path.with_suffix(".mined")
     report = mine_into(journal, mined, pool, config=pairing, source=source, workers=workers)
     counts = report.to_dict()
@@ -169,18 +193,34 @@ def rows_to_pairs(
     train_on: str,
     pair_columns: Mapping[frozenset[str], pa.Schema],
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    columns: Mapping[str, str] | None = None,
+    reward_threshold: float | None = None,
 ) -> pa.Table:
     """Row function for a batched `datasets.map`: look the pairs of each pool row up and render them; pairs are only
     rendered and keep their columns."""
-    rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-    if schema.CANDIDATES in batch:
+    renaming = {theirs: ours for ours, theirs in (columns or {}).items() if theirs in batch}
+    kept = {name: values for name, values in batch.items() if name in renaming or name not in renaming.values()}
+    names = [renaming.get(name, name) for name in kept]
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*kept.values(), strict=True)]
+    settings: dict[str, Any] = {
+        "prompt_template": prompt_template,
+        "system_prompt": system_prompt,
+        "chat_template_kwargs": chat_template_kwargs,
+        "train_on": train_on,
+    }
+    layout = None
+    if schema.CANDIDATES in names:
         by_row = _pairs_by_row(files)
         is_scored = any(schema.REF_DIGEST in pair for pairs in by_row.values() for pair in pairs)
-        columns = pair_schema((*PAIR_COLUMNS, *(REFERENCE_COLUMNS if is_scored else ())))
-        rows = [pair for row in rows for pair in by_row.get(row_digest(row), ())]
+        types = pair_schema((*PAIR_COLUMNS, *(REFERENCE_COLUMNS if is_scored else ())))
+        rows = [pair for row in PoolRows(rows, "pool", reward_threshold) for pair in by_row.get(row_digest(row), ())]
     else:
-        columns = pair_columns[frozenset(batch)]
-    rendering = (tokenizer, prompt_template, system_prompt, chat_template_kwargs, train_on)
-    rendered = [render_pair(pair, *rendering) for pair in rows]
+        types = pair_columns[frozenset(batch)]
+        layout = layout_of(names, "pairs")
+        rows = [checked_pair(row, layout, index, "pairs") for index, row in enumerate(rows)]
+    # A dialogue that completions begin with is text already.
+    is_text = layout is not None and layout.prompt is None and all(isinstance(row[schema.PROMPT], str) for row in rows)
+    render = render_bare if layout is not None and layout.is_bare else render_pair
+    rendered = rows if is_text else [render(pair, tokenizer, **settings) for pair in rows]
     # Typed, since `map` would take the types of the first batch, where a column may be all null.
-    return pa.Table.from_pylist(rendered, schema=columns)
+    return pa.Table.from_pylist(rendered, schema=types)

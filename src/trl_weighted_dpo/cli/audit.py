@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trl_weighted_dpo.cli.options import with_settings
-from trl_weighted_dpo.settings import AuditConfig, RenderingConfig, WeightingConfig, WorkersConfig, settings_of
+from trl_weighted_dpo.cli.sources import PAIRS, row_file
+from trl_weighted_dpo.settings import (
+    AuditConfig,
+    RenderingConfig,
+    RowsConfig,
+    WeightingConfig,
+    WorkersConfig,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from trl_weighted_dpo.audit import AuditReport
     from trl_weighted_dpo.audit.report import Severity
+    from trl_weighted_dpo.core.files import RowFile
 
 FOUND, UNUSABLE = 1, 2
 """Exit codes: the pairs have findings; the audit could not be made."""
@@ -29,9 +38,10 @@ class FailOn(StrEnum):
 
 @with_settings("weighting", "tolerated")
 def audit(
-    pairs: Annotated[Path, typer.Argument(help="Pairs, as JSONL or Parquet: prompt, chosen, rejected.")],
+    pairs: Annotated[Path, typer.Argument(help=PAIRS)],
     audited: Callable[..., AuditConfig],
     processes: Callable[..., WorkersConfig],
+    reading: Callable[..., RowsConfig],
     reference: Annotated[
         Path | None, typer.Option(help="Pool or problems with reference answers, to verify the labels again.")
     ] = None,
@@ -58,22 +68,23 @@ def audit(
     """
     from trl_weighted_dpo.audit.report import Severity
     from trl_weighted_dpo.cli.paths import check_paths
-    from trl_weighted_dpo.core.files import RowFile, check_suffix
+    from trl_weighted_dpo.core.files import check_suffix
 
-    inputs = [path for path in (pairs, reference, *(evaluation or ())) if path is not None]
+    sources = [path for path in (pairs, reference, *(evaluation or ())) if path is not None]
     severity = Severity.WARNING if fail_on is FailOn.WARNING else Severity.ERROR
     try:
         if drop_to is not None:
             check_suffix(drop_to)
-        check_paths(inputs, drop_to)
-        check_paths(inputs, journal)
+        check_paths([], drop_to, sources)
+        check_paths([], journal, sources)
         config = audited(weighting=WeightingConfig(scheme=scheme), tolerated=dict(map(_tolerated, tolerate or ())))
         if not config.render and any(getattr(config, own.name) != own.default for own in settings_of(RenderingConfig)):
             raise ValueError("--prompt-template, --system-prompt and --chat-template-kwargs need --render.")
-        report = _audited(pairs, reference, evaluation or [], config, tokenizer, processes().workers, journal)
+        rows = row_file(pairs, reading())
+        report = _audited(rows, reference, evaluation or [], config, tokenizer, processes().workers, journal)
         _show(report, as_json)
         if drop_to is not None:
-            kept = _drop(RowFile(pairs), report, severity, drop_to)
+            kept = _drop(rows, report, severity, drop_to)
             typer.echo(f"{kept} of {report.pairs} pairs written to {drop_to}", err=as_json)
     except (ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
@@ -91,7 +102,7 @@ def _tolerated(option: str) -> tuple[str, float]:
 
 
 def _audited(
-    pairs: Path,
+    pairs: "RowFile",
     reference: Path | None,
     evaluation: list[Path],
     config: AuditConfig,
@@ -101,6 +112,7 @@ def _audited(
 ) -> "AuditReport":
     from trl_weighted_dpo.audit import audit_pairs
     from trl_weighted_dpo.core.files import RowFile
+    from trl_weighted_dpo.core.pools import PoolFile
     from trl_weighted_dpo.verifier import MathVerifier
 
     loaded: Any = None
@@ -114,9 +126,9 @@ def _audited(
         raise ValueError("--max-length and --render need --tokenizer, since training counts tokens: give its folder.")
     with MathVerifier() as verifier:
         return audit_pairs(
-            RowFile(pairs),
+            pairs,
             config,
-            reference=None if reference is None else RowFile(reference),
+            reference=None if reference is None else PoolFile(reference),
             evaluation={str(path): RowFile(path) for path in evaluation},
             tokenizer=loaded,
             verifier=verifier,

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trl_weighted_dpo.cli.options import with_settings
+from trl_weighted_dpo.cli.sources import PROBLEMS, pool_file
 from trl_weighted_dpo.settings import (
     BackendConfig,
     EvaluationConfig,
     ModelsConfig,
+    PoolRowsConfig,
     SamplingConfig,
     SourceConfig,
     WorkersConfig,
@@ -29,7 +31,7 @@ _OF_SAMPLING = {
     setting.name
     for config in (SamplingConfig, BackendConfig, SourceConfig)
     for setting in settings_of(config)
-    if setting.name not in ("seed", "adapter")
+    if setting.name not in ("seed", "adapter", "column", "split")
 }
 """Parameters that mean nothing where no model is sampled."""
 
@@ -40,7 +42,7 @@ def evaluate(
     context: typer.Context,
     problems: Annotated[
         str | None,
-        typer.Argument(help="For --model: file (JSONL, JSONL.GZ, Parquet, CSV), folder, or name on the hub."),
+        typer.Argument(help=f"For --model: {PROBLEMS}"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the report and what it is made of.")
@@ -72,6 +74,7 @@ def evaluate(
     few_shot: Annotated[Path | None, typer.Option(help=setting_of(SamplingConfig, "few_shot").help)] = None,
     backend: Callable[..., BackendConfig],
     loading: Callable[..., SourceConfig],
+    reading: Callable[..., PoolRowsConfig],
 ) -> None:
     """Evaluate models on the same problems, and compare each with the first one.
 
@@ -95,7 +98,8 @@ def evaluate(
         compared = comparison(completions=completions, seed=seed)
         config = evaluation(seed=compared.seed)
         models = _pools(pool or (), greedy or ())
-        check_paths([path for own in models for path in (own.greedy, own.samples) if path is not None])
+        check_paths([], None, [path for own in models for path in (own.greedy, own.samples) if path is not None])
+        read = {path: pool_file(path, reading()) for own in models for path in (own.greedy, own.samples) if path}
         loaded = backend(adapter=None)
         given = backend_options(loaded)
         sampled = _sampled(model or (), adapter or (), given, loaded.backend, [own.name for own in models])
@@ -121,7 +125,8 @@ def evaluate(
         if not is_main_process:
             return
         first = compared.baseline or models[0].name
-        report = evaluate_files(output, sorted(models, key=lambda own: own.name != first), config, processes().workers)
+        models.sort(key=lambda own: own.name != first)
+        report = evaluate_files(output, models, config, processes().workers, read)
     except (ValueError, OSError, ImportError, MemoryError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error

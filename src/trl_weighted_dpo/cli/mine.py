@@ -8,15 +8,17 @@ from typing import Annotated
 import typer
 
 from trl_weighted_dpo.cli.options import with_settings
-from trl_weighted_dpo.settings import PairingConfig, WorkersConfig
+from trl_weighted_dpo.cli.sources import POOL, pool_file
+from trl_weighted_dpo.settings import PairingConfig, PoolRowsConfig, WorkersConfig
 
 
 @with_settings()
 def mine(
-    pool: Annotated[Path, typer.Argument(help="Pool, JSONL or Parquet: plain, verified, scored, or both.")],
+    pool: Annotated[Path, typer.Argument(help=f"{POOL} Plain, verified, scored, or both.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the pairs go: *.jsonl or *.parquet.")],
     pairing: Callable[..., PairingConfig],
     processes: Callable[..., WorkersConfig],
+    reading: Callable[..., PoolRowsConfig],
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON instead of a table.")] = False,
 ) -> None:
     """Verify the candidates of a pool, unless they are verified, and pair correct with hard incorrect ones.
@@ -26,16 +28,16 @@ def mine(
     from rich.console import Console
 
     from trl_weighted_dpo.cli.paths import check_paths
-    from trl_weighted_dpo.core.files import RowFile, check_suffix, write_rows
+    from trl_weighted_dpo.core.files import check_suffix, write_rows
     from trl_weighted_dpo.mining.journal import MinedPairs, mine_into
     from trl_weighted_dpo.report.mining import mining_table
 
     try:
         config, workers = pairing(), processes().workers
         check_suffix(output)
-        check_paths([pool], output)
+        check_paths([], output, [pool])
         journal, mined = (output.with_name(output.name + end) for end in (".journal", ".mined"))
-        report = mine_into(journal, mined, RowFile(pool), config=config, source=str(pool), workers=workers)
+        report = mine_into(journal, mined, pool_file(pool, reading()), config=config, source=str(pool), workers=workers)
         if as_json:
             typer.echo(json.dumps(report.to_dict(), indent=2))
         else:

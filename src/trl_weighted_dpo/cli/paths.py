@@ -5,13 +5,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def check_paths(inputs: Iterable[Path], output: Path | None = None) -> None:
+def check_paths(inputs: Iterable[Path], output: Path | None = None, sources: Iterable[str | Path] = ()) -> None:
     """Check the files that a command reads, and the one that it writes with `.journal` and `.partial` beside it.
 
+    Args:
+        inputs (`Iterable[Path]`): Files.
+        output (`Path`, *optional*): A file.
+        sources (`Iterable[str | Path]`, *optional*): Files, folders or names on the hub.
+
     Raises:
-        `ValueError`: If an input is missing or no file, or the output is one of the inputs or cannot be written.
+        `ValueError`: If an input is missing or no file, a source is a path where nothing is, or the output is one of
+            the inputs or cannot be written.
     """
+    from trl_weighted_dpo.core.sources import check_source
+
     inputs = list(inputs)
+    for source in sources:
+        check_source(source)
+        if Path(source).exists() and not Path(source).is_dir():
+            inputs.append(Path(source))
     for path in inputs:
         if path.is_dir():
             raise ValueError(f"{path}: this is a directory. Name a file in it.")

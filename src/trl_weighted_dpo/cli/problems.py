@@ -7,14 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from trl_weighted_dpo.cli.options import with_settings
+from trl_weighted_dpo.cli.sources import PROBLEMS
 from trl_weighted_dpo.settings import RenderingConfig, SourceConfig, settings_of
 
 
 @with_settings()
 def problems(
-    source: Annotated[
-        str, typer.Argument(help="File (JSONL, JSONL.GZ, Parquet, CSV), folder, or name on the hub (NAME:CONFIG).")
-    ],
+    source: Annotated[str, typer.Argument(help=PROBLEMS)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the rows go: *.jsonl or *.parquet.")],
     loading: Callable[..., SourceConfig],
     rendering: Callable[..., RenderingConfig],

@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from trl_weighted_dpo.cli.options import with_settings
+from trl_weighted_dpo.cli.sources import PROBLEMS
 from trl_weighted_dpo.settings import BackendConfig, PoolConfig, SamplingConfig, SourceConfig, setting_of
 
 
 @with_settings()
 def sample(
-    problems: Annotated[
-        str, typer.Argument(help="File (JSONL, JSONL.GZ, Parquet, CSV), folder, or name on the hub (NAME:CONFIG).")
-    ],
+    problems: Annotated[str, typer.Argument(help=PROBLEMS)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the pool goes: *.jsonl or *.parquet.")],
     model: Annotated[str, typer.Option(help="The model to sample from: folder, name on the hub, or a server's name.")],
     *,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from trl_weighted_dpo.cli.rendering import named
+from trl_weighted_dpo.core.sources import named_columns
 from trl_weighted_dpo.settings import BackendConfig, SourceConfig
 
 
@@ -16,5 +17,9 @@ def backend_options(config: BackendConfig) -> dict[str, Any]:
 
 def problem_source(config: SourceConfig) -> dict[str, Any]:
     """How problems are loaded: arguments of [`~problems.load_problems`]."""
-    columns = named(config.column, "--column", "problem=question")
-    return {"preset": config.preset, "columns": columns, "split": config.split, "limit": config.limit}
+    return {
+        "preset": config.preset,
+        "columns": named_columns(config.column),
+        "split": config.split,
+        "limit": config.limit,
+    }

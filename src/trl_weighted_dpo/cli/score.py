@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trl_weighted_dpo.cli.options import with_settings
-from trl_weighted_dpo.settings import BackendConfig, ScoringConfig, ScoringModelConfig, setting_of
+from trl_weighted_dpo.cli.sources import POOL, pool_file
+from trl_weighted_dpo.settings import BackendConfig, PoolRowsConfig, ScoringConfig, ScoringModelConfig, setting_of
 
 if TYPE_CHECKING:
-    from trl_weighted_dpo.core.files import RowFile
+    from trl_weighted_dpo.core.pools import PoolFile
 
 
 @with_settings()
 def score(
-    pool: Annotated[Path, typer.Argument(help="Pool, as JSONL or Parquet: problem, candidates; verified or not.")],
+    pool: Annotated[Path, typer.Argument(help=f"{POOL} Verified or not.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the scored rows go: *.jsonl or *.parquet.")],
     model: Annotated[str, typer.Option(help="The model to score with: folder, or name on the hub.")],
     loading: Callable[..., ScoringModelConfig],
     scoring: Callable[..., ScoringConfig],
+    reading: Callable[..., PoolRowsConfig],
     adapter: Annotated[str | None, typer.Option(help=setting_of(BackendConfig, "adapter").help)] = None,
     tokenizer: Annotated[str | None, typer.Option(help=setting_of(BackendConfig, "tokenizer").help)] = None,
 ) -> None:
@@ -36,7 +38,7 @@ def score(
     from trl_weighted_dpo.cli.paths import check_paths
     from trl_weighted_dpo.cli.processes import start_processes
     from trl_weighted_dpo.cli.rendering import tell_what_is_not_used
-    from trl_weighted_dpo.core.files import RowFile, check_rows, check_suffix, write_rows
+    from trl_weighted_dpo.core.files import check_rows, check_suffix, write_rows
     from trl_weighted_dpo.core.models import load_model, load_tokenizer
     from trl_weighted_dpo.report.scoring import scoring_table
     from trl_weighted_dpo.scoring.files import ScoredRows, journal_paths, remove_journals, score_into
@@ -45,9 +47,9 @@ def score(
 
     try:
         check_suffix(output)
-        check_paths([pool], output)
+        check_paths([], output, [pool])
         config, source = scoring(), loading()
-        rows = RowFile(pool)
+        rows = pool_file(pool, reading())
         total = _checked(rows)
         check_rows(output, rows)
         state = start_processes()
@@ -80,7 +82,7 @@ def score(
     state.destroy_process_group()
 
 
-def _checked(rows: "RowFile") -> int:
+def _checked(rows: "PoolFile") -> int:
     """How many rows there are: a bad one is told before a model is loaded."""
     from trl_weighted_dpo.core import schema
     from trl_weighted_dpo.scoring.scoring import check_row

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trl_weighted_dpo.cli.options import with_settings
-from trl_weighted_dpo.settings import VerificationConfig, WorkersConfig
+from trl_weighted_dpo.cli.sources import POOL, pool_file
+from trl_weighted_dpo.settings import PoolRowsConfig, VerificationConfig, WorkersConfig
 
 if TYPE_CHECKING:
+    from trl_weighted_dpo.core.pools import PoolFile
     from trl_weighted_dpo.verifier import ErrorProfile, MathVerifier
     from trl_weighted_dpo.verifier.many import VerificationReport
     from trl_weighted_dpo.verifier.view import DimensionCheck
@@ -26,9 +28,10 @@ _Explained = tuple[dict[str, int], dict[str, Any], "ErrorProfile"]
 @with_settings()
 def verify(
     verification: Callable[..., VerificationConfig],
+    reading: Callable[..., PoolRowsConfig],
     file: Annotated[
         Path | None,
-        typer.Argument(help="Pool or solutions, as JSONL or Parquet: problem, candidates or solution or steps."),
+        typer.Argument(help=f"{POOL} Or solutions, one in each row."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where the rows with profiles go: *.jsonl or *.parquet.")
@@ -66,7 +69,7 @@ def verify(
         _refuse({"--workers": workers, "--limit": limit}, output is None, "a file and -o OUT.jsonl")
         config = verification()
         calibration = config.calibration
-        check_paths([path for path in (file, calibration) if path is not None], output)
+        check_paths([calibration] if calibration else [], output, [file] if file else [])
         checks = _checks(config.dimension)
         with (
             MathVerifier.from_calibration(calibration, checks=checks) if calibration else MathVerifier(checks=checks)
@@ -82,14 +85,13 @@ def verify(
                 _show(None, 0.0, [_explained({}, single, verifier)], as_json)
                 return
             assert file is not None
+            rows = pool_file(file, reading(), limit, is_grouped=False)
             started = time.perf_counter()
             report = (
-                _verify_file(file, output, verifier, workers or WorkersConfig.workers, limit)
-                if output is not None
-                else None
+                _verify_file(rows, output, verifier, workers or WorkersConfig.workers) if output is not None else None
             )
             seconds = time.perf_counter() - started
-            explained = list(_explain_row(file, row or 0, candidate, verifier)) if explain else []
+            explained = list(_explain_row(rows, row or 0, candidate, verifier)) if explain else []
             _show(report, seconds, explained, as_json)
     except (ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
@@ -131,38 +133,34 @@ def _refuse(options: dict[str, Any], when: bool, needs: str) -> None:
             raise ValueError(f"{name} needs {needs}.")
 
 
-def _verify_file(
-    file: Path, output: Path, verifier: "MathVerifier", workers: int, limit: int | None
-) -> "VerificationReport":
+def _verify_file(rows: "PoolFile", output: Path, verifier: "MathVerifier", workers: int) -> "VerificationReport":
     from trl_weighted_dpo.core import schema
-    from trl_weighted_dpo.core.files import RowFile, check_rows, write_rows
+    from trl_weighted_dpo.core.files import check_rows, write_rows
     from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
 
-    rows = RowFile(file, limit)
     check_rows(output, rows)
     total = len(rows)
     journal = output.with_name(output.name + ".journal")
-    report = verify_into(journal, rows, verifier, workers, str(file), total)
+    report = verify_into(journal, rows, verifier, workers, str(rows), total)
     if not report.solutions:
         journal.unlink()
         what = f"{schema.CANDIDATES!r} is empty in all {total} rows" if total else "the file is empty"
-        raise ValueError(f"{file}: {what}, so there are no solutions and nothing was written.")
+        raise ValueError(f"{rows}: {what}, so there are no solutions and nothing was written.")
     write_rows(output, RowsWithProfiles(rows, journal))
     journal.unlink()
     return report
 
 
-def _explain_row(file: Path, index: int, candidate: int | None, verifier: "MathVerifier") -> Iterator[_Explained]:
+def _explain_row(rows: "PoolFile", index: int, candidate: int | None, verifier: "MathVerifier") -> Iterator[_Explained]:
     from trl_weighted_dpo.core import schema
     from trl_weighted_dpo.core.checks import check_pool_row, check_solution_row, solution_rows
-    from trl_weighted_dpo.core.files import RowFile
 
-    row = next(itertools.islice(RowFile(file), index, None), None)
+    file, row = str(rows), next(itertools.islice(rows, index, None), None)
     if row is None:
         raise ValueError(f"{file}: there is no row {index}; rows are counted from 0.")
     is_pool = schema.CANDIDATES in row
     check = check_pool_row if is_pool else check_solution_row
-    check(row, index, str(file))
+    check(row, index, file)
     solutions = solution_rows(row)
     if candidate is not None and (not is_pool or candidate >= len(solutions)):
         there = f"{len(solutions)} candidates, counted from 0" if is_pool else "no candidates but one solution"

@@ -5,23 +5,28 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trl_weighted_dpo.cli.options import with_settings
-from trl_weighted_dpo.settings import WeighConfig, WeightingConfig
+from trl_weighted_dpo.cli.sources import PAIRS, row_file
+from trl_weighted_dpo.settings import RowsConfig, WeighConfig, WeightingConfig
+
+if TYPE_CHECKING:
+    from trl_weighted_dpo.core.files import RowFile
 
 
 @with_settings()
 def weigh(
-    pairs: Annotated[Path, typer.Argument(help="Pairs, as JSONL or Parquet, with signals or weights.")],
+    pairs: Annotated[Path, typer.Argument(help=f"{PAIRS} With signals or weights.")],
     *,
     scheme: Annotated[
         list[str] | None, typer.Option(help="How weights are computed (`auto`); given again, schemes are compared.")
     ] = None,
     weighting: Callable[..., WeightingConfig],
     shown: Callable[..., WeighConfig],
+    reading: Callable[..., RowsConfig],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where the pairs go with a `weight` column.")
     ] = None,
@@ -37,23 +42,24 @@ def weigh(
         sys.stdout.reconfigure(errors="backslashreplace")
     schemes = list(dict.fromkeys(scheme or [WeightingConfig.scheme]))
     try:
-        check_paths([pairs], output)
+        check_paths([], output, [pairs])
         if output is not None:
             check_suffix(output)
             if len(schemes) > 1:
                 raise ValueError(f"--output holds the weights of one scheme, but {', '.join(schemes)} are given.")
+        rows = row_file(pairs, reading())
         configs = [weighting(scheme=name) for name in schemes]
-        weightings, weights = _weigh(pairs, configs, shown().top)
+        weightings, weights = _weigh(rows, configs, shown().top)
         _show(weightings, as_json)
         if output is not None:
-            write_rows(output, WeighedRows(pairs, weights))
+            write_rows(output, WeighedRows(rows, weights))
             typer.echo(f"{len(weights)} pairs with weights written to {output}", err=as_json)
     except (ValueError, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
 
 
-def _weigh(path: Path, configs: list[WeightingConfig], top: int) -> tuple[list[dict[str, Any]], Any]:
+def _weigh(pairs: "RowFile", configs: list[WeightingConfig], top: int) -> tuple[list[dict[str, Any]], Any]:
     """What is shown of each weighting, in plain types, and the weights of the first."""
     from dataclasses import asdict
 
@@ -62,12 +68,12 @@ def _weigh(path: Path, configs: list[WeightingConfig], top: int) -> tuple[list[d
     from trl_weighted_dpo.weighting.diagnostics import rank_correlation
     from trl_weighted_dpo.weighting.files import file_columns, heaviest_and_lightest, values_at
 
-    columns, size = file_columns(path, configs)
+    columns, size = file_columns(pairs, configs)
     signals = {name: columns[name] for name in (*schema.SIGNALS, schema.REWARD_MARGIN) if name in columns}
     shown: list[dict[str, Any]] = []
     first = None
     for config in configs:
-        weights, statistics, summary = compute_weights(columns, size, config, source=str(path))
+        weights, statistics, summary = compute_weights(columns, size, config, source=str(pairs))
         weighting: dict[str, Any] = {
             "settings": asdict(config),
             "statistics": asdict(statistics),
@@ -80,7 +86,7 @@ def _weigh(path: Path, configs: list[WeightingConfig], top: int) -> tuple[list[d
         shown.append(weighting)
         if len(configs) == 1:
             sides = dict(zip(("heaviest", "lightest"), heaviest_and_lightest(weights, min(top, size)), strict=True))
-            problems = values_at(path, schema.PROBLEM_ID, {row for rows in sides.values() for row in rows})
+            problems = values_at(pairs, schema.PROBLEM_ID, {row for rows in sides.values() for row in rows})
             for side, rows in sides.items():
                 weighting[side] = [
                     {

@@ -11,6 +11,7 @@ from trl_weighted_dpo.core.schema import (
     CANDIDATES,
     CHOSEN,
     ID,
+    IS_CORRECT,
     PROBLEM,
     PROFILE,
     PROMPT,
@@ -156,8 +157,19 @@ def solution_rows(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The solution rows of a checked row: of a pool row its candidates, in order, of a solution row that row."""
     shared = {column: row.get(column) for column in (PROBLEM, REFERENCE_ANSWER, REFERENCE_SOLUTION)}
     if CANDIDATES in row:
-        return [{**shared, SOLUTION: candidate[SOLUTION]} for candidate in row[CANDIDATES]]
-    return [{**shared, SOLUTION: row.get(SOLUTION), STEPS: row.get(STEPS)}]
+        return [{**shared, SOLUTION: candidate[SOLUTION], **_labels(row, candidate)} for candidate in row[CANDIDATES]]
+    return [{**shared, SOLUTION: row.get(SOLUTION), STEPS: row.get(STEPS), **_labels(row, row)}]
+
+
+def _labels(row: Mapping[str, Any], labelled: Mapping[str, Any]) -> dict[str, bool]:
+    label = label_of({REFERENCE_ANSWER: row.get(REFERENCE_ANSWER), IS_CORRECT: labelled.get(IS_CORRECT)})
+    return {} if label is None else {IS_CORRECT: label}
+
+
+def label_of(solution: Mapping[str, Any]) -> bool | None:
+    """The label of a solution row that stands in place of a reference answer; `None` if there is none, or an answer."""
+    label = solution.get(IS_CORRECT)
+    return label if isinstance(label, bool) and solution.get(REFERENCE_ANSWER) is None else None
 
 
 def check_profile_row(row: Mapping[str, Any], index: int, source: str = "profiles") -> None:

@@ -1,4 +1,4 @@
-"""Files of rows, JSONL or Parquet: read in order with flat memory, and written whole or not at all."""
+"""Files of rows: read in order with flat memory, and written whole or not at all, as JSONL or Parquet."""
 
 import itertools
 import json
@@ -25,45 +25,69 @@ _NOT_LINES = {
 
 
 class RowFile:
-    """The rows of a file, which can be read again and again.
+    """The rows of a source, which can be read again and again.
 
     Args:
-        path (`str` or `Path`): A `.parquet` file; any other is read as JSONL.
+        path (`str` or `Path`):
+            A file (JSONL, JSON array, Parquet or CSV, each also gzipped), a folder, or a name on the hub: see
+            [`~core.sources.source_rows`].
         limit (`int`, *optional*): How many rows are read, the first ones; all by default.
+        columns (`Mapping[str, str]`, *optional*): Our column → theirs, such as `{"problem": "question"}`.
+        split (`str`, *optional*): Which split of a folder or of a set on the hub, where there are several.
 
-    Iterating raises [`~core.checks.SchemaError`] at what is no row; `FileNotFoundError` if there is no such file.
+    Iterating raises [`~core.checks.SchemaError`] at what is no row; `ValueError` if there is no such source.
     """
 
-    def __init__(self, path: str | Path, limit: int | None = None) -> None:
-        self.path, self.limit = Path(path), limit
+    def __init__(
+        self,
+        path: str | Path,
+        limit: int | None = None,
+        columns: Mapping[str, str] | None = None,
+        split: str | None = None,
+    ) -> None:
+        self.path, self.limit, self.columns, self.split = Path(path), limit, dict(columns or {}), split
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        rows = _parquet_rows(self.path) if self.path.suffix == ".parquet" else read_jsonl(self.path)
+        from trl_weighted_dpo.core.sources import renamed, source_rows
+
+        rows: Iterable[dict[str, Any]] = source_rows(self.path, self.split)
+        if self.columns:
+            rows = renamed(rows, self.columns, str(self))
         return itertools.islice(rows, self.limit)
 
     def __len__(self) -> int:
-        if self.path.suffix == ".parquet":
-            there = int(_parquet_file(self.path).metadata.num_rows)
+        from trl_weighted_dpo.core.sources import is_plain
+
+        if is_plain(self.path, ".parquet"):
+            there = int(parquet_file(self.path).metadata.num_rows)
             return there if self.limit is None else min(there, self.limit)
-        with self.path.open("rb") as lines:
-            return sum(1 for _ in itertools.islice(filter(bytes.strip, lines), self.limit))
+        if is_plain(self.path, ".jsonl"):
+            with self.path.open("rb") as lines:
+                return sum(1 for _ in itertools.islice(filter(bytes.strip, lines), self.limit))
+        return sum(1 for _ in self)
 
     def __str__(self) -> str:
         return str(self.path)
 
 
-def _parquet_file(path: Path) -> Any:
+def parquet_file(file: Any, name: str | None = None) -> Any:
+    """A Parquet file, by its path or as an open file with a name for messages.
+
+    Raises:
+        [`~core.checks.SchemaError`]: If it is none.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(file)
     except pa.ArrowInvalid as error:
-        raise SchemaError(f"{path}: this is no Parquet file ({error}). Name JSONL files .jsonl.") from error
+        raise SchemaError(f"{name or file}: this is no Parquet file ({error}). Name JSONL files .jsonl.") from error
 
 
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    for batch in _parquet_file(path).iter_batches(batch_size=_BATCH_ROWS):
+def parquet_rows(file: Any) -> Iterator[dict[str, Any]]:
+    """The rows of an open Parquet file."""
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
         yield from batch.to_pylist()
 
 

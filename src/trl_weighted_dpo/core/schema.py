@@ -26,6 +26,15 @@ PROFILE = "profile"
 IS_CORRECT_ANSWER = "is_correct_answer"
 FIRST_ERROR_STEP = "first_error_step"
 IS_CORRECT = "is_correct"
+"""True, false or null. Where the row has no reference answer, it is the verdict."""
+REWARD = "reward"
+"""A number that a reward function gave; a threshold makes it a label."""
+
+# What others call them
+SOLUTION_NAMES = (SOLUTION, "text", "completion", "response", "output")
+"""Keys that a candidate's text may have; the first one that is there counts."""
+LABEL_NAMES = (IS_CORRECT, "correct")
+"""Keys that a label may have."""
 
 # Scored pool rows: a candidate's score, and the row's own columns
 SCORE = "score"
@@ -121,3 +130,13 @@ LOSS_COLUMNS = (DPO_MARGIN, DPO_BETA)
 
 REFERENCE_INDEX = -1
 """`chosen_index` of a pair whose chosen completion is the reference solution."""
+
+SCORE_CHOSEN = "score_chosen"
+SCORE_REJECTED = "score_rejected"
+"""A judge's score of each completion, a finite number on any scale, as UltraFeedback has it."""
+
+NUMBERS = frozenset((
+    *SIGNALS, REWARD_MARGIN, WEIGHT, *LOSS_COLUMNS, SCORE_CHOSEN, SCORE_REJECTED, REWARD, HARDNESS,
+    REF_CHOSEN_LOGPS, REF_REJECTED_LOGPS,
+))  # fmt: skip
+"""Columns of numbers, which a CSV file holds as text."""

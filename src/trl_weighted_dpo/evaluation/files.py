@@ -9,6 +9,7 @@ from typing import Any
 
 from trl_weighted_dpo.core.files import write_jsonl, write_whole
 from trl_weighted_dpo.core.identity import CONTENTS
+from trl_weighted_dpo.core.pools import PoolFile
 from trl_weighted_dpo.evaluation.evaluating import Evaluation
 from trl_weighted_dpo.evaluation.measures import GREEDY, SAMPLES, Model
 from trl_weighted_dpo.evaluation.pools import Answered, read_answered
@@ -54,7 +55,11 @@ def check_name(name: str) -> None:
 
 
 def evaluate_files(
-    folder: Path, models: Sequence[ModelFiles], config: EvaluationConfig | None = None, workers: int = 1
+    folder: Path,
+    models: Sequence[ModelFiles],
+    config: EvaluationConfig | None = None,
+    workers: int = 1,
+    opened: Mapping[Path, PoolFile] | None = None,
 ) -> dict[str, Any]:
     """Evaluate models from their pools, and write `evaluation.json` and `problems.jsonl` into a folder.
 
@@ -66,6 +71,7 @@ def evaluate_files(
         models (`Sequence[ModelFiles]`): The first is the baseline.
         config ([`~settings.EvaluationConfig`], *optional*): How they are compared.
         workers (`int`, *optional*, defaults to `1`): Processes to verify in.
+        opened (`Mapping[Path, PoolFile]`, *optional*): Pools with columns of other names, by their paths.
 
     Returns:
         The report, as it is written.
@@ -79,7 +85,8 @@ def evaluate_files(
     def answered(model: ModelFiles, kind: str, pool: Path | None) -> Answered | None:
         if pool is None:
             return None
-        return read_answered(pool, folder / f"{model.name}.{kind}.profiles", workers)
+        rows = opened[pool] if opened is not None and pool in opened else PoolFile(pool)
+        return read_answered(rows, folder / f"{model.name}.{kind}.profiles", workers)
 
     answers = [
         Model(model.name, answered(model, GREEDY, model.greedy), answered(model, SAMPLES, model.samples))
@@ -93,6 +100,6 @@ def evaluate_files(
 
 
 def _digests(models: Sequence[ModelFiles]) -> Mapping[str, str]:
-    """SHA-256 of each pool."""
+    """SHA-256 of each pool that is a file."""
     paths = [path for model in models for path in (model.greedy, model.samples) if path is not None]
-    return {str(path): CONTENTS.file(path) for path in paths}
+    return {str(path): CONTENTS.file(path) for path in paths if path.is_file()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, check_profile_row, row_error
-from trl_weighted_dpo.core.files import RowFile
+from trl_weighted_dpo.core.pools import PoolFile
 from trl_weighted_dpo.core.printing import short_repr
 from trl_weighted_dpo.evaluation.outcomes import Outcome, outcome
 from trl_weighted_dpo.verifier.files import RowsWithProfiles, verify_into
@@ -55,11 +55,11 @@ class Answered:
         return min(map(len, self.outcomes.values()))
 
 
-def read_answered(pool: Path, journal: Path, workers: int = 1) -> Answered:
+def read_answered(rows: PoolFile, journal: Path, workers: int = 1) -> Answered:
     """Read a pool, and verify its candidates unless all of them bring a profile.
 
     Args:
-        pool (`Path`): Pool rows, JSONL or Parquet.
+        rows ([`~core.pools.PoolFile`]): Pool rows.
         journal (`Path`):
             Where profiles that are made here are kept. It is taken up by a later run: the same rows are not verified
             twice by the same version.
@@ -69,14 +69,13 @@ def read_answered(pool: Path, journal: Path, workers: int = 1) -> Answered:
         [`~core.checks.SchemaError`]: If a row is no pool row, has no candidates, or is there twice.
         `ValueError`: If there are no rows, or there is nothing to verify by (see [`check_references`]).
     """
-    rows = RowFile(pool)
     total, has_profiles = _check(rows)
     if has_profiles:
-        return _answered(rows, str(pool))
-    check_references(rows, str(pool))
+        return _answered(rows, str(rows))
+    check_references(rows, str(rows))
     with MathVerifier() as verifier:
-        verify_into(journal, rows, verifier, workers, str(pool), total)
-    return _answered(RowsWithProfiles(rows, journal), str(pool))
+        verify_into(journal, rows, verifier, workers, str(rows), total)
+    return _answered(RowsWithProfiles(rows, journal), str(rows))
 
 
 def check_references(problems: Iterable[Mapping[str, Any]], source: str) -> None:
@@ -86,7 +85,7 @@ def check_references(problems: Iterable[Mapping[str, Any]], source: str) -> None
         `ValueError`: If no problem has a reference answer or solution: nothing would be decided, and accuracy be 0.
     """
     columns = (schema.REFERENCE_ANSWER, schema.REFERENCE_SOLUTION)
-    has_reference = [any(row.get(name) is not None for name in columns) for row in problems]
+    has_reference = [any(row.get(name) is not None for name in columns) or _is_labelled(row) for row in problems]
     missing = has_reference.count(False)
     if missing == len(has_reference):
         raise ValueError(
@@ -100,7 +99,12 @@ def check_references(problems: Iterable[Mapping[str, Any]], source: str) -> None
         )  # fmt: skip
 
 
-def _check(rows: RowFile) -> tuple[int, bool]:
+def _is_labelled(row: Mapping[str, Any]) -> bool:
+    candidates = row.get(schema.CANDIDATES) or ()
+    return bool(candidates) and all(isinstance(candidate.get(schema.IS_CORRECT), bool) for candidate in candidates)
+
+
+def _check(rows: PoolFile) -> tuple[int, bool]:
     """How many rows there are, and whether all candidates have profiles. What is wrong is told before any work."""
     total, has_profiles, seen = 0, True, dict[str, int]()
     for index, row in enumerate(rows):

@@ -31,15 +31,20 @@ def _essentials(row: Mapping[str, Any]) -> dict[str, Any]:
     essentials: dict[str, Any] = {name: row.get(name) for name in names}
     if schema.RENDERED_REFERENCE in row:
         essentials[schema.RENDERED_REFERENCE] = row[schema.RENDERED_REFERENCE]
-    essentials[schema.CANDIDATES] = [_essential_candidate(candidate) for candidate in row.get(schema.CANDIDATES) or ()]
+    # A label is the verdict only where there is no answer.
+    is_labelled = row.get(schema.REFERENCE_ANSWER) is None
+    candidates = row.get(schema.CANDIDATES) or ()
+    essentials[schema.CANDIDATES] = [_essential_candidate(candidate, is_labelled) for candidate in candidates]
     return essentials
 
 
-def _essential_candidate(candidate: Mapping[str, Any]) -> dict[str, Any]:
+def _essential_candidate(candidate: Mapping[str, Any], is_labelled: bool) -> dict[str, Any]:
     profile, score = candidate.get(schema.PROFILE), candidate.get(schema.SCORE)
     is_cut = {schema.TRUNCATED: True} if candidate.get(schema.TRUNCATED) is True else {}
+    label = candidate.get(schema.IS_CORRECT)
     return {
         **is_cut,
+        **({schema.IS_CORRECT: label} if is_labelled and isinstance(label, bool) else {}),
         schema.SOLUTION: candidate[schema.SOLUTION],
         schema.PROFILE: None if profile is None else {name: profile[name] for name in _PROFILE_PARTS},
         schema.SCORE: score,

@@ -12,7 +12,9 @@ from trl_weighted_dpo.settings import (
     ModelsConfig,
     PairingConfig,
     PoolConfig,
+    PoolRowsConfig,
     RenderingConfig,
+    RowsConfig,
     SamplingConfig,
     ScoringConfig,
     ScoringModelConfig,
@@ -124,7 +126,7 @@ COMMANDS = {
     ),
     "verify": Command(
         "verify",
-        _of(VerificationConfig, WorkersConfig),
+        _of(VerificationConfig, WorkersConfig, PoolRowsConfig),
         (),
         (
             *_WRITTEN, "explain", "row", "candidate", "problem", "solution", "reference_answer", "reference_solution",
@@ -132,15 +134,18 @@ COMMANDS = {
         ),
     ),
     "score": Command(
-        "score", _of(ScoringModelConfig, ScoringConfig, without=(*_APART, "train_on")),
+        "score",
+        _of(ScoringModelConfig, ScoringConfig, PoolRowsConfig, without=(*_APART, "train_on")),
         (*_RENDERING, TRAIN_ON),
         (*_MODEL, *_WRITTEN),
     ),
-    "mine": Command("mine", _of(PairingConfig, WorkersConfig, without=("train_on",)), (TRAIN_ON,), _WRITTEN),
+    "mine": Command(
+        "mine", _of(PairingConfig, WorkersConfig, PoolRowsConfig, without=("train_on",)), (TRAIN_ON,), _WRITTEN
+    ),
     "weigh": Command(
         "weigh",
         # Several schemes are compared.
-        tuple(replace(own, is_list=own.name == "scheme") for own in _of(WeightingConfig, WeighConfig)),
+        tuple(replace(own, is_list=own.name == "scheme") for own in _of(WeightingConfig, WeighConfig, RowsConfig)),
         (),
         _WRITTEN,
     ),
@@ -148,7 +153,7 @@ COMMANDS = {
         "evaluate",
         _of(ModelsConfig, EvaluationConfig, WorkersConfig, SamplingConfig, BackendConfig, without=_APART),
         (*_SOURCE, *_RENDERING),
-        (*_MODEL, *_WRITTEN, "pool", "greedy"),
+        (*_MODEL, *_WRITTEN, "pool", "greedy", "reward_threshold"),
     ),
 }  # fmt: skip
 """The stages that our commands do, by the names of their blocks in a recipe. An option of a command that is not among

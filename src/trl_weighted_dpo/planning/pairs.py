@@ -85,14 +85,18 @@ def measured_pairs(rows: Iterable[Mapping[str, Any]], tokenizer: Any, max_length
         [`~core.checks.SchemaError`]: If a row is no pair; names it.
         `ValueError`: If there are no rows.
     """
-    from trl_weighted_dpo.core.rendering import render_pair
+    from trl_weighted_dpo.core.pairs import PairLayout, checked_pair, layout_of, render_bare
 
     lengths = []
     references = 0
+    layout: PairLayout | None = None
     for index, row in enumerate(rows):
+        if layout is None:
+            layout = layout_of(row, str(rows))
+        row = checked_pair(row, layout, index, str(rows))
         check_pair_row(row, index, str(rows))
         references += row.get(schema.REF_CHOSEN_LOGPS) is not None and row.get(schema.REF_REJECTED_LOGPS) is not None
-        texts = render_pair(row, tokenizer)
+        texts = render_bare(row, tokenizer)
         prompt, chosen, rejected = (
             len(tokenizer(texts[name], add_special_tokens=name == schema.PROMPT)["input_ids"])
             for name in (schema.PROMPT, schema.CHOSEN, schema.REJECTED)

@@ -4,14 +4,14 @@ import hashlib
 import itertools
 import json
 import logging
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pool_row, is_encodable, row_error
-from trl_weighted_dpo.problems.presets import PRESETS, Preset
-from trl_weighted_dpo.problems.sources import source_rows
+from trl_weighted_dpo.core.pools import text_of
+from trl_weighted_dpo.core.sources import source_rows
+from trl_weighted_dpo.problems.presets import PRESETS, Layout, looks_like_an_answer
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def load_problems(
 
     Args:
         source (`str` or `Path`):
-            See [`~problems.sources.source_rows`]. A pool gives its problems; its candidates are left out.
+            See [`~core.sources.source_rows`]. A pool gives its problems; its candidates are left out.
         preset (`str`, *optional*):
             What the columns mean: one of `NAMES`. `"auto"`, the default unless there are `columns`, goes by their
             names; `"custom"`, the default with `columns`, takes what those say and columns with our names.
@@ -51,7 +51,8 @@ def load_problems(
         such rows with the same problem the first is taken.
 
     Raises:
-        `ValueError`: If the source cannot be read, a preset or column is not there, or no row is.
+        `ValueError`: If the source cannot be read, a preset or column is not there, no row is, or no problem has an
+            answer while a column that may hold them is unread.
         [`~core.checks.SchemaError`]: If a problem is empty or no valid Unicode, an id is there twice, or a value has a
             wrong type.
     """
@@ -65,10 +66,29 @@ def load_problems(
         raise ValueError(f"{source}: there is no row.")
     name = preset or ("custom" if columns else "auto")
     chosen = _preset(name, first, columns, source)
-    return [*itertools.islice(_distinct(itertools.chain([first], rows), chosen, columns, source), limit)]
+    found = [*itertools.islice(_distinct(itertools.chain([first], rows), chosen, columns, source), limit)]
+    _check_answers(found, source)
+    return found
 
 
-def _preset(name: str, first: Mapping[str, Any], columns: Mapping[str, str], source: str) -> Preset:
+def _check_answers(rows: Sequence[Mapping[str, Any]], source: str) -> None:
+    """Refuse to load a set without its answers while a column that may hold them is unread."""
+    if any(row[schema.REFERENCE_ANSWER] is not None for row in rows):
+        return
+    has_solutions = any(row[schema.REFERENCE_SOLUTION] is not None for row in rows)
+    for name in dict.fromkeys(name for row in rows for name in row):
+        is_solution = "solution" in name.lower() or "rationale" in name.lower()
+        if name in (schema.REFERENCE_ANSWER, schema.REFERENCE_SOLUTION) or (is_solution and has_solutions):
+            continue
+        if looks_like_an_answer(name):
+            raise ValueError(
+                f"{source}: no problem would have a reference answer, but the column {name!r} is not read. If it holds "
+                f"the answers, say so: --column reference_answer={name} (in Python `columns`). If not, give it another "
+                f"name: --column note={name}."
+            )
+
+
+def _preset(name: str, first: Mapping[str, Any], columns: Mapping[str, str], source: str) -> Layout:
     if name not in NAMES:
         raise ValueError(f"There is no preset {name!r}. Choose one of {', '.join(NAMES)}.")
     there = ", ".join(map(str, first))
@@ -87,6 +107,8 @@ def _preset(name: str, first: Mapping[str, Any], columns: Mapping[str, str], sou
         for known in PRESETS.values():
             if set(known.needs) <= first.keys() and known.describes(first):
                 return known
+        if schema.PROBLEM in first:
+            return PRESETS["own"]
         raise ValueError(
             f"{source}: no preset knows the columns {there}. Say which is which, as in --column problem=NAME --column "
             f"reference_answer=NAME (in Python `columns`), or name a preset: {', '.join(PRESETS)}."
@@ -101,7 +123,7 @@ def _preset(name: str, first: Mapping[str, Any], columns: Mapping[str, str], sou
 
 
 def _distinct(
-    rows: Iterator[Mapping[str, Any]], preset: Preset, columns: Mapping[str, str], source: str
+    rows: Iterator[Mapping[str, Any]], preset: Layout, columns: Mapping[str, str], source: str
 ) -> Iterator[dict[str, Any]]:
     """The problems of rows, each with an id of its own."""
     first: dict[str, int] = {}
@@ -123,7 +145,7 @@ def _distinct(
 
 
 def _mapped(
-    row: Mapping[str, Any], index: int, preset: Preset, columns: Mapping[str, str], source: str
+    row: Mapping[str, Any], index: int, preset: Layout, columns: Mapping[str, str], source: str
 ) -> dict[str, Any]:
     needs = [column for column in preset.needs if not (column == schema.PROBLEM and column in columns)]
     for column in (*needs, *columns.values()):
@@ -133,11 +155,7 @@ def _mapped(
     taken = {*preset.reads, *columns.values(), *_OF_POOLS}
     problem = {schema.ID: row.get(schema.ID), **preset.map(row), **{ours: row[name] for ours, name in columns.items()}}
     for column in _TEXTS:
-        value = problem[column]
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            if not math.isfinite(value):
-                raise row_error(source, index, column, value, "It is no number: give a text, a number or null.")
-            problem[column] = str(value)
+        problem[column] = text_of(problem[column], index, column, source)
     problem |= {name: value for name, value in row.items() if name not in taken and name not in problem}
     check_pool_row({**problem, schema.CANDIDATES: []}, index, source)
     if not is_encodable(problem[schema.PROBLEM]):

@@ -7,7 +7,14 @@ of the commands (`cli/options.py`), the `weighted_dpo:` block (`axolotl/args.py`
 """
 
 from trl_weighted_dpo.settings.audit import AuditConfig
-from trl_weighted_dpo.settings.common import DEFAULT_PROMPT_TEMPLATE, RenderingConfig, WorkersConfig
+from trl_weighted_dpo.settings.common import (
+    DEFAULT_PROMPT_TEMPLATE,
+    PoolRowsConfig,
+    ReadingConfig,
+    RenderingConfig,
+    RowsConfig,
+    WorkersConfig,
+)
 from trl_weighted_dpo.settings.evaluation import EvaluationConfig, ModelsConfig
 from trl_weighted_dpo.settings.mining import AssessmentConfig, HardnessConfig, PairingConfig
 from trl_weighted_dpo.settings.planning import PlanConfig
@@ -26,7 +33,7 @@ from trl_weighted_dpo.settings.training import PairsConfig, TrainingConfig
 from trl_weighted_dpo.settings.verification import CalibrationConfig, VerificationConfig
 from trl_weighted_dpo.settings.weighting import WeighConfig, WeightingConfig
 
-AXOLOTL_BLOCK = (WeightingConfig, TrainingConfig, PairingConfig, RenderingConfig)
+AXOLOTL_BLOCK = (WeightingConfig, TrainingConfig, PairingConfig, RenderingConfig, ReadingConfig)
 """Whose settings the `weighted_dpo:` block of an Axolotl YAML has."""
 
 __all__ = [
@@ -43,7 +50,10 @@ __all__ = [
     "PairsConfig",
     "PlanConfig",
     "PoolConfig",
+    "PoolRowsConfig",
+    "ReadingConfig",
     "RenderingConfig",
+    "RowsConfig",
     "SamplingConfig",
     "ScoringConfig",
     "ScoringModelConfig",

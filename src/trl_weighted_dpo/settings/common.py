@@ -1,13 +1,13 @@
 """What settings of several subjects share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval
 from typing_extensions import Doc
 
-from trl_weighted_dpo.settings.setting import SpeedOnly, check
+from trl_weighted_dpo.settings.setting import Shape, SpeedOnly, check
 
 DEFAULT_PROMPT_TEMPLATE = "{problem}\n"
 SEEDS = 2**32
@@ -29,6 +29,10 @@ TrainOn = Annotated[
         "Scoring, mining and training need the same."
     ),
 ]
+Columns = Annotated[
+    Sequence[str], Shape("OURS=THEIRS"), Doc("A column of ours and what it is called there, such as problem=question.")
+]
+Split = Annotated[str | None, Doc("Which split of a folder or of a dataset on the hub, if there are several.")]
 Share = Interval(ge=0, le=1)
 Seeded = Interval(ge=0, lt=SEEDS)
 
@@ -47,6 +51,50 @@ class RenderingConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True)
+class RowsConfig:
+    """How rows are read.
+
+    Raises:
+        `ValueError`: If a value is of another type.
+    """
+
+    column: Columns = ()
+    split: Split = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ReadingConfig:
+    """What the columns of rows mean.
+
+    Raises:
+        `ValueError`: If a value is of another type.
+    """
+
+    column: Columns = RowsConfig.column
+    reward_threshold: Annotated[
+        float | None,
+        Doc("Least `reward` of a correct solution, where rows have rewards in place of reference answers."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class PoolRowsConfig(ReadingConfig):
+    """How pool rows and solution rows are read.
+
+    Raises:
+        `ValueError`: If a value is of another type.
+    """
+
+    split: Split = RowsConfig.split
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """Settings of problem sets."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from trl_weighted_dpo.settings.setting import Shape, check
+from trl_weighted_dpo.settings.common import Columns, Split
+from trl_weighted_dpo.settings.setting import check
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class SourceConfig:
     preset: Annotated[
         str | None,
         Doc(
-            "What the columns mean: own, gsm8k, math, numina_math, metamathqa, orca_math, custom, or auto by their "
+            "What the columns mean: a name in the table of layouts, such as gsm8k or math; custom; or auto, by their "
             "names."
         ),
     ] = None
-    column: Annotated[Sequence[str], Shape("OURS=THEIRS"), Doc("Our column and theirs, such as problem=question.")] = ()
-    split: Annotated[str | None, Doc("Which split, if there are several.")] = None
+    column: Columns = ()
+    split: Split = None
     limit: Annotated[int | None, Ge(1), Doc("Most problems, from the first on.")] = None
 
     def __post_init__(self) -> None:

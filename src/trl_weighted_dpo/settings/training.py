@@ -81,13 +81,18 @@ class PairsConfig:
         Literal["auto", "always", "never"],
         Doc(
             "Which pairs the tokenizer's chat template renders, or `prompt_template` if it has none: those that mining "
-            "made (`auto`), all, or none. With `auto`, conversations go to TRL as they are."
+            "made, and bare problems (`auto`), all, or none. With `auto`, conversations go to TRL as they are."
         ),
     ] = "auto"
     prompt_template: PromptTemplate = DEFAULT_PROMPT_TEMPLATE
     system_prompt: SystemPrompt = None
     chat_template_kwargs: ChatTemplateKwargs = None
     train_on: TrainOn = "all"
+    column: Annotated[
+        Sequence[str] | None,
+        Shape("OURS=THEIRS"),
+        Doc("A column of ours and what it is called there, such as prompt=question; in YAML also a mapping."),
+    ] = None
 
     def __post_init__(self) -> None:
         check(self)

@@ -1,7 +1,7 @@
 """Settings of weighting."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge
 from typing_extensions import Doc
@@ -9,7 +9,16 @@ from typing_extensions import Doc
 from trl_weighted_dpo.settings.common import Seeded, Share
 from trl_weighted_dpo.settings.setting import check
 
-FORMULAS = ("verifier", "wrongness", "severity", "absurdity", "confidence_gap", "perplexity", "reward_margin")
+FORMULAS = (
+    "verifier",
+    "wrongness",
+    "severity",
+    "absurdity",
+    "confidence_gap",
+    "perplexity",
+    "reward_margin",
+    "score_margin",
+)
 """Schemes of the package that compute raw weights from signals."""
 CONTROLS = ("shuffled", "inverse")
 SCHEMES = ("auto", "uniform", "column", *FORMULAS, *CONTROLS)
@@ -29,8 +38,8 @@ class WeightingConfig:
         Doc(
             "Where weights come from: a `weight` column if there is one, else the signals (`auto`); 1 (`uniform`); the "
             "`weight` column (`column`); the signals together (`verifier`) or one of them (`wrongness`, `severity`, "
-            "`absurdity`, `confidence_gap`, `perplexity`, `reward_margin`); a control (`shuffled`, `inverse`); or a "
-            "plugin's scheme."
+            "`absurdity`, `confidence_gap`, `perplexity`, `reward_margin`, `score_margin`); a control (`shuffled`, "
+            "`inverse`); or a plugin's scheme."
         ),
     ] = "auto"
     lambda_: Annotated[
@@ -48,6 +57,13 @@ class WeightingConfig:
     ] = 1.0
     confidence_gap: Annotated[float, Ge(0), Doc("Coefficient b of the confidence gap in `verifier`.")] = 1.0
     nll: Annotated[float, Ge(0), Doc("Coefficient c of the rejected completion's relative NLL in `verifier`.")] = 1.0
+    score_direction: Annotated[
+        Literal["rising", "falling"],
+        Doc(
+            "How `score_margin` weighs: pairs whose scores differ clearly weigh more (`rising`), or pairs whose scores "
+            "are close (`falling`)."
+        ),
+    ] = "rising"
     normalize_column: Annotated[bool, Doc("Divide a `weight` column by its mean over the training set.")] = False
     control_of: Annotated[str, Doc("Scheme whose weights the controls `shuffled` and `inverse` rearrange.")] = (
         "verifier"

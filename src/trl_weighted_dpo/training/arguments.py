@@ -10,8 +10,8 @@ import yaml
 from transformers import TrainingArguments
 from trl import DatasetMixtureConfig, DPOConfig, ModelConfig, ScriptArguments, TrlParser
 
-from trl_weighted_dpo.core.files import SUFFIXES
 from trl_weighted_dpo.core.seam import last_checkpoint
+from trl_weighted_dpo.core.sources import SUFFIXES, named_columns
 from trl_weighted_dpo.settings import PairsConfig
 from trl_weighted_dpo.settings.setting import read_settings
 from trl_weighted_dpo.training.config import WeightedDPOConfig, WeightedTrainingConfig, declared
@@ -42,17 +42,24 @@ class PairArguments(ScriptArguments):
     # A command line has JSON, a YAML a mapping.
     chat_template_kwargs: dict[str, Any] | str | None = declared(PairsConfig, "chat_template_kwargs")
     train_on: Literal["all", "answer"] = declared(PairsConfig, "train_on")
+    column: list[str] | None = declared(PairsConfig, "column")
 
     def __post_init__(self) -> None:
         rendering = ("render_pairs", "prompt_template", "system_prompt", "chat_template_kwargs", "train_on")
         read = read_settings(PairsConfig, {name: getattr(self, name) for name in rendering})
         self.chat_template_kwargs = read.chat_template_kwargs
-        self.evaluation_paths  # noqa: B018  (checks them)
+        # Checks them.
+        self.evaluation_paths, self.columns  # noqa: B018
 
     @property
     def evaluation_paths(self) -> dict[str, str]:
         """Where evaluation pairs come from, by name; one path that is given alone has the name `""`."""
         return _named(self.eval_datasets)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Our column → theirs."""
+        return named_columns(self.column)
 
 
 def _named(given: Any) -> dict[str, str]:
@@ -165,11 +172,13 @@ def given_paths(pairs: PairArguments, mixture: DatasetMixtureConfig) -> list[str
 
 def _check_path(name: str) -> None:
     path = Path(name)
-    looks_local = path.suffix in (*SUFFIXES, ".json", ".csv") or path.is_absolute() or name.startswith(".")
+    is_named_so = path.name.removesuffix(".gz").endswith(SUFFIXES)
+    looks_local = is_named_so or path.is_absolute() or name.startswith(".")
     if looks_local and not path.exists():
         raise ValueError(f"{name}: there is no such file or folder, as seen from {Path.cwd()}.")
-    if path.is_file() and path.suffix not in SUFFIXES:
-        raise ValueError(f"{name}: pairs are read from *{' or *'.join(SUFFIXES)}, as the suffix says.")
+    if path.is_file() and not is_named_so:
+        kinds = ", *".join(SUFFIXES)
+        raise ValueError(f"{name}: pairs are read from *{kinds}, each also with .gz, as the suffix says.")
 
 
 def _checkpoint(given: str | bool | None, output_dir: str) -> str | None:

@@ -32,6 +32,7 @@ class WeightedTrainingConfig:
     weight_severity: float = declared(WeightingConfig, "severity")
     weight_confidence_gap: float = declared(WeightingConfig, "confidence_gap")
     weight_nll: float = declared(WeightingConfig, "nll")
+    weight_score_direction: Literal["rising", "falling"] = declared(WeightingConfig, "score_direction")
     weight_normalize_column: bool = declared(WeightingConfig, "normalize_column")
     weight_control_of: str = declared(WeightingConfig, "control_of")
     weight_shuffle_seed: int = declared(WeightingConfig, "shuffle_seed")

@@ -1,26 +1,29 @@
 """Pairs for `weighted-dpo train`: loaded from files, folders or the hub, checked, rendered, and split."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from accelerate.logging import get_logger
-from datasets import Dataset, DatasetDict, Features, Value, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict, Features, IterableDataset, List, Value, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError
 from trl import DatasetMixtureConfig, get_dataset
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import SchemaError, check_pair_row
 from trl_weighted_dpo.core.files import RowFile, row_types
-from trl_weighted_dpo.core.rendering import pair_variables, render_pair
+from trl_weighted_dpo.core.pairs import PairLayout, checked_pair, layout_of, render_bare
+from trl_weighted_dpo.core.rendering import pair_variables
+from trl_weighted_dpo.core.sources import is_plain, names_of, rename
 from trl_weighted_dpo.training.arguments import PairArguments, given_paths
 
 logger = get_logger(__name__)
 
 _SAVED = ("state.json", "dataset_dict.json")
 """What `datasets` leaves where it saves to disk; such a folder has a function of its own to load it."""
+_MESSAGES = List({"role": Value("string"), "content": Value("string")})
 _TEXTS = (schema.PROMPT, schema.CHOSEN, schema.REJECTED)
 _MINED = (schema.CHOSEN_INDEX, schema.REJECTED_INDEX)
 """Columns that mining alone leaves."""
@@ -93,34 +96,41 @@ def check_rows(pairs: PairArguments, mixture: DatasetMixtureConfig) -> None:
     """
     for name in given_paths(pairs, mixture):
         if Path(name).is_file():
-            _check_file(RowFile(name))
+            _check_file(RowFile(name), pairs.columns)
 
 
-def _check_file(rows: RowFile) -> None:
-    index = -1
-    for index, row in enumerate(rows):
-        if schema.CANDIDATES in row:
-            raise SchemaError(
-                f"{rows}: this is a pool of candidates. Make pairs of it: weighted-dpo mine {rows} -o pairs.parquet"
-            )
-        check_pair_row(row, index, str(rows))
-    if index < 0:
+def _check_file(rows: RowFile, columns: Mapping[str, str]) -> None:
+    first = next(iter(rows), None)
+    if first is None:
         raise SchemaError(f"{rows}: the file is empty.")
+    renaming = names_of(first, columns, str(rows))
+    rows = RowFile(rows.path, columns={ours: theirs for theirs, ours in renaming.items()})
+    layout = layout_of(next(iter(rows)), str(rows))
+    for index, row in enumerate(rows):
+        check_pair_row(checked_pair(row, layout, index, str(rows)), index, str(rows))
 
 
 def _as_files(path: str) -> dict[str, Any]:
     """Arguments of `load_dataset` for a file of pairs; none for another path."""
     if not Path(path).is_file():
         return {}
-    return {"path": "parquet" if Path(path).suffix == ".parquet" else "json", "data_files": path}
+    name = Path(path).name.removesuffix(".gz")
+    kind = "parquet" if name.endswith(".parquet") else "csv" if name.endswith((".csv", ".tsv")) else "json"
+    return {"path": kind, "data_files": path, **({"sep": "\t"} if name.endswith(".tsv") else {})}
 
 
 def _load(path: str, name: str | None, split: str, streaming: bool) -> Any:
     folder = Path(path)
     if folder.is_file():
         # The types are those of the whole file: `datasets` would take them from its first part, which may hold nulls.
-        is_typed = folder.suffix != ".parquet" and not streaming
+        is_typed = not is_plain(folder, ".parquet") and not streaming
         features = Features.from_arrow_schema(row_types(folder, RowFile(folder))) if is_typed else None
+        if not (is_plain(folder, ".parquet") or is_plain(folder, ".jsonl")):
+            file = folder.stat()
+            # Its size and time: the cache of `datasets` must not outlive a change. (It takes a list for shards.)
+            given = {"path": path, "stamp": f"{file.st_size} {file.st_mtime_ns}"}
+            made = IterableDataset if streaming else Dataset
+            return made.from_generator(_rows, features=features, gen_kwargs=given)
         return load_dataset(**_as_files(path), split="train", streaming=streaming, features=features)
     if not any((folder / file).is_file() for file in _SAVED):
         return load_dataset(path, name=name, split=split, streaming=streaming)
@@ -130,6 +140,42 @@ def _load(path: str, name: str | None, split: str, streaming: bool) -> Any:
             raise ValueError(f"{path}: there is no split {split!r}, but {', '.join(map(repr, saved))}.")
         saved = saved[split]
     return saved.to_iterable_dataset() if streaming else saved
+
+
+def _rows(path: str, stamp: str) -> Iterator[dict[str, Any]]:
+    yield from RowFile(path)
+
+
+def _as_pairs(dataset: Any, source: str, columns: Mapping[str, str]) -> tuple[Any, PairLayout]:
+    """The dataset with prompt, chosen and rejected, whatever its columns are called, and its layout."""
+    first = next(iter(dataset), None)
+    if first is None:
+        return dataset, layout_of(_TEXTS, source)
+    renaming = names_of(first, columns, source)
+    dataset = rename(dataset, first, renaming)
+    first = next(iter(dataset))
+    layout = layout_of(first, source)
+    made = checked_pair(first, layout, 0, source)
+    if all(column in first and first[column] == made[column] for column in _TEXTS):
+        return dataset, layout
+    if layout.prompt is not None and layout.prompt != schema.PROMPT:
+        logger.warning_once(f"{source}: the column {layout.prompt!r} is the prompt.")
+    elif not isinstance(made[schema.CHOSEN], str):
+        logger.warning_once(f"{source}: the last message of a conversation is the completion, the others the prompt.")
+    features = None
+    if dataset.features is not None:
+        kind = dataset.features[layout.chosen]
+        if isinstance(first[layout.chosen], str):
+            kind = Value("string") if isinstance(made[schema.CHOSEN], str) else _MESSAGES
+        elif isinstance(first[layout.chosen], dict):
+            kind = List(kind)
+        features = Features({**dataset.features, **dict.fromkeys(_TEXTS, kind)})
+    settings = {"layout": layout, "source": source}
+    return dataset.map(_converted, with_indices=True, fn_kwargs=settings, features=features), layout
+
+
+def _converted(row: Mapping[str, Any], index: int, layout: PairLayout, source: str) -> dict[str, Any]:
+    return checked_pair(row, layout, index, source)
 
 
 def _split(pairs: Dataset, size: float, seed: int) -> tuple[Dataset, Dataset]:
@@ -152,9 +198,13 @@ def _split(pairs: Dataset, size: float, seed: int) -> tuple[Dataset, Dataset]:
 
 
 def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> Any:
+    dataset, layout = _as_pairs(dataset, source, pairs.columns)
     columns = set(dataset.column_names or next(iter(dataset), {}))
     needed = {"auto": {*_TEXTS, *_MINED}, "always": set(_TEXTS), "never": None}[pairs.render_pairs]
-    is_rendered = needed is not None and columns >= needed
+    is_bare = layout.is_bare and needed is not None
+    is_rendered = is_bare or (needed is not None and columns >= needed)
+    if layout.is_bare and needed is None:
+        logger.warning_once(f"{source}: its problems are prompts as they are, since render_pairs is never.")
     if pairs.system_prompt and not (is_rendered and tokenizer.chat_template):
         reason = "the tokenizer has no chat template" if is_rendered else "its pairs are not rendered"
         logger.warning_once(f"{source}: system_prompt is not used, since {reason}.")
@@ -163,7 +213,8 @@ def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> 
         return _with_variables(dataset, variables, source)
     if variables and not tokenizer.chat_template:
         logger.warning_once(f"{source}: chat_template_kwargs is not used, since the tokenizer has no chat template.")
-    which = "all pairs are" if pairs.render_pairs == "always" else "pairs that mining left are"
+    is_every = is_bare or pairs.render_pairs == "always"
+    which = "all pairs are" if is_every else "pairs that mining left are"
     template = "the tokenizer's chat template" if tokenizer.chat_template else f"the template {pairs.prompt_template!r}"
     logger.warning_once(f"{source}: {which} rendered by {template}.")
     settings = {
@@ -172,7 +223,7 @@ def _render(dataset: Any, source: str, pairs: PairArguments, tokenizer: Any) -> 
         "system_prompt": pairs.system_prompt,
         "variables": variables,
         "train_on": pairs.train_on,
-        "all_rows": pairs.render_pairs == "always",
+        "all_rows": is_every,
     }
     texts = dict.fromkeys(_TEXTS, Value("string"))
     features = None if dataset.features is None else Features({**dataset.features, **texts})
@@ -189,7 +240,14 @@ def _rendered(
     all_rows: bool,
 ) -> dict[str, Any]:
     if all_rows or (isinstance(row[schema.PROMPT], str) and all(row[column] is not None for column in _MINED)):
-        return render_pair(row, tokenizer, prompt_template, system_prompt, variables, train_on)
+        return render_bare(
+            row,
+            tokenizer,
+            prompt_template=prompt_template,
+            system_prompt=system_prompt,
+            chat_template_kwargs=variables,
+            train_on=train_on,
+        )
     return dict(row)
 
 

@@ -12,6 +12,7 @@ from trl import extract_prompt, is_conversational
 
 from trl_weighted_dpo.core import schema
 from trl_weighted_dpo.core.checks import check_pair_row, row_error
+from trl_weighted_dpo.core.pairs import PAIR_LAYOUTS, checked_pair
 from trl_weighted_dpo.core.rendering import check_conversation
 from trl_weighted_dpo.core.seam import model_source
 from trl_weighted_dpo.training.collator import WeightedPreferenceCollator
@@ -145,9 +146,12 @@ def check_pairs(dataset: Any, source: str) -> None:
     columns = [name for name in (schema.PROMPT, schema.CHOSEN, schema.REJECTED) if name in dataset.column_names]
     if {schema.CHOSEN, schema.REJECTED}.issubset(columns):
         dataset = dataset.select_columns(columns)
+    layout = PAIR_LAYOUTS["own" if schema.PROMPT in columns else "implicit"]
     equal = 0
     for index, row in enumerate(dataset):
         check_pair_row(row, index, source)
+        if layout.prompt is None:
+            checked_pair(row, layout, index, source)
         equal += row[schema.CHOSEN] == row[schema.REJECTED]
     if equal:
         logger.warning("%d pairs of %s have two equal completions and teach nothing: drop them.", equal, source)

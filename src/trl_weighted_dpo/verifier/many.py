@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trl_weighted_dpo.core import schema
-from trl_weighted_dpo.core.checks import check_solution_row
+from trl_weighted_dpo.core.checks import check_solution_row, label_of
 from trl_weighted_dpo.core.processes import Processes, unpacked
 from trl_weighted_dpo.core.workers import START_SECONDS
+from trl_weighted_dpo.verifier.labels import with_label
 from trl_weighted_dpo.verifier.profile import DIMENSIONS, ErrorProfile, Verdict
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ WORKER_DIED = "worker died"
 """Reason of a profile whose solution ended its process twice."""
 
 _TASK = f"{__name__}:_verified"
-_Solution = tuple[str, str | list[str], str | None, str | None]
+_Arguments = tuple[str, str | list[str], str | None, str | None]
+_Solution = tuple[_Arguments, bool | None]
+"""What is verified, and the label that its verdict comes from if it has one."""
 
 
 @dataclass
@@ -99,10 +102,10 @@ def verify_many(
 def _checked(rows: Iterable[Mapping[str, Any]], source: str) -> Iterator[_Solution]:
     for index, row in enumerate(rows):
         check_solution_row(row, index, source)
-        yield verify_arguments(row)
+        yield verify_arguments(row), label_of(row)
 
 
-def verify_arguments(row: Mapping[str, Any]) -> _Solution:
+def verify_arguments(row: Mapping[str, Any]) -> _Arguments:
     """What [`MathVerifier.verify`] takes, from a solution row that was checked: its steps count before its text."""
     solution = row.get(schema.STEPS) or row[schema.SOLUTION]
     return row[schema.PROBLEM], solution, row.get(schema.REFERENCE_ANSWER), row.get(schema.REFERENCE_SOLUTION)
@@ -119,8 +122,10 @@ def _in_process(verifier: "MathVerifier", solutions: Iterator[_Solution]) -> Ite
 
 
 def _profile(verifier: "MathVerifier", solution: _Solution) -> ErrorProfile:
+    arguments, label = solution
     try:
-        return verifier.verify(*solution)
+        profile = verifier.verify(*arguments)
+        return profile if label is None else with_label(profile, label, verifier.calibration, bool(arguments[3]))
     except Exception as error:
         # One solution that the verifier fails on must not cost the others; the report counts it.
         return _failed(verifier, "memory limit" if isinstance(error, MemoryError) else f"error: {type(error).__name__}")
@@ -157,7 +162,7 @@ def _chunks(solutions: Iterator[_Solution]) -> Iterator[list[_Solution]]:
     characters = 0
     for solution in solutions:
         chunk.append(solution)
-        characters += sum(len(part) if isinstance(part, str) else sum(map(len, part or ())) for part in solution)
+        characters += sum(len(part) if isinstance(part, str) else sum(map(len, part or ())) for part in solution[0])
         if len(chunk) == CHUNK_ROWS or characters >= CHUNK_CHARACTERS:
             yield chunk
             chunk, characters = [], 0

@@ -23,10 +23,14 @@ _LEAST = float(np.finfo(np.float32).tiny)
 """What counts as > 0 there."""
 
 COLUMNS = (schema.WEIGHT, *schema.SIGNALS, schema.REWARD_MARGIN)
+SCORES = (schema.SCORE_CHOSEN, schema.SCORE_REJECTED)
+"""Columns that only the scheme `score_margin` reads: others may have anything under these names."""
 RANGES = {
     schema.REJECTED_NLL: (0.0, LARGEST),
     schema.WEIGHT: (0.0, LARGEST),
     schema.REWARD_MARGIN: (-LARGEST, LARGEST),
+    schema.SCORE_CHOSEN: (-LARGEST / 2, LARGEST / 2),
+    schema.SCORE_REJECTED: (-LARGEST / 2, LARGEST / 2),
     schema.DPO_MARGIN: (-LARGEST, LARGEST),
     schema.DPO_BETA: (_LEAST, LARGEST),
     **dict.fromkeys(set(schema.SIGNALS) - {schema.REJECTED_NLL}, (0.0, 1.0)),
@@ -36,6 +40,7 @@ _KINDS = {
     (0.0, 1.0): "a number in [0, 1]",
     (0.0, LARGEST): "a finite number >= 0",
     (-LARGEST, LARGEST): "a finite number",
+    (-LARGEST / 2, LARGEST / 2): "a finite number",
     (_LEAST, LARGEST): "a finite number > 0",
 }
 _WAYS_OUT = {
@@ -56,8 +61,13 @@ def weight_columns(config: WeightingConfig, types: Mapping[str, Any]) -> list[st
         types (`Mapping[str, Any]`): Type of each column: Arrow's, or a feature of `datasets`.
     """
     if not takes_any(config):
-        return [name for name in COLUMNS if name in types]
+        return [name for name in own_columns(config) if name in types]
     return [name for name, kind in types.items() if name in COLUMNS or (is_number(kind) and name != schema.PAIR_WEIGHT)]
+
+
+def own_columns(config: WeightingConfig) -> tuple[str, ...]:
+    """The columns of the package that weights come from under these settings."""
+    return (*COLUMNS, *SCORES) if config.formula(config.scheme) == "score_margin" else COLUMNS
 
 
 def takes_any(config: WeightingConfig) -> bool:

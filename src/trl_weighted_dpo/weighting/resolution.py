@@ -114,6 +114,8 @@ def way_out(formula: str) -> str:
         return "Score the pool before mining (`weighted-dpo score`), or choose another scheme."
     if formula == "reward_margin":
         return "Score both completions with a reward model and add the difference, or choose another scheme."
+    if formula == "score_margin":
+        return "Bring both scores of a judge, as UltraFeedback does, or choose another scheme."
     return "Mine the pairs from a pool, or choose another scheme."
 
 

@@ -70,6 +70,18 @@ def reward_margin(columns: Mapping[str, Array], config: WeightingConfig) -> Arra
     return _known(0.5 - 0.5 * np.tanh(0.5 * columns[schema.REWARD_MARGIN]))
 
 
+def score_margin(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
+    """max(0, m) with m = `score_chosen` − `score_rejected`, or σ(−m) where `score_direction` is `falling`.
+
+    Scores are a judge's, on its own scale, as UltraFeedback's. `rising` takes a large margin for a clear preference and
+    is free of the scale, since r is divided by its mean. `falling` is [`reward_margin`] of the same m.
+    """
+    margin = columns[schema.SCORE_CHOSEN] - columns[schema.SCORE_REJECTED]
+    if config.score_direction == "rising":
+        return _known(np.maximum(0.0, margin))
+    return reward_margin({schema.REWARD_MARGIN: margin}, config)
+
+
 def verifier(columns: Mapping[str, Array], config: WeightingConfig) -> Array:
     """a · severity + b · max(0, conf(rejected) − conf(chosen)) + c · min(nll / median(nll), 3).
 
@@ -107,6 +119,7 @@ RAW_WEIGHTS: dict[str, RawWeightFunction] = {
     "confidence_gap": confidence_gap,
     "perplexity": perplexity,
     "reward_margin": reward_margin,
+    "score_margin": score_margin,
 }
 """Schemes of the package that compute raw weights from signals, by name."""
 
@@ -117,6 +130,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "confidence_gap": (schema.CHOSEN_CONFIDENCE, schema.REJECTED_CONFIDENCE),
     "perplexity": (schema.REJECTED_NLL,),
     "reward_margin": (schema.REWARD_MARGIN,),
+    "score_margin": (schema.SCORE_CHOSEN, schema.SCORE_REJECTED),
 }
 """Columns that a scheme cannot do without; `verifier` takes what there is."""
 
