@@ -28,28 +28,35 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("src", "trl_weighted_dpo")
+_WEIGHTING = ("tests/weighting/test_limits.py", "tests/weighting")
+_MINING = (
+    "tests/mining/test_limits.py",
+    "tests/mining",
+    "--ignore=tests/mining/test_real_pool.py",
+    "-k",
+    "not killed_and_run_again",
+)
+_VERIFIER = (
+    "tests/verifier",
+    *(
+        f"--ignore=tests/verifier/test_{name}.py"
+        for name in ("safety", "many", "mapping", "corpus", "properties", "added_dimension", "generated_pairs")
+    ),
+)
 SUBJECTS: dict[str, tuple[str, ...]] = {
-    "verifier": (
-        *(
-            f"tests/verifier/test_{name}.py"
-            for name in (
-                *("answer", "arithmetic", "formulas", "localization", "mentions", "profile", "probabilities"),
-                *("aggregates", "limits", "statements", "logical_consistency", "structural_integrity", "equivalence"),
-            )
-        ),
-        *("-k", "not rendering and not any_text and not rarely"),
-    ),
-    "weighting": ("tests/weighting/test_limits.py", "tests/weighting"),
-    "mining": tuple(
-        f"tests/mining/test_{name}.py" for name in ("limits", "hardness", "lengths", "outline", "selection")
-    ),
+    "verifier": _VERIFIER,
+    "core/thinking.py": _VERIFIER,
+    "weighting": _WEIGHTING,
+    "settings/weighting.py": _WEIGHTING,
+    "mining": _MINING,
+    "settings/mining.py": _MINING,
     "training/health.py": ("tests/training/test_health.py",),
 }
 """Where is mutated, and the tests that are quick to run there, the quickest first."""
 
 DOCUMENTED = re.compile(
-    r"weighting/(?:config|weights|schemes|diagnostics)\.py|mining/(?:config|assessment|hardness|selection|lengths)\.py"
-    r"|training/health\.py"
+    r"settings/(?:weighting|mining)\.py|weighting/(?:weights|schemes|diagnostics)\.py"
+    r"|mining/(?:assessment|hardness|selection|lengths)\.py|training/health\.py"
 )
 """Where the numbers stand that docs/mining.md, docs/weighting.md and docs/metrics.md name."""
 
@@ -303,7 +310,7 @@ class Copy:
         try:
             path.write_text(mutated(mutation), encoding="utf-8")
             subject = subject_of(mutation)
-            if subject == "verifier" and not self.passes(("benchmarks.code_mutations", "--compare", mutation.word)):
+            if SUBJECTS[subject] is _VERIFIER and not self.passes(("benchmarks.code_mutations", "--compare", mutation.word)):
                 return "corpus"
             return None if self.passes(("pytest", "-x", *quick_tests(subject, failing))) else "tests"
         finally:

@@ -11,7 +11,8 @@ from trl_weighted_dpo.weighting import WeightingConfig
 def test_the_defaults_are_the_documented_ones():
     assert asdict(WeightingConfig()) == {
         "scheme": "auto", "lambda_": 0.3, "clip_min": 0.2, "clip_max": 5.0, "severity": 1.0, "confidence_gap": 1.0,
-        "nll": 1.0, "normalize_column": False, "control_of": "verifier", "shuffle_seed": 42, "score_direction": "rising",
+        "nll": 1.0, "normalize_column": False, "control_of": "verifier", "shuffle_seed": 42,
+        "score_direction": "rising",
     }  # fmt: skip
 
 
