@@ -12,6 +12,7 @@ from trl_weighted_dpo._version import __version__
 
 _EXPORTS = {
     # Rows and their files.
+    "PoolFile": "core.pools",
     "RowFile": "core.files",
     "read_jsonl": "core.files",
     "write_rows": "core.files",

@@ -115,7 +115,10 @@ def test_evaluation_files_may_have_another_column(files, tmp_path):
         (["empty.jsonl"], "empty.jsonl: there are no pairs"),
         (["pairs.jsonl", "--eval", "empty.jsonl"], "empty.jsonl: there are no evaluation problems in it."),
         (["pairs.jsonl", "--scheme", "severity"], "pairs.jsonl: The weighting scheme is 'severity' but"),
-        (["pool.jsonl"], "A pair row needs 'chosen' and 'rejected'; there are: id, problem, reference_answer."),
+        (
+            ["pool.jsonl"],
+            "these are no pairs: the column 'chosen' is missing; there are: id, problem, reference_answer.",
+        ),
         (["broken.jsonl"], "This line is not valid JSON"),
     ],
 )

@@ -66,7 +66,8 @@ def test_a_recipe_is_run_kept_and_run_again_for_a_reason(folder):
     pairs = list(RowFile(folder / "out" / "round-1" / "pairs.jsonl"))
     manifest = json.loads((folder / "out" / "round-1" / "mine.manifest.json").read_text())
     assert manifest["rows"] == len(pairs) == 9
-    assert manifest["settings"] == asdict(PairingConfig(seed=0))
+    reading = {"column": [], "split": None, "reward_threshold": None}
+    assert manifest["settings"] == asdict(PairingConfig(seed=0)) | reading
     assert manifest["result_versions"] == {name: stages._results()[name] for name in ("mining", "verifier")}
     assert manifest["command"].startswith("weighted-dpo mine ")
     assert (

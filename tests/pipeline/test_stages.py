@@ -107,7 +107,9 @@ def test_files_count_by_content_and_not_by_their_folder(folder):
         "chat_template_kwargs": None,
     }  # fmt: skip
     assert stage["round-1/sample"].inputs["few_shot"] == "train.jsonl"
-    assert stage["round-1/verify"].settings == {"calibration": None, "dimension": []}
+    assert stage["round-1/verify"].settings == {
+        "calibration": None, "dimension": [], "column": [], "split": None, "reward_threshold": None,
+    }  # fmt: skip
     (folder / "zero.json").touch()
     train = {"engine": "trl", "settings": {"bf16": False, "deepspeed": str(folder / "zero.json")}}
     stage = plan(folder, train=train)["round-1/train"]
