@@ -111,7 +111,7 @@ def test_evaluation_files_may_have_another_column(files, tmp_path):
         (["pairs.jsonl", "--drop-to", "out.csv"], "out.csv: name the output *.jsonl or *.parquet"),
         (["pairs.jsonl", "--drop-to", "pairs.jsonl"], "writing there would replace the input"),
         (["pairs.jsonl", "--scheme", "typo"], "typo"),
-        (["pairs.jsonl", "--system-prompt", "x"], "--prompt-template, --system-prompt and --chat-template-kwargs need --render"),
+        (["pairs.jsonl", "--system-prompt", "x"], "and --chat-template-kwargs need --render"),
         (["empty.jsonl"], "empty.jsonl: there are no pairs"),
         (["pairs.jsonl", "--eval", "empty.jsonl"], "empty.jsonl: there are no evaluation problems in it."),
         (["pairs.jsonl", "--scheme", "severity"], "pairs.jsonl: The weighting scheme is 'severity' but"),
