@@ -267,7 +267,7 @@ def test_another_chat_template_changes_the_tokens(folder, tmp_path):
     ]  # fmt: skip
     rows = with_columns(tmp_path / "model", tmp_path, chats)
     assert make(tmp_path / "model", tmp_path, rows).run_record["reference"] == "columns"
-    tokenizer.chat_template = tokenizer.chat_template.replace("assistant: ", "assistant - ")
+    tokenizer.chat_template = tokenizer.chat_template.replace(": ", " - ")
     tokenizer.save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match=r"4 of 4 pairs have other tokens than were scored.*the chat template"):
         make(tmp_path / "model", tmp_path, rows, ref_logps="columns")
