@@ -310,7 +310,9 @@ class Copy:
         try:
             path.write_text(mutated(mutation), encoding="utf-8")
             subject = subject_of(mutation)
-            if SUBJECTS[subject] is _VERIFIER and not self.passes(("benchmarks.code_mutations", "--compare", mutation.word)):
+            if SUBJECTS[subject] is _VERIFIER and not self.passes(
+                ("benchmarks.code_mutations", "--compare", mutation.word)
+            ):
                 return "corpus"
             return None if self.passes(("pytest", "-x", *quick_tests(subject, failing))) else "tests"
         finally:
