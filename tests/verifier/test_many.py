@@ -101,7 +101,7 @@ def test_an_endless_stream_is_read_a_little_ahead_only(workers):
 
 def test_long_rows_make_short_chunks(monkeypatch):
     monkeypatch.setattr(many, "CHUNK_CHARACTERS", 2000)
-    row = ("p" * 500, ["s" * 300, "t" * 300], None, "r" * 100)
+    row = (("p" * 500, ["s" * 300, "t" * 300], None, "r" * 100), None)
     assert [len(chunk) for chunk in many._chunks(iter([row] * 5))] == [2, 2, 1]
 
 
