@@ -166,7 +166,7 @@ def test_a_displaced_pair_of_weight_zero_gives_no_gradient(bad):
         ({"dpop_lambda": 50.0, "f_divergence": "forward_kl"}, "does not go with f_divergence_type 'forward_kl'"),
         ({"dpop_lambda": 50.0, "loss_types": ("sft",)}, "loss_type sft: it has no margin to subtract from"),
         *(
-            ({"dpop_lambda": 50.0, "loss_types": ("sigmoid", name)}, f"does not go with loss_type {name}: it checks")
+            ({"dpop_lambda": 50.0, "loss_types": ("sigmoid", name)}, f"does not go with loss_type {name}: it scores")
             for name in ABSOLUTE
         ),
     ],

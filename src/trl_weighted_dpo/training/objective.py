@@ -136,7 +136,7 @@ class Objective:
         absolute = self.absolute_losses
         if absolute or not set(self.loss_types) & set(MARGIN_LOSSES):
             reason = (
-                "it checks a completion alone, without a margin to subtract from"
+                "it scores a completion alone, without a margin to subtract from"
                 if absolute
                 else "it has no margin to subtract from, so that nothing would change"
             )
