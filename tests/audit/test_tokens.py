@@ -11,6 +11,7 @@ from trl_weighted_dpo.audit import AuditConfig, audit_pairs
 from trl_weighted_dpo.audit.pairs import read_pair
 from trl_weighted_dpo.audit.truncation import TruncationChecks
 from trl_weighted_dpo.core.checks import SchemaError
+from trl_weighted_dpo.core.pairs import layout_of
 
 
 def test_completion_lengths_are_those_of_the_trainer(tmp_path):
@@ -23,7 +24,9 @@ def test_completion_lengths_are_those_of_the_trainer(tmp_path):
     )  # fmt: skip
     expected = [(len(row["chosen_ids"]), len(row["rejected_ids"])) for row in trainer.train_dataset]
     checks = TruncationChecks(AuditConfig(), tokenizer, "pairs")
-    assert [checks.lengths(read_pair(row, index, True)) for index, row in enumerate(rows)] == expected
+    assert [
+        checks.lengths(read_pair(row, index, layout_of(row, "pairs"))) for index, row in enumerate(rows)
+    ] == expected
 
 
 def test_a_conversation_needs_a_chat_template():
@@ -45,7 +48,9 @@ def test_variables_of_the_chat_template_are_the_pair_s_own_or_the_settings():
     without = {"chat_template_kwargs": {"enable_thinking": False}}
 
     def length(pair, **settings):
-        return TruncationChecks(AuditConfig(**settings), tokenizer, "pairs").lengths(read_pair(pair, 0, True))[0]
+        return TruncationChecks(AuditConfig(**settings), tokenizer, "pairs").lengths(
+            read_pair(pair, 0, layout_of(pair, "pairs"))
+        )[0]
 
     # The empty thought is the prompt's, or the completion's.
     thought = len(tokenizer("<think>\n\n</think>\n\n")["input_ids"])

@@ -140,7 +140,7 @@ def test_a_completion_has_the_same_tokens_at_every_stage(trainer, tmp_path, name
         assert trained(trainer, tokenizer, rendered) == tokens
         batch = {key: [pair[key] for pair in pairs] for key in pairs[0]}
         columns = {frozenset(batch): pa.Table.from_pylist(pairs).schema}
-        mapped = rows_to_pairs(batch, tokenizer, (), "{problem}\n", None, columns, variables).to_pylist()
+        mapped = rows_to_pairs(batch, tokenizer, (), "{problem}\n", None, "all", columns, variables).to_pylist()
         assert mapped == rendered
 
 

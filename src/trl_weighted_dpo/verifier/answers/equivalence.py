@@ -54,7 +54,11 @@ def compare(reference: str, found: str, symbolic: Symbolic | None = None) -> Dec
     Returns:
         `Decision`: The verdict and its reason. It never raises, whatever the texts hold.
     """
-    return compare_answer(reference_text(reference), read_answer(found), symbolic)
+    decision = compare_answer(reference_text(reference), read_answer(found), symbolic)
+    # A text without an answer line is read for the value that it ends in, which may be one of several in the reference.
+    if decision.verdict is Verdict.INCORRECT and reference.strip() == found.strip():
+        return correct("same text")
+    return decision
 
 
 def reference_text(reference: str) -> str | None:
