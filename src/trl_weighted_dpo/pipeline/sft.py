@@ -79,6 +79,8 @@ def main(arguments: list[str]) -> None:
     )
     trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     trainer.save_model(args.output_dir)
+    # A process that leaves while another still works may abort as it ends.
+    trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
 
 

@@ -54,6 +54,8 @@ def main(arguments: list[str]) -> None:
         trainer.push_to_hub(dataset_name=public)
     if trainer.is_world_process_zero():
         _report(trainer)
+    # A process that leaves while another still works may abort as it ends.
+    trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
 
 
