@@ -85,7 +85,9 @@ def plain_table(rows: Callable[[], Iterator[tuple[str, ...]]]) -> Iterator[str]:
 
 
 def _choices(parameter: Any) -> str:
-    choices = getattr(parameter.type, "choices", ())
+    # Newer versions of typer describe a parameter's type themselves, where older ones had click's.
+    kind = parameter.type if hasattr(parameter, "type") else parameter.type_descriptor
+    choices = getattr(kind, "choices", None) or ()
     return " " + ", ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices) if choices else ""
 
 
